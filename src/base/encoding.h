@@ -1,0 +1,23 @@
+// encoding.h: base64, base32, hexadecimal, UTF-8. Pure; strict when decoding.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace trued {
+
+/// RFC 4648 section 4, with padding.
+[[nodiscard]] std::string base64_encode(std::string_view data);
+/// Nothing unless canonical: right alphabet, right padding, no stray bits, no white space.
+[[nodiscard]] std::optional<std::string> base64_decode(std::string_view text);
+
+/// Lower-case hexadecimal.
+[[nodiscard]] std::string hex_encode(std::string_view data);
+/// Either case; nothing for an odd length or a foreign character.
+[[nodiscard]] std::optional<std::string> hex_decode(std::string_view text);
+
+/// True for well-formed UTF-8 (RFC 3629): no overlong form, surrogate, or value above U+10FFFF.
+[[nodiscard]] bool utf8_valid(std::string_view text);
+
+}  // namespace trued

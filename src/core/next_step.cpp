@@ -1,0 +1,49 @@
+#include "core/operation.h"
+
+namespace trued {
+namespace {
+
+NextStep waiting(const Operation& operation) {
+  std::string detail = operation.reason.empty()
+                           ? "it is being carried out; ask again or submit the same key again"
+                           : operation.reason;
+  return {NextAction::wait, std::move(detail), operation.due_at};
+}
+
+}  // namespace
+
+NextStep next_step(const Operation& operation) {
+  switch (operation.state) {
+    case State::accepted:
+    case State::attempting:
+    case State::unknown:
+    case State::verifying:
+    case State::compensating:
+      return waiting(operation);
+    case State::confirmed:
+    case State::unchanged:
+    case State::compensated:
+    case State::canceled:
+      return {NextAction::none, "", std::nullopt};
+    case State::acknowledged:
+      return {NextAction::none, "nobody has read it back; check it where it is consumed",
+              std::nullopt};
+    case State::superseded:
+      return {NextAction::none,
+              "a later writer's content stands; submit again under a new key to put yours on top",
+              std::nullopt};
+    case State::failed:
+      return {NextAction::retry,
+              operation.on_failure == OnFailure::poison
+                  ? "it did not happen; submit it under a new key"
+                  : "it did not happen; mend the cause, then retry the operation",
+              std::nullopt};
+    case State::needs_action:
+      return {NextAction::decide,
+              "look at the evidence and say that it happened, that it did not, or retry it",
+              std::nullopt};
+  }
+  return {NextAction::contact, "", std::nullopt};
+}
+
+}  // namespace trued

@@ -1,0 +1,265 @@
+#include "core/operation.h"
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "core/verification.h"
+
+namespace trued {
+namespace {
+
+ArtifactIntent as_meant(const ArtifactSummary& summary) {
+  return {.name = {}, .absent = summary.absent, .id = summary.id, .content = {}};
+}
+
+LevelCheck& check_at(ArtifactState& artifact, Level level) {
+  return level == Level::store ? artifact.store : artifact.serving;
+}
+
+void forget_verdict(LevelCheck& check) {
+  check.verdict.reset();
+  check.reads = 0;
+  check.replicas_disagreed = false;
+}
+
+bool replicas_differ(const Observation& before, const Observation& now) {
+  if (before.seen == Seen::unreadable || now.seen == Seen::unreadable) return false;
+  if (before.served_by.empty() || now.served_by.empty()) return false;
+  const bool same = before.seen == now.seen && before.id == now.id;
+  return before.served_by != now.served_by && !same;
+}
+
+void take_read(Operation& operation, const Observation& read) {
+  ArtifactState& artifact = operation.artifacts.at(read.artifact);
+  LevelCheck& check = check_at(artifact, read.level);
+  if (check.reads > 0 && check.last && replicas_differ(*check.last, read)) {
+    check.replicas_disagreed = true;
+  }
+  check.verdict = judge(as_meant(artifact.meant), read);
+  check.last = read;
+  ++check.reads;
+}
+
+void clear_due(Operation& operation) {
+  operation.due_for = Due::none;
+  operation.due_at.reset();
+}
+
+void fold(Operation& operation, const AttemptStarted& event) {
+  TRUED_ASSERT(event.attempt.value() == operation.attempts + 1);
+  operation.state = State::attempting;
+  operation.attempts = event.attempt.value();
+  ++operation.attempts_counted;
+  operation.effect = EffectKind::none;
+  operation.reads_done = 0;
+  operation.unreadable_rounds = 0;
+  operation.effect_ended_at.reset();
+  operation.history = {};
+  operation.reason.clear();
+  operation.due_for = Due::report;
+  operation.due_at = event.report_by;
+  for (ArtifactState& artifact : operation.artifacts) {
+    forget_verdict(artifact.store);
+    forget_verdict(artifact.serving);
+  }
+}
+
+void fold(Operation& operation, const BaselineRead& event) {
+  for (const Observation& read : event.reads) {
+    check_at(operation.artifacts.at(read.artifact), read.level).baseline = read;
+  }
+}
+
+State state_after(EffectKind kind) {
+  switch (kind) {
+    case EffectKind::acknowledged:
+      return State::verifying;
+    case EffectKind::unknown:
+      return State::unknown;
+    case EffectKind::none:
+    case EffectKind::rejected_retryable:
+    case EffectKind::rejected_final:
+    case EffectKind::not_sent:
+    case EffectKind::skipped:
+      return State::accepted;
+  }
+  return State::unknown;
+}
+
+void fold(Operation& operation, const EffectEnded& event, WallTime at) {
+  TRUED_ASSERT(operation.state == State::attempting);
+  operation.effect = event.kind;
+  operation.effect_ended_at = at;
+  operation.state = state_after(event.kind);
+  operation.reason = event.reason;
+  clear_due(operation);
+  if (event.kind == EffectKind::not_sent || event.kind == EffectKind::skipped) {
+    --operation.attempts_counted;
+  }
+  const bool maybe_sent =
+      event.kind == EffectKind::acknowledged || event.kind == EffectKind::unknown;
+  operation.sent = operation.sent || maybe_sent;
+  operation.changed = operation.changed || event.changed;
+  if (operation.version_before.empty()) operation.version_before = event.version_before;
+  if (event.kind == EffectKind::acknowledged) {
+    operation.version = event.version;
+    operation.result = event.result;
+  }
+}
+
+void fold(Operation& operation, const ReadBack& event) {
+  ++operation.reads_done;
+  for (const Observation& read : event.reads) take_read(operation, read);
+  operation.history = event.history;
+  if (overall_of(operation) == Overall::unreadable) ++operation.unreadable_rounds;
+}
+
+void fold(Operation& operation, const WaitScheduled& event) {
+  operation.due_for = event.due_for;
+  operation.due_at = event.due_at;
+  operation.reason = event.reason;
+}
+
+void fold(Operation& operation, const LieCaught& event) {
+  operation.tell = event.tell;
+  operation.tells.push_back({event.attempt, event.tell});
+}
+
+void fold(Operation& operation, const Settled& event, WallTime at) {
+  TRUED_ASSERT(is_settled(event.state));
+  TRUED_ASSERT(event.state != State::confirmed || overall_of(operation) == Overall::match);
+  TRUED_ASSERT(event.state != State::confirmed || operation.verify);
+  operation.state = event.state;
+  operation.reason = event.reason;
+  if (event.tell) operation.tell = event.tell;
+  operation.superseded_by = event.superseded_by;
+  operation.settled_at = at;
+  clear_due(operation);
+}
+
+void fold(Operation& operation, const PersonActed& event, WallTime at) {
+  if (event.action != PersonAction::retry) return;
+  TRUED_ASSERT(is_settled(operation.state));
+  operation.state = State::accepted;
+  operation.attempts_counted = 0;
+  operation.deadline = event.deadline;
+  operation.settled_at.reset();
+  operation.due_for = Due::start;
+  operation.due_at = at;
+}
+
+void fold(Operation& operation, const Recovered& event, WallTime at) {
+  TRUED_ASSERT(operation.state == State::attempting);
+  TRUED_ASSERT(event.attempt.value() == operation.attempts);
+  operation.state = State::unknown;
+  operation.effect = EffectKind::unknown;
+  operation.sent = true;
+  operation.effect_ended_at = at;
+  operation.reason = "the process that ran the attempt ended before it reported";
+  clear_due(operation);
+}
+
+}  // namespace
+
+bool is_settled(State state) {
+  switch (state) {
+    case State::accepted:
+    case State::attempting:
+    case State::unknown:
+    case State::verifying:
+    case State::compensating:
+      return false;
+    case State::confirmed:
+    case State::unchanged:
+    case State::acknowledged:
+    case State::superseded:
+    case State::failed:
+    case State::needs_action:
+    case State::compensated:
+    case State::canceled:
+      return true;
+  }
+  return true;
+}
+
+Status status_of(State state) {
+  switch (state) {
+    case State::accepted:
+    case State::attempting:
+    case State::unknown:
+    case State::verifying:
+    case State::compensating:
+      return Status::pending;
+    case State::confirmed:
+    case State::unchanged:
+      return Status::confirmed;
+    case State::acknowledged:
+      return Status::unverified;
+    case State::superseded:
+      return Status::superseded;
+    case State::failed:
+      return Status::failed;
+    case State::needs_action:
+      return Status::needs_action;
+    case State::compensated:
+      return Status::undone;
+    case State::canceled:
+      return Status::canceled;
+  }
+  return Status::needs_action;
+}
+
+Operation begin(OperationId id, const Accepted& accepted, WallTime at) {
+  Operation operation;
+  operation.id = id;
+  operation.identity = accepted.identity;
+  operation.fingerprint = accepted.fingerprint;
+  operation.definition = accepted.definition;
+  operation.target = accepted.target;
+  operation.actor = accepted.actor;
+  operation.priority = accepted.priority;
+  operation.verify = accepted.verify;
+  operation.has_serving = accepted.has_serving;
+  operation.not_before = accepted.not_before;
+  operation.deadline = accepted.deadline;
+  operation.retention = accepted.retention;
+  operation.on_failure = accepted.on_failure;
+  operation.artifacts.reserve(accepted.artifacts.size());
+  for (const ArtifactSummary& summary : accepted.artifacts) {
+    operation.artifacts.push_back({.meant = summary, .store = {}, .serving = {}});
+  }
+  operation.due_for = Due::start;
+  operation.due_at = accepted.not_before.value_or(at);
+  operation.created_at = at;
+  operation.updated_at = at;
+  operation.events = 1;
+  return operation;
+}
+
+void evolve(Operation& operation, const Event& event, WallTime at) {
+  std::visit(Overloaded{
+                 [](const Accepted&) { TRUED_ASSERT(false && "accepted is folded by begin()"); },
+                 [&](const AttemptStarted& e) { fold(operation, e); },
+                 [&](const BaselineRead& e) { fold(operation, e); },
+                 [&](const EffectEnded& e) { fold(operation, e, at); },
+                 [&](const ReadBack& e) { fold(operation, e); },
+                 [&](const WaitScheduled& e) { fold(operation, e); },
+                 [&](const LieCaught& e) { fold(operation, e); },
+                 [&](const Settled& e) { fold(operation, e, at); },
+                 [&](const PersonActed& e) { fold(operation, e, at); },
+                 [](const Repeated&) {},
+                 [](const LateEvidence&) {},
+                 [&](const Recovered& e) { fold(operation, e, at); },
+                 [](const Retired&) {},
+             },
+             event);
+  ++operation.events;
+  operation.updated_at = at;
+}
+
+bool wants_read(const ArtifactState& artifact, Level level, bool has_serving) {
+  if (level == Level::serving && !has_serving) return false;
+  const LevelCheck& check = level == Level::store ? artifact.store : artifact.serving;
+  return check.verdict != Verdict::match;
+}
+
+}  // namespace trued

@@ -1,0 +1,163 @@
+#include "core/tells.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/verification.h"
+
+namespace trued {
+namespace {
+
+bool mismatched(const LevelCheck& check) { return check.verdict == Verdict::mismatch; }
+
+bool equals_baseline(const LevelCheck& check) {
+  if (!check.last || !check.baseline) return false;
+  if (check.last->seen != check.baseline->seen) return false;
+  return check.last->seen == Seen::absent || check.last->id == check.baseline->id;
+}
+
+// What was meant is what stood there before: such an artifact tells nothing about landing.
+bool meant_to_stay(const ArtifactState& artifact) {
+  const auto& baseline = artifact.store.baseline;
+  if (!baseline || baseline->seen == Seen::unreadable) return false;
+  if (artifact.meant.absent) return baseline->seen == Seen::absent;
+  return baseline->seen == Seen::found && baseline->id == artifact.meant.id;
+}
+
+template <class Predicate>
+bool any(const Operation& operation, Predicate predicate) {
+  return std::ranges::any_of(operation.artifacts, predicate);
+}
+
+bool overwritten_by_another(const Operation& operation) {
+  const History& history = operation.history;
+  for (std::size_t i = 0; i < operation.artifacts.size(); ++i) {
+    const LevelCheck& check = operation.artifacts.at(i).store;
+    if (!mismatched(check)) continue;
+    if (history.known) {
+      const ArtifactHistory& entry = history.artifacts.at(i);
+      if (entry.landed && !entry.replaced_by.empty()) return true;
+      continue;
+    }
+    const bool other_content = check.last && check.last->seen == Seen::found &&
+                               !check.last->proper_prefix && check.baseline &&
+                               check.baseline->seen != Seen::unreadable && !equals_baseline(check);
+    if (other_content) return true;
+  }
+  return false;
+}
+
+Tell tell_from_history(const Operation& operation) {
+  const History& history = operation.history;
+  if (!history.ours_present) {
+    return history.reported_present ? Tell::self_agreeing_noop : Tell::swallowed_race;
+  }
+  for (std::size_t i = 0; i < operation.artifacts.size(); ++i) {
+    if (history.artifacts.at(i).landed && !meant_to_stay(operation.artifacts.at(i))) {
+      return Tell::partial_landing;
+    }
+  }
+  return Tell::empty_write;
+}
+
+Tell tell_without_history(const Operation& operation) {
+  const bool some_landed = any(operation, [](const ArtifactState& a) {
+    return a.store.verdict == Verdict::match && !meant_to_stay(a);
+  });
+  if (some_landed) return Tell::partial_landing;
+  const bool nothing_moved = std::ranges::all_of(operation.artifacts, [](const ArtifactState& a) {
+    return !mismatched(a.store) || equals_baseline(a.store);
+  });
+  if (!nothing_moved) return Tell::unexplained;
+  const bool same_version =
+      !operation.version.empty() && operation.version == operation.version_before;
+  return same_version ? Tell::self_agreeing_noop : Tell::swallowed_race;
+}
+
+Tell store_tell(const Operation& operation) {
+  if (overwritten_by_another(operation)) return Tell::overwritten;
+  const bool torn = any(operation, [](const ArtifactState& a) {
+    return mismatched(a.store) && a.store.last && a.store.last->proper_prefix;
+  });
+  if (torn) return Tell::truncated;
+  return operation.history.known ? tell_from_history(operation)
+                                 : tell_without_history(operation);
+}
+
+// The serving level moved on (its version did) and still shows what was there before.
+bool moved_but_kept(const ArtifactState& artifact) {
+  const LevelCheck& check = artifact.serving;
+  if (!mismatched(check) || !check.last || !check.baseline) return false;
+  return !check.last->version.empty() && !check.baseline->version.empty() &&
+         check.last->version != check.baseline->version && equals_baseline(check);
+}
+
+Tell serving_tell(const Operation& operation) {
+  const bool torn = any(operation, [](const ArtifactState& a) {
+    return mismatched(a.serving) && a.serving.last && a.serving.last->proper_prefix;
+  });
+  if (torn) return Tell::truncated;
+  const bool disagreed = any(operation, [](const ArtifactState& a) {
+    return mismatched(a.serving) && a.serving.replicas_disagreed;
+  });
+  if (disagreed) return Tell::stale_replica;
+  const bool some_arrived = any(operation, [](const ArtifactState& a) {
+    return a.serving.verdict == Verdict::match && !meant_to_stay(a);
+  });
+  if (some_arrived) return Tell::partial_landing;
+  const bool all_as_before = std::ranges::all_of(operation.artifacts, [](const ArtifactState& a) {
+    return !mismatched(a.serving) || equals_baseline(a.serving);
+  });
+  if (!all_as_before) return Tell::unexplained;
+  if (any(operation, moved_but_kept) || any(operation, meant_to_stay)) return Tell::clever_dedup;
+  return Tell::stale_replica;
+}
+
+std::string describe(const LevelCheck& check) {
+  if (!check.last) return "nothing was read";
+  switch (check.last->seen) {
+    case Seen::absent:
+      return "nothing is there";
+    case Seen::unreadable:
+      return "it could not be read";
+    case Seen::found:
+      break;
+  }
+  std::string text = std::to_string(check.last->id.bytes) + " bytes, sha256 " +
+                     check.last->id.sha256.hex().substr(0, 12);
+  if (check.last->proper_prefix) text += ", the beginning of what was meant";
+  if (equals_baseline(check)) text += ", the same as before";
+  return text;
+}
+
+}  // namespace
+
+Tell name_tell(const Operation& operation) {
+  const bool at_store =
+      any(operation, [](const ArtifactState& a) { return mismatched(a.store); });
+  return at_store ? store_tell(operation) : serving_tell(operation);
+}
+
+std::string describe_mismatch(const Operation& operation) {
+  std::size_t others = 0;
+  std::string text;
+  const auto take = [&](const ArtifactState& artifact, const LevelCheck& check, Level level) {
+    if (!mismatched(check)) return;
+    if (!text.empty()) {
+      ++others;
+      return;
+    }
+    const std::string meant =
+        artifact.meant.absent ? "absent" : std::to_string(artifact.meant.id.bytes) + " bytes";
+    text = "'" + artifact.meant.name + "' at the " + std::string(to_string(level)) +
+           " level: meant " + meant + ", found " + describe(check);
+  };
+  for (const ArtifactState& artifact : operation.artifacts) {
+    take(artifact, artifact.store, Level::store);
+    take(artifact, artifact.serving, Level::serving);
+  }
+  if (others > 0) text += " (and " + std::to_string(others) + " more)";
+  return text;
+}
+
+}  // namespace trued

@@ -1,0 +1,29 @@
+// tells.h: names the lie behind a mismatch from its signature.
+//
+// If several tells fit, the first of this order wins (docs/tells/ has a page for each):
+//   1. overwritten          another writer's content stands there (not a lie)
+//   2. truncated            what is there is a proper prefix of what was meant
+//   3. empty_write          our change is in the history and holds none of our artifacts
+//   4. partial_landing      some artifacts landed, some did not
+//   5. self_agreeing_noop   acknowledged with a version that exists and is not ours
+//   6. swallowed_race       acknowledged, and nothing of ours is in the history
+//   7. clever_dedup         the store matches, the serving level kept everything as it was, and an
+//                           artifact of ours was meant to stay byte-identical
+//   8. stale_replica        the store matches, the serving level shows the content of before
+//   9. unexplained          none of these
+// Rules 3 to 6 speak of the store, 7 and 8 of the serving level. Pure.
+#pragma once
+
+#include <string>
+
+#include "core/operation.h"
+
+namespace trued {
+
+/// Names the tell of the operation's present mismatches. REQUIRES: at least one artifact mismatches.
+[[nodiscard]] Tell name_tell(const Operation& operation);
+
+/// One sentence of evidence for people: which artifact, what was meant, what was seen.
+[[nodiscard]] std::string describe_mismatch(const Operation& operation);
+
+}  // namespace trued

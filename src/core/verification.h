@@ -1,0 +1,60 @@
+// verification.h: what follows from an attempt's outcome and what was read back.
+//
+// Intuition: a status says what the writer believes; only the bytes say what is there. A mismatch
+// is first *read* again, and answered with a rewrite only when reading again did not help and
+// writing again is safe. What cannot be read is read again and never rewritten.
+//
+// This is the decision table of DESIGN section 3 as one pure function; one row, one test.
+//
+// Invariants
+//   (1) confirm only on Overall::match, and only if verification is on.
+//   (2) attempt_again never follows from Overall::unreadable.
+//   (3) attempt_again needs `safe` and `attempts_remain`; else ask_person.
+//   (4) superseded wins over every other answer to a mismatch.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "core/operation.h"
+
+namespace trued {
+
+/// Everything read back, taken together: any mismatch makes a mismatch, else any unreadable.
+enum class Overall : std::uint8_t { match, mismatch, unreadable, nothing_to_read };
+
+enum class Follow : std::uint8_t {
+  confirm,
+  acknowledge,     ///< verification was opted out of
+  read_again,
+  attempt_again,
+  supersede,
+  fail,
+  ask_person,
+};
+
+struct VerificationFacts {
+  EffectKind effect = EffectKind::none;
+  bool verify = true;
+  Overall overall = Overall::unreadable;
+  bool superseded = false;       ///< history: every mismatch of ours landed and was replaced
+  bool may_read_again = false;   ///< the settling (or unreadable) bound is not reached
+  bool safe = false;             ///< writing again can overwrite nobody and change nothing twice
+  bool attempts_remain = false;  ///< within attempts_max and the deadline
+};
+
+[[nodiscard]] Follow decide_follow(const VerificationFacts& facts);
+
+/// Combines the verdicts since the last attempt ended, over all artifacts and levels wanted.
+[[nodiscard]] Overall overall_of(const Operation& operation);
+
+/// Every artifact that mismatches at the store is proved to have landed and then been replaced.
+[[nodiscard]] bool proved_superseded(const Operation& operation);
+
+/// Writing again is safe: see invariant (6) of operation.h.
+[[nodiscard]] bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities);
+
+[[nodiscard]] std::string_view to_string(Overall overall);
+[[nodiscard]] std::string_view to_string(Follow follow);
+
+}  // namespace trued

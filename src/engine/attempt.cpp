@@ -1,0 +1,164 @@
+#include "engine/attempt.h"
+
+#include <algorithm>
+#include <exception>
+#include <numeric>
+
+#include "target/compare.h"
+
+namespace trued {
+namespace {
+
+std::vector<std::uint32_t> all_of(const Intent& intent) {
+  std::vector<std::uint32_t> indexes(intent.artifacts.size());
+  std::iota(indexes.begin(), indexes.end(), 0U);
+  return indexes;
+}
+
+std::vector<RawRead> unreadable(std::size_t count, const std::string& why) {
+  RawRead read;
+  read.seen = Seen::unreadable;
+  read.detail = why;
+  return std::vector<RawRead>(count, read);
+}
+
+std::vector<Observation> read_level(Reader& reader, const std::shared_ptr<const Intent>& intent,
+                                    const std::vector<std::uint32_t>& wanted, Level level,
+                                    Clock& clock) {
+  std::vector<RawRead> raw;
+  try {
+    raw = reader.read({.intent = intent, .artifacts = wanted});
+    if (raw.size() != wanted.size()) {
+      raw = unreadable(wanted.size(), "the reader answered for other artifacts than asked");
+    }
+  } catch (const std::exception& e) {
+    raw = unreadable(wanted.size(), std::string("the reader failed: ") + e.what());
+  }
+  std::vector<Observation> seen;
+  seen.reserve(wanted.size());
+  const WallTime now = clock.wall();
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const std::uint32_t index = wanted.at(i);
+    seen.push_back(
+        observe(intent->artifacts.at(index), index, level, std::move(raw.at(i)), now));
+  }
+  return seen;
+}
+
+bool all_match(const Intent& intent, const std::vector<Observation>& reads) {
+  return std::ranges::all_of(reads, [&](const Observation& read) {
+    return judge(intent.artifacts.at(read.artifact), read) == Verdict::match;
+  });
+}
+
+bool any_mismatch(const Intent& intent, const std::vector<Observation>& reads) {
+  return std::ranges::any_of(reads, [&](const Observation& read) {
+    return judge(intent.artifacts.at(read.artifact), read) == Verdict::mismatch;
+  });
+}
+
+History ask_history(const Target& target, const HistoryRequest& request) {
+  if (!target.policy.capabilities.history) return {};
+  try {
+    return target.store->history(request);
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+EffectResult perform(const Target& target, const AttemptJob& job, const std::string& since) {
+  try {
+    return target.store->perform({.operation = job.operation,
+                                  .attempt = job.attempt,
+                                  .key = job.key,
+                                  .actor = job.actor,
+                                  .intent = job.intent,
+                                  .since = since,
+                                  .restage = job.restage,
+                                  .timeout = target.policy.effect_timeout});
+  } catch (const std::exception& e) {
+    EffectResult result;
+    result.ended.kind = EffectKind::unknown;
+    result.ended.reason = std::string("the connector failed: ") + e.what();
+    return result;
+  }
+}
+
+void append(std::vector<Observation>& to, std::vector<Observation> from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+// Reads before the first attempt; true when everything already holds at every level.
+bool already_holds(const Target& target, const AttemptJob& job, Clock& clock,
+                   AttemptReport& report) {
+  const auto indexes = all_of(*job.intent);
+  report.baseline = read_level(*target.store, job.intent, indexes, Level::store, clock);
+  if (job.has_serving && target.serving) {
+    append(report.baseline,
+           read_level(*target.serving, job.intent, indexes, Level::serving, clock));
+  }
+  return all_match(*job.intent, report.baseline);
+}
+
+}  // namespace
+
+AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock) {
+  AttemptReport report;
+  report.attempt = job.attempt;
+  std::string since = job.since;
+  if (job.first && job.verify) {
+    auto version = target.store->version();
+    if (version.has_value() && since.empty()) since = std::move(version.value());
+    if (already_holds(target, job, clock, report)) {
+      report.effect.kind = EffectKind::skipped;
+      report.effect.attempt = job.attempt;
+      report.effect.version_before = since;
+      return report;
+    }
+  }
+  EffectResult result = perform(target, job, since);
+  report.effect = std::move(result.ended);
+  report.effect.attempt = job.attempt;
+  report.effect.version_before = since;
+  report.retry_after = result.retry_after;
+  const bool to_read = job.verify && (report.effect.kind == EffectKind::acknowledged ||
+                                      report.effect.kind == EffectKind::unknown);
+  if (!to_read) return report;
+  const auto indexes = all_of(*job.intent);
+  ReadReport read = run_read(target,
+                             {.operation = job.operation,
+                              .attempt = job.attempt,
+                              .since = since,
+                              .reported = report.effect.version,
+                              .store_artifacts = indexes,
+                              .serving_artifacts =
+                                  job.has_serving ? indexes : std::vector<std::uint32_t>{},
+                              .has_serving = job.has_serving,
+                              .intent = job.intent},
+                             clock);
+  report.reads = std::move(read.reads);
+  report.history = std::move(read.history);
+  return report;
+}
+
+ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
+  ReadReport report;
+  report.attempt = job.attempt;
+  report.reads =
+      read_level(*target.store, job.intent, job.store_artifacts, Level::store, clock);
+  if (any_mismatch(*job.intent, report.reads)) {
+    report.history = ask_history(target, {.operation = job.operation,
+                                          .intent = job.intent,
+                                          .since = job.since,
+                                          .reported = job.reported});
+    return report;
+  }
+  const bool store_holds = all_match(*job.intent, report.reads);
+  if (store_holds && job.has_serving && target.serving && !job.serving_artifacts.empty()) {
+    append(report.reads, read_level(*target.serving, job.intent, job.serving_artifacts,
+                                    Level::serving, clock));
+  }
+  return report;
+}
+
+}  // namespace trued

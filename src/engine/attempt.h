@@ -1,0 +1,49 @@
+// attempt.h: carries out one attempt, or one read-back, against a target.
+//
+// Orchestration over the target port, shared by server, library and simulator: reads before (first
+// attempt), effect, reads after, and the target's history where something differs. Blocks as long
+// as the target does. No retries, no decisions: what was seen is reported, the core decides.
+//
+// Threads: any; the arguments are not shared with the engine.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "core/operation.h"
+#include "target/target.h"
+
+namespace trued {
+
+struct AttemptJob {
+  OperationId operation;
+  AttemptNo attempt{1};
+  bool first = false;
+  bool verify = true;
+  bool has_serving = false;
+  bool restage = false;  ///< the attempt before was acknowledged and not found at read-back
+  std::string key;
+  std::string actor;
+  std::string since;     ///< version before the first attempt, when known
+  std::shared_ptr<const Intent> intent;
+};
+
+[[nodiscard]] AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock);
+
+struct ReadJob {
+  OperationId operation;
+  AttemptNo attempt{1};
+  std::string since;
+  std::string reported;                        ///< version the effect was acknowledged with
+  std::vector<std::uint32_t> store_artifacts;  ///< still wanted at the store
+  std::vector<std::uint32_t> serving_artifacts;
+  bool has_serving = false;
+  std::shared_ptr<const Intent> intent;
+};
+
+/// Reads what has not matched yet; the serving level only once the store matches.
+[[nodiscard]] ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock);
+
+}  // namespace trued

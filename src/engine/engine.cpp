@@ -1,0 +1,56 @@
+#include "engine/engine.h"
+
+#include <utility>
+
+#include "engine/impl.h"
+
+namespace trued {
+
+Engine::Engine(EnginePorts ports, EngineOptions options)
+    : impl_(std::make_unique<Impl>(ports, options)) {}
+
+Engine::~Engine() { impl_->inbox->on_input({}); }
+
+Result<void> Engine::recover() { return impl_->recover(); }
+
+void Engine::submit(Submission submission, Duration wait, Reply reply) {
+  impl_->inbox->push(SubmitMessage{std::move(submission), wait, std::move(reply)});
+}
+
+void Engine::person(OperationId id, PersonInput input, Reply reply) {
+  impl_->inbox->push(PersonMessage{id, std::move(input), std::move(reply)});
+}
+
+void Engine::wait_for(OperationId id, Duration wait, Reply reply) {
+  impl_->inbox->push(WaitMessage{id, wait, std::move(reply)});
+}
+
+Turn Engine::step() { return impl_->step(); }
+
+void Engine::on_input(std::function<void()> wake) { impl_->inbox->on_input(std::move(wake)); }
+
+void Engine::begin_drain() { impl_->draining = true; }
+
+bool Engine::draining() const { return impl_->draining.load(); }
+
+bool Engine::drained() const {
+  return impl_->jobs_in_flight.load() == 0 && impl_->inbox->empty();
+}
+
+void Engine::release_waiters() { impl_->release_waiters(); }
+
+bool Engine::ready(std::string& reason) const {
+  if (impl_->draining.load()) {
+    reason = "draining";
+    return false;
+  }
+  if (impl_->ledger_down.load()) {
+    reason = "the ledger cannot be written";
+    return false;
+  }
+  return true;
+}
+
+EngineStats Engine::stats() const { return impl_->stats(); }
+
+}  // namespace trued

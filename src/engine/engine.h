@@ -1,0 +1,109 @@
+// engine.h: the loop that turns inputs into durable decisions, and decisions into action.
+//
+//   inputs ──► load ──► decide ──► commit ──► act ──► inputs …
+//
+// Each turn takes every waiting input (up to a bound), loads what they touch with one call, decides
+// them one after another in memory, commits rows and events as one batch, and only then answers
+// callers and hands out effects. The engine has no threads: somebody calls step().
+//
+// Invariants
+//   (1) Nothing is answered, sent or read before the decision that led to it is durable.
+//   (2) Operations that touch one artifact (target + name) run one after another, in the order in
+//       which they were accepted, from attempt to verdict.
+//   (3) Every open operation is in memory with a timer, a job in flight, or a place in a queue.
+//   (4) After a commit of unknown outcome nothing is decided until the ledger has said which it
+//       was; submissions are meanwhile refused as `ledger_unavailable`.
+//   (5) Every reply is called exactly once.
+//
+// Threads: submit(), person(), wait_for() and stats() from any thread; the rest from the one thread
+// that steps it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "engine/runner.h"
+#include "engine/stats.h"
+#include "engine/submission.h"
+#include "ledger/ledger.h"
+#include "target/target.h"
+
+namespace trued {
+
+struct EngineOptions {
+  std::size_t inputs_per_turn_max = 4'096;
+  std::size_t open_max = 100'000;        ///< open operations; beyond it submissions are refused
+  Duration repeats_every{1'000};         ///< how often counted repeats are written to the log
+  Duration retire_every{10'000};         ///< how often retention is looked after
+  std::uint32_t retire_per_turn = 500;
+};
+
+struct EnginePorts {
+  Ledger& ledger;
+  const Targets& targets;
+  Runner& runner;
+  Clock& clock;
+  Random& random;
+};
+
+/// What a call of step() came to.
+struct Turn {
+  bool worked = false;                  ///< something was done: step again at once
+  std::optional<WallTime> next_due;     ///< when the next timer falls due, if there is one
+};
+
+class Engine {
+ public:
+  Engine(EnginePorts ports, EngineOptions options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Reads every open operation from the ledger and resolves what was in flight when the process
+  /// ended. Once, before the first step(). Fails with `io` if the ledger cannot be read.
+  [[nodiscard]] Result<void> recover();
+
+  /// Decides what the submission is and, if it is new, has it carried out. `reply` is called when
+  /// the operation has settled, or when `wait` is over, or at once after acceptance if `wait` is 0;
+  /// duplicates, conflicts and late repeats are answered at once. REQUIRES: the intent's target is
+  /// one of ours and its names were checked.
+  void submit(Submission submission, Duration wait, Reply reply);
+
+  /// A person's choice on one operation; answered as soon as it is durable, with the decision
+  /// `duplicate`, or with `refused` / `not_found`.
+  void person(OperationId id, PersonInput input, Reply reply);
+
+  /// Answers when the operation has settled or `wait` is over; `not_found` if it does not exist.
+  void wait_for(OperationId id, Duration wait, Reply reply);
+
+  /// One turn. Blocks for the commit, never for a target that is not inline.
+  [[nodiscard]] Turn step();
+
+  /// Called (from any thread) when an input arrives for an engine that may be asleep.
+  void on_input(std::function<void()> wake);
+
+  /// From now on submissions are refused; what runs goes on to its next durable point.
+  void begin_drain();
+  [[nodiscard]] bool draining() const;
+  /// True when no effect or read is in flight. REQUIRES: begin_drain().
+  [[nodiscard]] bool drained() const;
+  /// Answers every waiting caller with the operation as it is. The last call before destruction.
+  void release_waiters();
+
+  /// False while the ledger cannot be written or the engine drains; why is in `reason`.
+  [[nodiscard]] bool ready(std::string& reason) const;
+  [[nodiscard]] EngineStats stats() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trued

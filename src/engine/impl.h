@@ -1,0 +1,163 @@
+// impl.h: the engine's state and the parts of a turn. Private to src/engine.
+//
+//   take inputs → load → decide (into Work) → commit → publish (or undo, or hold)
+//
+// A Work is the private copy of one operation within a turn. Nothing of it is visible outside the
+// turn before publish(); undo() needs only give back tickets and messages.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/uuid.h"
+#include "engine/engine.h"
+#include "engine/inbox.h"
+#include "engine/locks.h"
+
+namespace trued {
+
+struct DigestHash {
+  std::size_t operator()(const Digest& digest) const;
+};
+
+/// A caller who waits for an operation to settle.
+struct Waiter {
+  WallTime until{};
+  SubmitDecision decision = SubmitDecision::fresh;
+  Reply reply;
+};
+
+/// An open operation.
+struct Entry {
+  std::shared_ptr<const Operation> operation;
+  std::shared_ptr<const Intent> intent;  ///< null after recovery until it is needed
+  std::optional<WallTime> timer;         ///< its place in timers_
+  std::vector<Waiter> waiters;
+};
+
+/// One operation within a turn.
+struct Work {
+  Operation operation;
+  bool insert = false;
+  std::string intent_json;
+  std::shared_ptr<const Intent> intent;
+  std::vector<Event> events;
+  std::vector<Action> actions;
+  std::vector<Waiter> waiters;  ///< wait == 0: until is the beginning of time
+};
+
+/// An answer that does not depend on an operation's further life.
+struct DirectAnswer {
+  Reply reply;
+  std::variant<Answer, EngineProblem> answer;
+};
+
+/// Everything one turn decided.
+struct TurnState {
+  WallTime now{};
+  std::vector<Message> messages;
+  std::map<OperationId, Work> works;
+  std::vector<OperationId> order;  ///< of works, as first touched
+  std::unordered_map<Digest, Known, DigestHash> known;         ///< loaded identities
+  std::map<OperationId, std::optional<Operation>> rows;        ///< loaded by id
+  std::unordered_map<Digest, OperationId, DigestHash> created; ///< identities of this turn
+  std::vector<OperationId> enqueued;  ///< tickets taken in this turn: given back by undo
+  std::vector<DirectAnswer> answers;
+  std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats;  ///< written in this turn
+};
+
+class Engine::Impl {
+ public:
+  Impl(EnginePorts ports, EngineOptions options);
+
+  Result<void> recover();
+  Turn step();
+  void release_waiters();
+  EngineStats stats() const;
+
+  std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
+  std::atomic<bool> draining{false};
+  std::atomic<std::size_t> jobs_in_flight{0};
+  std::atomic<bool> ledger_down{false};
+
+ private:
+  // turn.cpp: inputs and decisions
+  void take_messages(TurnState& turn);
+  bool load(TurnState& turn);
+  void decide_all(TurnState& turn);
+  void on_submit(TurnState& turn, SubmitMessage& message);
+  void on_fresh(TurnState& turn, SubmitMessage& message);
+  void on_known(TurnState& turn, SubmitMessage& message, const Operation& known);
+  void on_person(TurnState& turn, PersonMessage& message);
+  void on_wait(TurnState& turn, WaitMessage& message);
+  void on_move(TurnState& turn, MoveMessage& message);
+  void start_when_free(TurnState& turn, Work& work);
+  std::optional<Refusal> apply(TurnState& turn, Work& work, const Input& input);
+  Work* work_on(TurnState& turn, const OperationId& id);
+  const Operation* known_operation(TurnState& turn, const Identity& identity,
+                                   const Tombstone** tombstone);
+  void refuse_submissions(TurnState& turn, const EngineProblem& problem);
+  void flush_repeats(TurnState& turn);
+  const Policy& policy_of(const std::string& target) const;
+
+  // publish.cpp: what follows from a commit
+  Turn commit(TurnState turn);
+  Turn finish(TurnState turn, const CommitResult& result);
+  Turn settle_held(WallTime now);
+  Turn pause(TurnState turn, const std::string& why);
+  void publish(TurnState& turn);
+  void publish(TurnState& turn, const OperationId& id, Work& work);
+  void keep(TurnState& turn, Entry& entry, Work& work);
+  void attend(TurnState& turn, Entry& entry, Work& work);
+  void close(TurnState& turn, const Operation& operation);
+  void undo(TurnState& turn, const std::string& why);
+  void dispatch(const Operation& operation, Entry& entry, const Action& action);
+  void dispatch_attempt(const Operation& operation, const Entry& entry, const Target& target,
+                        const RunAttempt& action);
+  void dispatch_read(const Operation& operation, Entry& entry, const Target& target,
+                     const RunRead& action);
+  void hand_out(const Target& target, std::move_only_function<Input()> job, OperationId id);
+  void post_local(const OperationId& id, Input input);
+  bool ensure_intent(const OperationId& id, Entry& entry);
+  void set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at);
+  void answer_waiters(Entry& entry, WallTime now, bool all);
+  void expire_waiters(WallTime now);
+  void count(const Work& work, WallTime now);
+  void count(const Event& event);
+  void look_after_retention(WallTime now);
+  std::optional<WallTime> next_due(WallTime now) const;
+  void snapshot();
+
+  EnginePorts ports_;
+  EngineOptions options_;
+  UuidV7Generator ids_;
+  std::unique_ptr<LedgerReader> reader_;
+  Policy fallback_policy_;  ///< for operations whose target is not configured any more
+
+  std::map<OperationId, Entry> entries_;  ///< every open operation
+  std::unordered_map<Digest, OperationId, DigestHash> open_identities_;
+  std::set<std::pair<WallTime, OperationId>> timers_;
+  std::set<std::pair<WallTime, OperationId>> waits_;  ///< when some waiter of it gives up
+  ArtifactLocks locks_;
+  std::vector<Message> local_;   ///< for the next turn: turns at artifacts, inline reports
+  std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats_;
+  WallTime repeats_due_{};
+  WallTime retire_due_{};
+  std::optional<TurnState> held_;  ///< its commit ended unknown
+  WallTime held_retry_{};
+  WallTime ledger_retry_{};
+
+  EngineStats counters_;  ///< engine thread only
+  mutable std::mutex stats_mutex_;
+  EngineStats published_;
+};
+
+}  // namespace trued

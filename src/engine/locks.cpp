@@ -1,0 +1,81 @@
+#include "engine/locks.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+
+namespace trued {
+namespace {
+
+std::string lock_key(const std::string& target, const std::string& name) {
+  std::string key;
+  key.reserve(target.size() + name.size() + 1);
+  key += target;
+  key += '\0';
+  key += name;
+  return key;
+}
+
+}  // namespace
+
+std::size_t ArtifactLocks::IdHash::operator()(const OperationId& id) const {
+  // The low half of a UUIDv7 is random enough.
+  std::size_t hash = 0;
+  std::memcpy(&hash, id.value().bytes.data() + 8, sizeof hash);
+  return hash;
+}
+
+bool ArtifactLocks::enqueue(const Operation& operation) {
+  const auto [slot, inserted] = holders_.try_emplace(operation.id);
+  TRUED_ASSERT(inserted);
+  Holder& holder = slot->second;
+  holder.keys.reserve(operation.artifacts.size());
+  for (const ArtifactState& artifact : operation.artifacts) {
+    std::string key = lock_key(operation.target, artifact.meant.name);
+    auto& queue = queues_[key];
+    if (!queue.empty()) ++holder.behind;
+    queue.push_back(operation.id);
+    holder.keys.push_back(std::move(key));
+  }
+  return holder.behind == 0;
+}
+
+std::vector<OperationId> ArtifactLocks::release(const Operation& operation) {
+  std::vector<OperationId> runnable;
+  const auto slot = holders_.find(operation.id);
+  if (slot == holders_.end()) return runnable;
+  for (const std::string& key : slot->second.keys) {
+    const auto entry = queues_.find(key);
+    TRUED_ASSERT(entry != queues_.end());
+    auto& queue = entry->second;
+    const bool was_first = queue.front() == operation.id;
+    queue.erase(std::ranges::find(queue, operation.id));
+    if (queue.empty()) {
+      queues_.erase(entry);
+    } else if (was_first) {
+      Holder& next = holders_.at(queue.front());
+      TRUED_ASSERT(next.behind > 0);
+      if (--next.behind == 0) runnable.push_back(queue.front());
+    }
+  }
+  holders_.erase(slot);
+  return runnable;
+}
+
+bool ArtifactLocks::may_run(const OperationId& id) const {
+  const auto slot = holders_.find(id);
+  return slot != holders_.end() && slot->second.behind == 0;
+}
+
+const OperationId* ArtifactLocks::ahead_of(const OperationId& id) const {
+  const auto slot = holders_.find(id);
+  if (slot == holders_.end() || slot->second.behind == 0) return nullptr;
+  for (const std::string& key : slot->second.keys) {
+    const auto& queue = queues_.at(key);
+    if (queue.front() != id) return &queue.front();
+  }
+  return nullptr;
+}
+
+}  // namespace trued

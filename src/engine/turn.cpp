@@ -1,0 +1,347 @@
+// The first half of a turn: inputs, loading, deciding. Nothing here is visible outside the turn.
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "engine/impl.h"
+
+namespace trued {
+namespace {
+
+constexpr Duration kLedgerRetryAfter{1'000};
+constexpr Duration kOverloadRetryAfter{2'000};
+
+ArtifactSummary summary_of(const ArtifactIntent& artifact) {
+  return {.name = artifact.name, .absent = artifact.absent, .id = artifact.id};
+}
+
+bool is_repeat(SubmitDecision decision) {
+  return decision == SubmitDecision::duplicate || decision == SubmitDecision::in_flight ||
+         decision == SubmitDecision::conflict;
+}
+
+}  // namespace
+
+std::size_t DigestHash::operator()(const Digest& digest) const {
+  std::size_t hash = 0;
+  std::memcpy(&hash, digest.bytes.data(), sizeof hash);
+  return hash;
+}
+
+const Policy& Engine::Impl::policy_of(const std::string& target) const {
+  const auto found = ports_.targets.find(target);
+  return found == ports_.targets.end() ? fallback_policy_ : found->second.policy;
+}
+
+void Engine::Impl::take_messages(TurnState& turn) {
+  turn.messages = std::exchange(local_, {});
+  inbox->take(turn.messages, options_.inputs_per_turn_max);
+  if (draining.load()) {
+    // What runs may report; nothing new is begun. The rest is durable and goes on at next start.
+    std::erase_if(turn.messages, [](const Message& message) {
+      const auto* move = std::get_if<MoveMessage>(&message);
+      return move != nullptr && std::holds_alternative<Start>(move->input);
+    });
+    return;
+  }
+  while (!timers_.empty() && timers_.begin()->first <= turn.now &&
+         turn.messages.size() < 2 * options_.inputs_per_turn_max) {
+    const OperationId id = timers_.begin()->second;
+    set_timer(entries_.at(id), id, std::nullopt);
+    turn.messages.emplace_back(MoveMessage{id, TimerDue{}});
+  }
+}
+
+// One load for everything the messages touch and memory does not hold.
+bool Engine::Impl::load(TurnState& turn) {
+  std::vector<Identity> identities;
+  std::vector<OperationId> ids;
+  const auto want_row = [&](const OperationId& id) {
+    if (!entries_.contains(id) && turn.rows.try_emplace(id).second) ids.push_back(id);
+  };
+  for (const Message& message : turn.messages) {
+    std::visit(Overloaded{
+                   [&](const SubmitMessage& m) {
+                     const Digest digest = identity_digest(m.submission.identity);
+                     if (!open_identities_.contains(digest) &&
+                         turn.known.try_emplace(digest).second) {
+                       identities.push_back(m.submission.identity);
+                     }
+                   },
+                   [&](const PersonMessage& m) { want_row(m.id); },
+                   [&](const WaitMessage& m) { want_row(m.id); },
+                   [&](const MoveMessage& m) { want_row(m.id); },
+               },
+               message);
+  }
+  for (const auto& [id, counts] : repeats_) {
+    if (turn.now >= repeats_due_) want_row(id);
+  }
+  if (!identities.empty()) {
+    auto known = ports_.ledger.load(identities);
+    if (!known.has_value()) return false;
+    for (std::size_t i = 0; i < identities.size(); ++i) {
+      turn.known[identity_digest(identities.at(i))] = std::move(known.value().at(i));
+    }
+  }
+  if (!ids.empty()) {
+    auto rows = ports_.ledger.load(ids);
+    if (!rows.has_value()) return false;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      turn.rows[ids.at(i)] = std::move(rows.value().at(i));
+    }
+  }
+  return true;
+}
+
+void Engine::Impl::decide_all(TurnState& turn) {
+  // First, while every counted operation is loaded: what this turn counts waits for the next flush.
+  if (turn.now >= repeats_due_) flush_repeats(turn);
+  // Messages stay in place: undo() hands them back where the commit did not come about.
+  for (Message& message : turn.messages) {
+    std::visit(Overloaded{
+                   [&](SubmitMessage& m) { on_submit(turn, m); },
+                   [&](PersonMessage& m) { on_person(turn, m); },
+                   [&](WaitMessage& m) { on_wait(turn, m); },
+                   [&](MoveMessage& m) { on_move(turn, m); },
+               },
+               message);
+  }
+}
+
+Work* Engine::Impl::work_on(TurnState& turn, const OperationId& id) {
+  if (const auto found = turn.works.find(id); found != turn.works.end()) return &found->second;
+  Work work;
+  if (const auto entry = entries_.find(id); entry != entries_.end()) {
+    work.operation = *entry->second.operation;
+    work.intent = entry->second.intent;
+  } else {
+    const auto row = turn.rows.find(id);
+    if (row == turn.rows.end() || !row->second) return nullptr;
+    work.operation = *row->second;
+  }
+  turn.order.push_back(id);
+  return &turn.works.emplace(id, std::move(work)).first->second;
+}
+
+std::optional<Refusal> Engine::Impl::apply(TurnState& turn, Work& work, const Input& input) {
+  const Policy& policy = policy_of(work.operation.target);
+  Decision decision = decide(std::move(work.operation), policy, input,
+                             {.now = turn.now, .entropy = ports_.random.next()});
+  work.operation = std::move(decision.after);
+  std::ranges::move(decision.events, std::back_inserter(work.events));
+  std::ranges::move(decision.actions, std::back_inserter(work.actions));
+  return std::move(decision.refusal);
+}
+
+// Takes its place at its artifacts, and starts if nobody is before it.
+void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
+  const Operation& operation = work.operation;
+  if (operation.state != State::accepted) return;
+  const bool early = operation.not_before && turn.now < *operation.not_before;
+  if (!early) {
+    if (!locks_.holds(operation.id)) {
+      locks_.enqueue(operation);
+      turn.enqueued.push_back(operation.id);
+    }
+    if (const OperationId* ahead = locks_.ahead_of(operation.id)) {
+      const Event wait = WaitScheduled{
+          .due_for = Due::none,
+          .due_at = turn.now,
+          .reason = "waits for " + to_string(*ahead) + ", which touches the same artifact"};
+      evolve(work.operation, wait, turn.now);
+      work.events.push_back(wait);
+      return;
+    }
+  }
+  apply(turn, work, Start{});
+}
+
+const Operation* Engine::Impl::known_operation(TurnState& turn, const Identity& identity,
+                                               const Tombstone** tombstone) {
+  const Digest digest = identity_digest(identity);
+  if (const auto open = open_identities_.find(digest); open != open_identities_.end()) {
+    const auto work = turn.works.find(open->second);
+    return work != turn.works.end() ? &work->second.operation
+                                    : entries_.at(open->second).operation.get();
+  }
+  if (const auto created = turn.created.find(digest); created != turn.created.end()) {
+    return &turn.works.at(created->second).operation;
+  }
+  const auto loaded = turn.known.find(digest);
+  if (loaded == turn.known.end()) return nullptr;
+  if (loaded->second.operation) {
+    const auto work = turn.works.find(loaded->second.operation->id);
+    return work != turn.works.end() ? &work->second.operation : &*loaded->second.operation;
+  }
+  if (loaded->second.tombstone) *tombstone = &*loaded->second.tombstone;
+  return nullptr;
+}
+
+void Engine::Impl::on_submit(TurnState& turn, SubmitMessage& message) {
+  const Tombstone* tombstone = nullptr;
+  const Operation* known = known_operation(turn, message.submission.identity, &tombstone);
+  const SubmitVerdict verdict = decide_submit(known, tombstone, message.submission.fingerprint);
+  const auto counter = static_cast<std::size_t>(std::to_underlying(verdict.decision));
+  if (verdict.decision == SubmitDecision::fresh) return on_fresh(turn, message);
+  ++counters_.decisions.at(counter);
+  if (verdict.decision == SubmitDecision::late) {
+    turn.answers.push_back(
+        {std::move(message.reply), Answer{verdict.decision, nullptr, *tombstone}});
+    return;
+  }
+  if (verdict.reexecute) {
+    const OperationId id = known->id;
+    turn.rows.try_emplace(id, *known);
+    Work* work = work_on(turn, id);
+    TRUED_ASSERT(work != nullptr);
+    work->intent = message.submission.intent;
+    apply(turn, *work,
+          PersonInput{PersonAction::retry, "a repeated submission", "on_failure = \"reexecute\""});
+    start_when_free(turn, *work);
+    work->waiters.push_back({turn.now + message.wait, verdict.decision, std::move(message.reply)});
+    return;
+  }
+  if (is_repeat(verdict.decision)) ++repeats_[known->id][verdict.decision];
+  if (verdict.decision == SubmitDecision::in_flight) {
+    Work* work = work_on(turn, known->id);
+    TRUED_ASSERT(work != nullptr);
+    work->waiters.push_back({turn.now + message.wait, verdict.decision, std::move(message.reply)});
+    return;
+  }
+  turn.answers.push_back(
+      {std::move(message.reply),
+       Answer{verdict.decision, std::make_shared<const Operation>(*known), std::nullopt}});
+}
+
+void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
+  const bool full = entries_.size() + turn.created.size() >= options_.open_max;
+  if (draining.load() || full) {
+    ++counters_.refused;
+    EngineProblem problem{.code = draining.load() ? ProblemCode::draining : ProblemCode::overloaded,
+                          .name = {},
+                          .detail = draining.load()
+                                        ? "the server is stopping; submit again in a moment"
+                                        : "too many operations are open; submit again later",
+                          .retry_after = kOverloadRetryAfter};
+    turn.answers.push_back({std::move(message.reply), std::move(problem)});
+    return;
+  }
+  ++counters_.decisions.at(std::to_underlying(SubmitDecision::fresh));
+  const Submission& submission = message.submission;
+  const Policy& policy = policy_of(submission.intent->target);
+  Accepted accepted{.identity = submission.identity,
+                    .fingerprint = submission.fingerprint,
+                    .definition = submission.definition,
+                    .target = submission.intent->target,
+                    .actor = submission.actor,
+                    .priority = submission.priority,
+                    .verify = submission.intent->verify && policy.verify,
+                    .has_serving = policy.has_serving,
+                    .not_before = submission.not_before,
+                    .deadline = submission.deadline.value_or(
+                        std::max(submission.not_before.value_or(turn.now), turn.now) +
+                        policy.deadline),
+                    .retention = policy.retention,
+                    .on_failure = policy.on_failure,
+                    .artifacts = {}};
+  accepted.artifacts.reserve(submission.intent->artifacts.size());
+  for (const ArtifactIntent& artifact : submission.intent->artifacts) {
+    accepted.artifacts.push_back(summary_of(artifact));
+  }
+  const OperationId id(ids_.next(turn.now, ports_.random.next(), ports_.random.next()));
+  Work work;
+  work.insert = true;
+  work.operation = begin(id, accepted, turn.now);
+  work.events.emplace_back(std::move(accepted));
+  work.intent = submission.intent;
+  work.intent_json = std::move(message.submission.intent_json);
+  Work& placed = turn.works.emplace(id, std::move(work)).first->second;
+  turn.order.push_back(id);
+  turn.created.emplace(identity_digest(submission.identity), id);
+  start_when_free(turn, placed);
+  placed.waiters.push_back(
+      {turn.now + message.wait, SubmitDecision::fresh, std::move(message.reply)});
+}
+
+void Engine::Impl::on_person(TurnState& turn, PersonMessage& message) {
+  Work* work = work_on(turn, message.id);
+  if (work == nullptr) {
+    turn.answers.push_back({std::move(message.reply),
+                            EngineProblem{.code = ProblemCode::not_found,
+                                          .name = {},
+                                          .detail = "no operation " + to_string(message.id),
+                                          .retry_after = {}}});
+    return;
+  }
+  if (auto refusal = apply(turn, *work, message.input)) {
+    turn.answers.push_back({std::move(message.reply),
+                            EngineProblem{.code = ProblemCode::refused,
+                                          .name = std::move(refusal->code),
+                                          .detail = std::move(refusal->detail),
+                                          .retry_after = {}}});
+    return;
+  }
+  if (message.input.action == PersonAction::retry) start_when_free(turn, *work);
+  // Answered as soon as it is durable, whatever state that is.
+  work->waiters.push_back({WallTime{}, SubmitDecision::duplicate, std::move(message.reply)});
+}
+
+void Engine::Impl::on_wait(TurnState& turn, WaitMessage& message) {
+  Work* work = work_on(turn, message.id);
+  if (work == nullptr) {
+    turn.answers.push_back({std::move(message.reply),
+                            EngineProblem{.code = ProblemCode::not_found,
+                                          .name = {},
+                                          .detail = "no operation " + to_string(message.id),
+                                          .retry_after = {}}});
+    return;
+  }
+  work->waiters.push_back(
+      {turn.now + message.wait, SubmitDecision::duplicate, std::move(message.reply)});
+}
+
+void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
+  if (std::exchange(message.ends_job, false)) --jobs_in_flight;
+  Work* work = work_on(turn, message.id);
+  if (work == nullptr) return;
+  const bool turn_came = std::holds_alternative<Start>(message.input) ||
+                         (std::holds_alternative<TimerDue>(message.input) &&
+                          work->operation.due_for == Due::start);
+  if (turn_came) return start_when_free(turn, *work);
+  apply(turn, *work, message.input);
+}
+
+void Engine::Impl::flush_repeats(TurnState& turn) {
+  repeats_due_ = turn.now + options_.repeats_every;
+  for (const auto& [id, counts] : repeats_) {
+    Work* work = work_on(turn, id);
+    if (work == nullptr) continue;  // retired meanwhile
+    for (const auto& [decision, count] : counts) {
+      const Event event = Repeated{std::string(to_string(decision)), count};
+      evolve(work->operation, event, turn.now);
+      work->events.push_back(event);
+    }
+  }
+  turn.repeats = std::exchange(repeats_, {});
+}
+
+void Engine::Impl::refuse_submissions(TurnState& turn, const EngineProblem& problem) {
+  std::vector<Message> kept;
+  for (Message& message : turn.messages) {
+    Reply* reply = nullptr;
+    if (auto* submit = std::get_if<SubmitMessage>(&message)) reply = &submit->reply;
+    if (auto* person = std::get_if<PersonMessage>(&message)) reply = &person->reply;
+    if (auto* wait = std::get_if<WaitMessage>(&message)) reply = &wait->reply;
+    if (reply == nullptr) {
+      kept.push_back(std::move(message));
+    } else if (*reply) {
+      ++counters_.refused;
+      (*reply)(problem);
+    }
+  }
+  turn.messages = std::move(kept);
+}
+
+}  // namespace trued
