@@ -1,223 +1,58 @@
 #include <algorithm>
+#include <functional>
 #include <utility>
 
-#include "base/assert.h"
 #include "base/overloaded.h"
+#include "core/deciding.h"
 #include "core/operation.h"
-#include "core/retry.h"
-#include "core/tells.h"
-#include "core/verification.h"
 
 namespace trued {
 namespace {
 
-// A report may take the effect's time and the reads around it.
-constexpr std::int64_t kReportFactor = 2;
-
-// Collects the events of one decision and keeps the operation in step with them.
-class Deciding {
- public:
-  Deciding(Operation operation, const Policy& policy, const DecideContext& context)
-      : policy_(policy), context_(context) {
-    decision_.after = std::move(operation);
-  }
-
-  const Operation& operation() const { return decision_.after; }
-  const Policy& policy() const { return policy_; }
-  WallTime now() const { return context_.now; }
-  std::uint64_t entropy() const { return context_.entropy; }
-
-  void record(Event event) {
-    evolve(decision_.after, event, context_.now);
-    decision_.events.push_back(std::move(event));
-  }
-  void act(Action action) { decision_.actions.push_back(action); }
-  void refuse(std::string code, std::string detail) {
-    decision_.refusal = Refusal{std::move(code), std::move(detail)};
-  }
-  Decision take() { return std::move(decision_); }
-
- private:
-  Decision decision_;
-  const Policy& policy_;
-  const DecideContext& context_;
-};
-
-void settle(Deciding& deciding, State state, std::string reason = {}) {
-  deciding.record(Settled{.state = state, .reason = std::move(reason), .tell = {},
-                          .superseded_by = {}});
-}
-
-void start_attempt(Deciding& deciding) {
-  const Operation& operation = deciding.operation();
-  if (deciding.now() >= operation.deadline) {
-    if (operation.state == State::accepted) {
-      settle(deciding, State::failed,
-             "the deadline passed before the effect could be carried out" +
-                 (operation.reason.empty() ? "" : ": " + operation.reason));
-    } else {
-      settle(deciding, State::needs_action,
-             "the deadline passed before another attempt: " + operation.reason);
-    }
-    return;
-  }
-  const bool first = !operation.sent || operation.attempts_counted == 0;
-  const AttemptNo attempt(operation.attempts + 1);
-  deciding.record(AttemptStarted{
-      .attempt = attempt,
-      .report_by = deciding.now() + deciding.policy().effect_timeout * kReportFactor});
-  deciding.act(RunAttempt{.attempt = attempt, .first = first});
-}
-
-const SettlePolicy& settle_policy(const Operation& operation, const Policy& policy,
-                                  Overall overall) {
-  if (overall == Overall::unreadable) return policy.unreadable;
-  const bool at_store = std::ranges::any_of(operation.artifacts, [](const ArtifactState& a) {
-    return a.store.verdict == Verdict::mismatch;
+// Reads of artifacts or levels that are none of the operation's are dropped.
+std::vector<Observation> usable(const Operation& operation, std::vector<Observation> reads) {
+  std::erase_if(reads, [&](const Observation& read) {
+    return read.artifact >= operation.artifacts.size() ||
+           (read.level == Level::serving && !operation.has_serving);
   });
-  return at_store ? policy.store : policy.serving;
+  return reads;
 }
 
-VerificationFacts facts_of(const Deciding& deciding, Overall overall) {
-  const Operation& operation = deciding.operation();
-  const SettlePolicy& settling = settle_policy(operation, deciding.policy(), overall);
-  const std::uint32_t reads =
-      overall == Overall::unreadable ? operation.unreadable_rounds : operation.reads_done;
-  const Duration elapsed = deciding.now() - operation.effect_ended_at.value_or(deciding.now());
-  const bool in_time = deciding.now() < operation.deadline;
-  const bool bounded = operation.effect == EffectKind::not_sent ||
-                       operation.attempts_counted < deciding.policy().retry.attempts_max;
-  return {.effect = operation.effect,
-          .verify = operation.verify,
-          .overall = overall,
-          .superseded = proved_superseded(operation),
-          .may_read_again = in_time && may_read_again(settling, reads, elapsed),
-          .safe = safe_to_repeat(operation, deciding.policy().capabilities),
-          .attempts_remain = in_time && bounded};
+// A history of other artifacts than ours is none.
+History usable(const Operation& operation, History history) {
+  if (history.known && history.artifacts.size() != operation.artifacts.size()) return {};
+  return history;
 }
 
-std::string waiting_reason(const Operation& operation, Overall overall) {
-  switch (overall) {
-    case Overall::mismatch:
-      return "read back, not there yet: " + describe_mismatch(operation);
-    case Overall::unreadable:
-      return "could not be read back yet" +
-             (operation.reason.empty() ? "" : " (" + operation.reason + ")");
-    case Overall::match:
-    case Overall::nothing_to_read:
-      return operation.reason;
+// True when `reads` show every artifact as meant, at every level that it is held to.
+bool all_hold(const Operation& operation, const std::vector<Observation>& reads) {
+  std::vector<bool> at_store(operation.artifacts.size());
+  std::vector<bool> served(operation.artifacts.size(), !operation.has_serving);
+  for (const Observation& read : reads) {
+    if (judge(operation.artifacts.at(read.artifact).meant, read) != Verdict::match) return false;
+    (read.level == Level::store ? at_store : served).at(read.artifact) = true;
   }
-  return {};
+  const auto all = [](const std::vector<bool>& seen) {
+    return std::ranges::all_of(seen, std::identity{});
+  };
+  return !operation.artifacts.empty() && all(at_store) && all(served);
 }
 
-void read_again(Deciding& deciding, Overall overall) {
-  const Operation& operation = deciding.operation();
-  const SettlePolicy& settling = settle_policy(operation, deciding.policy(), overall);
-  // Nothing was read since the effect ended: the first read need not wait.
-  const Duration wait = operation.reads_done == 0
-                            ? Duration{0}
-                            : settle_wait(settling, operation.reads_done, deciding.entropy());
-  const bool never_read = operation.reads_done == 0;
-  deciding.record(
-      WaitScheduled{.due_for = Due::read,
-                    .due_at = deciding.now() + wait,
-                    .reason = never_read ? operation.reason : waiting_reason(operation, overall)});
-}
-
-// Names the lie behind an acknowledged mismatch; an effect without an answer claimed nothing.
-std::optional<Tell> catch_lie(Deciding& deciding, Overall overall) {
-  const Operation& operation = deciding.operation();
-  if (overall != Overall::mismatch) return std::nullopt;
-  const Tell tell = name_tell(operation);
-  if (operation.effect != EffectKind::acknowledged && tell != Tell::overwritten) {
-    return std::nullopt;
+// What a connector says of an attempt, held to what it can know: "nothing needed doing" is believed
+// only beside reads that show it, and a report without an outcome is no answer.
+EffectEnded ended_as_known(const Operation& operation, const AttemptReport& report,
+                           const std::vector<Observation>& baseline) {
+  EffectEnded ended = report.effect;
+  ended.attempt = report.attempt;
+  if (ended.kind == EffectKind::none) {
+    ended.kind = EffectKind::unknown;
+    ended.reason = "the attempt ended without an outcome";
   }
-  deciding.record(LieCaught{.attempt = AttemptNo(operation.attempts),
-                            .tell = tell,
-                            .detail = describe_mismatch(operation)});
-  return tell;
-}
-
-void attempt_again(Deciding& deciding, Overall overall, Duration retry_after) {
-  const std::optional<Tell> tell = catch_lie(deciding, overall);
-  const Operation& operation = deciding.operation();
-  const std::uint32_t failures = std::max(operation.attempts_counted, 1U);
-  const Duration wait =
-      backoff(deciding.policy().retry, failures, retry_after, deciding.entropy());
-  std::string reason = overall == Overall::mismatch ? describe_mismatch(operation)
-                                                    : operation.reason;
-  if (tell) reason = std::string(to_string(*tell)) + ": " + reason;
-  deciding.record(WaitScheduled{.due_for = Due::attempt,
-                                .due_at = deciding.now() + wait,
-                                .reason = "another attempt follows: " + reason});
-}
-
-void supersede(Deciding& deciding) {
-  const Operation& operation = deciding.operation();
-  std::string by;
-  for (std::size_t i = 0; i < operation.artifacts.size() && by.empty(); ++i) {
-    if (operation.artifacts.at(i).store.verdict == Verdict::mismatch) {
-      by = operation.history.artifacts.at(i).replaced_by;
-    }
+  if (ended.kind == EffectKind::skipped && !all_hold(operation, baseline)) {
+    ended.kind = EffectKind::acknowledged;
+    ended.changed = false;
   }
-  deciding.record(Settled{.state = State::superseded,
-                          .reason = "it landed, and a later writer replaced it: " + by,
-                          .tell = {},
-                          .superseded_by = by});
-}
-
-void ask_person(Deciding& deciding, Overall overall) {
-  const std::optional<Tell> tell = catch_lie(deciding, overall);
-  const Operation& operation = deciding.operation();
-  std::string reason;
-  if (overall == Overall::unreadable) {
-    reason = "unverified: it could not be read back within the bound";
-    if (!operation.reason.empty()) reason += " (" + operation.reason + ")";
-  } else if (overall == Overall::mismatch) {
-    reason = describe_mismatch(operation);
-  } else {
-    reason = "it may or may not have happened: " + operation.reason;
-  }
-  deciding.record(Settled{.state = State::needs_action,
-                          .reason = std::move(reason),
-                          .tell = tell,
-                          .superseded_by = {}});
-}
-
-void follow(Deciding& deciding, Duration retry_after) {
-  const Overall overall = overall_of(deciding.operation());
-  const bool answered_no = deciding.operation().effect == EffectKind::rejected_retryable ||
-                           deciding.operation().effect == EffectKind::not_sent;
-  const Overall shown = answered_no ? Overall::nothing_to_read : overall;
-  switch (decide_follow(facts_of(deciding, overall))) {
-    case Follow::confirm:
-      return settle(deciding, State::confirmed);
-    case Follow::acknowledge:
-      return settle(deciding, State::acknowledged,
-                    "the target said yes; this operation opted out of verification");
-    case Follow::read_again:
-      return read_again(deciding, overall);
-    case Follow::attempt_again:
-      return attempt_again(deciding, shown, retry_after);
-    case Follow::supersede:
-      return supersede(deciding);
-    case Follow::fail:
-      return settle(deciding, State::failed, deciding.operation().reason);
-    case Follow::ask_person:
-      return ask_person(deciding, overall);
-  }
-}
-
-// Everything held before this attempt sent anything: unchanged, or, where an earlier attempt may
-// have been the cause, confirmed by these very reads.
-void follow_skipped(Deciding& deciding, const AttemptReport& report) {
-  if (!deciding.operation().sent) {
-    return settle(deciding, State::unchanged,
-                  "what was intended already held; nothing was sent");
-  }
-  deciding.record(
-      ReadBack{.attempt = report.attempt, .reads = report.baseline, .history = report.history});
-  settle(deciding, deciding.operation().verify ? State::confirmed : State::acknowledged);
+  return ended;
 }
 
 void on_report(Deciding& deciding, const AttemptReport& report) {
@@ -225,42 +60,54 @@ void on_report(Deciding& deciding, const AttemptReport& report) {
   const bool current =
       operation.state == State::attempting && report.attempt.value() == operation.attempts;
   if (!current) {
-    deciding.record(LateEvidence{.attempt = report.attempt,
-                                 .kind = report.effect.kind,
-                                 .detail = report.effect.reason});
+    deciding.record(LateEvidence{
+        .attempt = report.attempt, .kind = report.effect.kind, .detail = report.effect.reason});
     return;
   }
-  if (!report.baseline.empty()) deciding.record(BaselineRead{report.baseline});
-  EffectEnded ended = report.effect;
-  ended.attempt = report.attempt;
-  deciding.record(std::move(ended));
-  if (report.effect.kind == EffectKind::skipped) return follow_skipped(deciding, report);
-  if (!report.reads.empty()) {
-    deciding.record(
-        ReadBack{.attempt = report.attempt, .reads = report.reads, .history = report.history});
+  std::vector<Observation> baseline = usable(operation, report.baseline);
+  std::vector<Observation> reads = usable(operation, report.reads);
+  const EffectEnded ended = ended_as_known(operation, report, baseline);
+  const bool skipped = ended.kind == EffectKind::skipped;
+  if (!baseline.empty()) deciding.record(BaselineRead{baseline});
+  deciding.record(ended);
+  if (skipped && !operation.sent && operation.verify) {
+    return settle(deciding, State::unchanged, "what was intended already held; nothing was sent");
   }
-  follow(deciding, report.retry_after);
+  // Nothing was sent after these reads: they say what an earlier attempt came to.
+  if (skipped) reads = std::move(baseline);
+  if (!reads.empty()) {
+    deciding.record(ReadBack{.attempt = report.attempt,
+                             .reads = std::move(reads),
+                             .history = usable(operation, report.history)});
+  }
+  follow(deciding, {.retry_after = report.retry_after, .looked = false});
 }
 
 void on_read(Deciding& deciding, const ReadReport& report) {
   const Operation& operation = deciding.operation();
-  const bool current =
-      (operation.state == State::verifying || operation.state == State::unknown) &&
-      operation.due_for == Due::read && report.attempt.value() == operation.attempts;
+  const bool open = operation.state == State::verifying || operation.state == State::unknown;
+  const bool looked =
+      operation.due_for == Due::attempt && operation.due_at && deciding.now() >= *operation.due_at;
+  const bool current = open && (operation.due_for == Due::read || looked) &&
+                       report.attempt.value() == operation.attempts;
   if (!current) {
     deciding.record(LateEvidence{.attempt = report.attempt,
                                  .kind = EffectKind::none,
                                  .detail = "a read-back that was no longer waited for"});
     return;
   }
-  deciding.record(
-      ReadBack{.attempt = report.attempt, .reads = report.reads, .history = report.history});
-  follow(deciding, Duration{0});
+  deciding.record(ReadBack{.attempt = report.attempt,
+                           .reads = usable(operation, report.reads),
+                           .history = usable(operation, report.history)});
+  follow(deciding, {.retry_after = {}, .looked = looked});
 }
 
 void on_start(Deciding& deciding) {
   const Operation& operation = deciding.operation();
   if (operation.state != State::accepted) return;
+  const bool backing_off =
+      operation.due_for == Due::attempt && operation.due_at && deciding.now() < *operation.due_at;
+  if (backing_off) return;
   if (operation.not_before && deciding.now() < *operation.not_before) {
     deciding.record(WaitScheduled{.due_for = Due::start,
                                   .due_at = *operation.not_before,
@@ -270,15 +117,23 @@ void on_start(Deciding& deciding) {
   start_attempt(deciding);
 }
 
+// Where an attempt may have reached the target, its artifacts are read right before the next one.
+void on_attempt_due(Deciding& deciding) {
+  const Operation& operation = deciding.operation();
+  if (!operation.sent || operation.artifacts.empty()) return start_attempt(deciding);
+  deciding.act(RunRead{AttemptNo(operation.attempts)});
+}
+
 void on_timer(Deciding& deciding) {
   const Operation& operation = deciding.operation();
+  if (operation.due_at && deciding.now() < *operation.due_at) return;
   switch (operation.due_for) {
     case Due::none:
       return;
     case Due::start:
       return on_start(deciding);
     case Due::attempt:
-      return start_attempt(deciding);
+      return on_attempt_due(deciding);
     case Due::report:
       deciding.record(EffectEnded{.attempt = AttemptNo(operation.attempts),
                                   .kind = EffectKind::unknown,
@@ -287,7 +142,7 @@ void on_timer(Deciding& deciding) {
                                   .version_before = {},
                                   .result = {},
                                   .reason = "no answer within the time an attempt may take"});
-      return follow(deciding, Duration{0});
+      return follow(deciding, {});
     case Due::read:
       return deciding.act(RunRead{AttemptNo(operation.attempts)});
   }
@@ -296,26 +151,28 @@ void on_timer(Deciding& deciding) {
 void on_recover(Deciding& deciding) {
   if (deciding.operation().state != State::attempting) return;
   deciding.record(Recovered{AttemptNo(deciding.operation().attempts)});
-  follow(deciding, Duration{0});
+  follow(deciding, {});
 }
 
 void on_person_retry(Deciding& deciding, const PersonInput& input) {
   const Operation& operation = deciding.operation();
-  const bool possible =
-      operation.state == State::failed || operation.state == State::needs_action;
+  const bool possible = operation.state == State::failed || operation.state == State::needs_action;
   if (!possible) {
-    return deciding.refuse("not-retryable", "only a failed operation or one that needs action can "
-                                            "be tried again; this one is " +
-                                                std::string(to_string(operation.state)));
+    return deciding.refuse("not-retryable",
+                           "only a failed operation or one that needs action can "
+                           "be tried again; this one is " +
+                               std::string(to_string(operation.state)));
   }
   if (operation.on_failure == OnFailure::poison) {
-    return deciding.refuse("not-retryable", "its definition says on_failure = \"poison\": submit "
-                                            "a new operation under a new key");
+    return deciding.refuse("not-retryable",
+                           "its definition says on_failure = \"poison\": submit "
+                           "a new operation under a new key");
   }
+  const WallTime start = std::max(deciding.now(), operation.not_before.value_or(deciding.now()));
   deciding.record(PersonActed{.action = input.action,
                               .who = input.who,
                               .why = input.why,
-                              .deadline = deciding.now() + deciding.policy().deadline});
+                              .deadline = start + deciding.policy().deadline});
   deciding.record(WaitScheduled{.due_for = Due::start,
                                 .due_at = deciding.now(),
                                 .reason = "asked to be tried again by " + input.who});
@@ -324,14 +181,15 @@ void on_person_retry(Deciding& deciding, const PersonInput& input) {
 void on_person_verdict(Deciding& deciding, const PersonInput& input, State state) {
   const Operation& operation = deciding.operation();
   if (operation.state != State::needs_action) {
-    return deciding.refuse("not-resolvable", "only an operation that needs action is decided by a "
-                                             "person; this one is " +
-                                                 std::string(to_string(operation.state)));
+    return deciding.refuse("not-resolvable",
+                           "only an operation that needs action is decided by a "
+                           "person; this one is " +
+                               std::string(to_string(operation.state)));
   }
-  deciding.record(PersonActed{
-      .action = input.action, .who = input.who, .why = input.why, .deadline = {}});
-  const std::string verdict = state == State::failed ? " says that it did not happen"
-                                                     : " says that it happened";
+  deciding.record(
+      PersonActed{.action = input.action, .who = input.who, .why = input.why, .deadline = {}});
+  const std::string verdict =
+      state == State::failed ? " says that it did not happen" : " says that it happened";
   settle(deciding, state, input.who + verdict + (input.why.empty() ? "" : ": " + input.why));
 }
 
@@ -344,8 +202,8 @@ void on_person_cancel(Deciding& deciding, const PersonInput& input) {
             std::string(to_string(operation.state)) +
             (operation.sent ? " and an attempt may have reached the target" : ""));
   }
-  deciding.record(PersonActed{
-      .action = input.action, .who = input.who, .why = input.why, .deadline = {}});
+  deciding.record(
+      PersonActed{.action = input.action, .who = input.who, .why = input.why, .deadline = {}});
   settle(deciding, State::canceled,
          "withdrawn by " + input.who + (input.why.empty() ? "" : ": " + input.why));
 }

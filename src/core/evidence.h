@@ -46,7 +46,7 @@ struct ContentId {
 /// One thing the operation should change. `absent` means that it should not exist afterwards; then
 /// `content` is empty and `id` is of no meaning.
 struct ArtifactIntent {
-  std::string name;     ///< locator within the target: a relative path with '/' separators
+  std::string name;  ///< locator within the target: a relative path with '/' separators
   bool absent = false;
   ContentId id;         ///< of `content`
   std::string content;  ///< the bytes meant; dropped from the ledger's row, kept in its intent
@@ -69,11 +69,11 @@ struct Observation {
   std::uint32_t artifact = 0;  ///< index into Intent::artifacts
   Level level = Level::store;
   Seen seen = Seen::unreadable;
-  ContentId id;                      ///< when found
-  bool proper_prefix = false;        ///< found, and a proper prefix of the content meant
-  std::string version;               ///< commit, ETag, … as the reader reports it; may be empty
-  std::string served_by;             ///< replica or reader that answered; may be empty
-  std::string detail;                ///< unreadable: why; found: an excerpt of what differs
+  ContentId id;                ///< when found
+  bool proper_prefix = false;  ///< found, and a proper prefix of the content meant
+  std::string version;         ///< commit, ETag, … as the reader reports it; may be empty
+  std::string served_by;       ///< replica or reader that answered; may be empty
+  std::string detail;          ///< unreadable: why; found: an excerpt of what differs
   WallTime read_at{};
   Duration latency{};
 };
@@ -90,8 +90,9 @@ struct ArtifactHistory {
 /// The target's own account of an operation. `known` false: it could not be asked, or has none.
 struct History {
   bool known = false;
-  bool ours_present = false;     ///< a change that carries our operation id is in the history
-  bool reported_present = false; ///< the version that the target acknowledged with is in the history
+  bool ours_present = false;  ///< a change that carries our operation id is in the history
+  bool reported_present =
+      false;  ///< the version that the target acknowledged with is in the history
   std::string our_version;
   std::vector<ArtifactHistory> artifacts;  ///< one each of Intent::artifacts when known
 };

@@ -17,9 +17,7 @@ void append_part(std::string& out, std::string_view part) {
 
 }  // namespace
 
-std::string to_string(const OperationId& id) {
-  return std::string(kPrefix) + id.value().base32();
-}
+std::string to_string(const OperationId& id) { return std::string(kPrefix) + id.value().base32(); }
 
 std::optional<OperationId> parse_operation_id(std::string_view text) {
   if (!text.starts_with(kPrefix)) return std::nullopt;
@@ -44,8 +42,8 @@ bool valid_key(std::string_view key) {
 
 bool valid_name(std::string_view name) {
   const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '.' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
   };
   return !name.empty() && name.size() <= kNameBytesMax && std::ranges::all_of(name, allowed);
 }

@@ -12,20 +12,20 @@ using Name = std::string_view;
 
 constexpr std::array<Name, 2> kLevels{"store", "serving"};
 constexpr std::array<Name, 3> kVerdicts{"match", "mismatch", "unreadable"};
-constexpr std::array<Name, 9> kTells{"swallowed_race", "self_agreeing_noop", "empty_write",
-                                     "partial_landing", "clever_dedup",      "truncated",
-                                     "stale_replica",   "overwritten",       "unexplained"};
+constexpr std::array<Name, 9> kTells{"swallowed_race",  "self_agreeing_noop", "empty_write",
+                                     "partial_landing", "clever_dedup",       "truncated",
+                                     "stale_replica",   "overwritten",        "unexplained"};
 constexpr std::array<Name, 3> kSeen{"found", "absent", "unreadable"};
-constexpr std::array<Name, 13> kStates{
-    "accepted",   "attempting",   "unknown",      "verifying",   "confirmed",
-    "unchanged",  "acknowledged", "superseded",   "failed",      "needs_action",
-    "compensating", "compensated", "canceled"};
+constexpr std::array<Name, 13> kStates{"accepted",  "attempting",   "unknown",      "verifying",
+                                       "confirmed", "unchanged",    "acknowledged", "superseded",
+                                       "failed",    "needs_action", "compensating", "compensated",
+                                       "canceled"};
 constexpr std::array<Name, 8> kStatuses{"pending", "confirmed", "unverified", "superseded",
                                         "failed",  "undone",    "canceled",   "needs_action"};
 constexpr std::array<Name, 3> kPriorities{"critical", "normal", "low"};
-constexpr std::array<Name, 7> kEffectKinds{
-    "none", "acknowledged", "rejected_retryable", "rejected_final", "unknown", "not_sent",
-    "skipped"};
+constexpr std::array<Name, 7> kEffectKinds{"none",           "acknowledged", "rejected_retryable",
+                                           "rejected_final", "unknown",      "not_sent",
+                                           "skipped"};
 constexpr std::array<Name, 5> kDues{"none", "start", "attempt", "report", "read"};
 constexpr std::array<Name, 4> kPersonActions{"it_happened", "it_did_not", "retry", "cancel"};
 constexpr std::array<Name, 5> kNextActions{"none", "wait", "retry", "decide", "contact"};
@@ -60,9 +60,7 @@ std::string_view to_string(Follow v) { return name_in(kFollows, v); }
 std::string_view name_of(const Event& event) { return kEvents.at(event.index()); }
 
 std::optional<Level> parse_level(std::string_view t) { return value_in<Level>(kLevels, t); }
-std::optional<Verdict> parse_verdict(std::string_view t) {
-  return value_in<Verdict>(kVerdicts, t);
-}
+std::optional<Verdict> parse_verdict(std::string_view t) { return value_in<Verdict>(kVerdicts, t); }
 std::optional<Tell> parse_tell(std::string_view t) { return value_in<Tell>(kTells, t); }
 std::optional<Seen> parse_seen(std::string_view t) { return value_in<Seen>(kSeen, t); }
 std::optional<State> parse_state(std::string_view t) { return value_in<State>(kStates, t); }

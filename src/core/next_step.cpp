@@ -10,6 +10,22 @@ NextStep waiting(const Operation& operation) {
   return {NextAction::wait, std::move(detail), operation.due_at};
 }
 
+NextStep after_failure(const Operation& operation) {
+  switch (operation.on_failure) {
+    case OnFailure::replay:
+      return {NextAction::retry, "it did not happen; mend the cause, then retry the operation",
+              std::nullopt};
+    case OnFailure::reexecute:
+      return {NextAction::retry,
+              "it did not happen; mend the cause, then retry it or submit the same key again",
+              std::nullopt};
+    case OnFailure::poison:
+      // This operation can never be retried: no program may read "retry" here.
+      return {NextAction::none, "it did not happen; submit it under a new key", std::nullopt};
+  }
+  return {NextAction::contact, "", std::nullopt};
+}
+
 }  // namespace
 
 NextStep next_step(const Operation& operation) {
@@ -33,14 +49,12 @@ NextStep next_step(const Operation& operation) {
               "a later writer's content stands; submit again under a new key to put yours on top",
               std::nullopt};
     case State::failed:
-      return {NextAction::retry,
-              operation.on_failure == OnFailure::poison
-                  ? "it did not happen; submit it under a new key"
-                  : "it did not happen; mend the cause, then retry the operation",
-              std::nullopt};
+      return after_failure(operation);
     case State::needs_action:
       return {NextAction::decide,
-              "look at the evidence and say that it happened, that it did not, or retry it",
+              operation.on_failure == OnFailure::poison
+                  ? "look at the evidence and say that it happened or that it did not"
+                  : "look at the evidence and say that it happened, that it did not, or retry it",
               std::nullopt};
   }
   return {NextAction::contact, "", std::nullopt};

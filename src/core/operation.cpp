@@ -7,10 +7,6 @@
 namespace trued {
 namespace {
 
-ArtifactIntent as_meant(const ArtifactSummary& summary) {
-  return {.name = {}, .absent = summary.absent, .id = summary.id, .content = {}};
-}
-
 LevelCheck& check_at(ArtifactState& artifact, Level level) {
   return level == Level::store ? artifact.store : artifact.serving;
 }
@@ -34,7 +30,7 @@ void take_read(Operation& operation, const Observation& read) {
   if (check.reads > 0 && check.last && replicas_differ(*check.last, read)) {
     check.replicas_disagreed = true;
   }
-  check.verdict = judge(as_meant(artifact.meant), read);
+  check.verdict = judge(artifact.meant, read);
   check.last = read;
   ++check.reads;
 }
@@ -45,6 +41,7 @@ void clear_due(Operation& operation) {
 }
 
 void fold(Operation& operation, const AttemptStarted& event) {
+  TRUED_ASSERT(!is_settled(operation.state) && operation.state != State::attempting);
   TRUED_ASSERT(event.attempt.value() == operation.attempts + 1);
   operation.state = State::attempting;
   operation.attempts = event.attempt.value();
@@ -52,6 +49,7 @@ void fold(Operation& operation, const AttemptStarted& event) {
   operation.effect = EffectKind::none;
   operation.reads_done = 0;
   operation.unreadable_rounds = 0;
+  operation.serving_rounds = 0;
   operation.effect_ended_at.reset();
   operation.history = {};
   operation.reason.clear();
@@ -69,7 +67,8 @@ void fold(Operation& operation, const BaselineRead& event) {
   }
 }
 
-State state_after(EffectKind kind) {
+// `sent`: this attempt or one before it may have reached the target.
+State state_after(EffectKind kind, bool sent) {
   switch (kind) {
     case EffectKind::acknowledged:
       return State::verifying;
@@ -80,16 +79,16 @@ State state_after(EffectKind kind) {
     case EffectKind::rejected_final:
     case EffectKind::not_sent:
     case EffectKind::skipped:
-      return State::accepted;
+      return sent ? State::unknown : State::accepted;
   }
   return State::unknown;
 }
 
 void fold(Operation& operation, const EffectEnded& event, WallTime at) {
   TRUED_ASSERT(operation.state == State::attempting);
+  TRUED_ASSERT(event.attempt.value() == operation.attempts);
   operation.effect = event.kind;
   operation.effect_ended_at = at;
-  operation.state = state_after(event.kind);
   operation.reason = event.reason;
   clear_due(operation);
   if (event.kind == EffectKind::not_sent || event.kind == EffectKind::skipped) {
@@ -98,6 +97,7 @@ void fold(Operation& operation, const EffectEnded& event, WallTime at) {
   const bool maybe_sent =
       event.kind == EffectKind::acknowledged || event.kind == EffectKind::unknown;
   operation.sent = operation.sent || maybe_sent;
+  operation.state = state_after(event.kind, operation.sent);
   operation.changed = operation.changed || event.changed;
   if (operation.version_before.empty()) operation.version_before = event.version_before;
   if (event.kind == EffectKind::acknowledged) {
@@ -109,14 +109,27 @@ void fold(Operation& operation, const EffectEnded& event, WallTime at) {
 void fold(Operation& operation, const ReadBack& event) {
   ++operation.reads_done;
   for (const Observation& read : event.reads) take_read(operation, read);
+  for (ArtifactState& artifact : operation.artifacts) {
+    // What is served means something only beside a store that holds what was meant.
+    if (artifact.store.verdict != Verdict::match) artifact.serving.verdict.reset();
+  }
   operation.history = event.history;
-  if (overall_of(operation) == Overall::unreadable) ++operation.unreadable_rounds;
+  const Overall overall = overall_of(operation);
+  if (overall == Overall::unreadable) ++operation.unreadable_rounds;
+  if (overall == Overall::mismatch && !differs_at_store(operation)) ++operation.serving_rounds;
 }
 
 void fold(Operation& operation, const WaitScheduled& event) {
   operation.due_for = event.due_for;
   operation.due_at = event.due_at;
   operation.reason = event.reason;
+  if (event.due_for != Due::attempt) return;
+  operation.effect_ended_at = event.due_at;
+  // Whatever was read before the wait says nothing about what the next attempt would overwrite.
+  for (ArtifactState& artifact : operation.artifacts) {
+    artifact.store.verdict.reset();
+    artifact.serving.verdict.reset();
+  }
 }
 
 void fold(Operation& operation, const LieCaught& event) {
@@ -127,12 +140,17 @@ void fold(Operation& operation, const LieCaught& event) {
 void fold(Operation& operation, const Settled& event, WallTime at) {
   TRUED_ASSERT(is_settled(event.state));
   TRUED_ASSERT(event.state != State::confirmed || overall_of(operation) == Overall::match);
-  TRUED_ASSERT(event.state != State::confirmed || operation.verify);
+  TRUED_ASSERT(operation.verify ||
+               (event.state != State::confirmed && event.state != State::unchanged));
+  TRUED_ASSERT(event.state != State::unchanged || !operation.sent);
+  // What an attempt without an answer left behind is there now.
+  const bool told = operation.effect == EffectKind::acknowledged;
+  if (event.state == State::confirmed && !told) operation.changed = true;
   operation.state = event.state;
   operation.reason = event.reason;
   if (event.tell) operation.tell = event.tell;
   operation.superseded_by = event.superseded_by;
-  operation.settled_at = at;
+  if (event.state != State::needs_action) operation.settled_at = at;
   clear_due(operation);
 }
 
@@ -159,6 +177,11 @@ void fold(Operation& operation, const Recovered& event, WallTime at) {
 }
 
 }  // namespace
+
+Verdict judge(const ArtifactSummary& meant, const Observation& seen) {
+  return judge(ArtifactIntent{.name = {}, .absent = meant.absent, .id = meant.id, .content = {}},
+               seen);
+}
 
 bool is_settled(State state) {
   switch (state) {
@@ -253,13 +276,16 @@ void evolve(Operation& operation, const Event& event, WallTime at) {
              },
              event);
   ++operation.events;
-  operation.updated_at = at;
+  const bool evidence_only =
+      std::holds_alternative<Repeated>(event) || std::holds_alternative<LateEvidence>(event);
+  if (!evidence_only) operation.updated_at = at;
 }
 
 bool wants_read(const ArtifactState& artifact, Level level, bool has_serving) {
   if (level == Level::serving && !has_serving) return false;
-  const LevelCheck& check = level == Level::store ? artifact.store : artifact.serving;
-  return check.verdict != Verdict::match;
+  const bool served = !has_serving || artifact.serving.verdict == Verdict::match;
+  if (level == Level::serving) return !served;
+  return artifact.store.verdict != Verdict::match || !served;
 }
 
 }  // namespace trued

@@ -4,26 +4,39 @@
 // operation is called confirmed only after every artifact was read back and matched, what is not
 // known is called unknown, and nothing is written because something could not be read.
 //
-//   accepted ──start──► attempting ──acknowledged/unknown──► verifying | unknown ──match──► confirmed
-//      ▲  │                  │                                   │   ▲
-//      │  ├─cancel─► canceled├─already holds─► unchanged         │   └──read again (settling)
-//      │  └─deadline► failed ├─rejected, final─► failed          ├──superseded by a later writer
-//      └────rejected, retryable (backoff)                        ├──attempt again (if safe)─► attempting
-//                                                                └──bound reached─► needs_action
-//   needs_action ──retry──► accepted    ──it happened──► acknowledged    ──it did not──► failed
-//   failed ──retry──► accepted
+//   accepted ──► attempting ─┬─acknowledged─► verifying ─┬─match──────────────► confirmed
+//    ▲  │                    ├─no answer────► unknown ───┤
+//    │  ├─cancel───► canceled│                           ├─differs, unreadable► read again
+//    │  └─deadline─► failed  │                           ├─later writer───────► superseded
+//    │                       │                           ├─look, then safe────► attempting
+//    │                       │                           └─bound reached──────► needs_action
+//    │                       ├─already holds───► unchanged
+//    │                       ├─rejected, final─► failed
+//    └───(backoff)───────────┴─rejected, retryable, or not sent
+//
+//   needs_action ─retry─► accepted, ─it happened─► acknowledged, ─it did not─► failed
+//   failed ──────retry─► accepted
+//
+//   Once an attempt may have reached the target, a repeat that is turned away leads to `unknown`
+//   instead of `accepted` or `failed`: reading decides.
 //
 // Invariants
 //   (1) confirmed only if every artifact matched at every level in reads made after the last
-//       attempt ended; `unchanged` only if all matched before anything was sent.
+//       attempt ended; `unchanged` only if all matched before anything was sent. Neither if
+//       verification was opted out of.
 //   (2) An input that carries an attempt number other than the current one is recorded as evidence
 //       and changes nothing else.
-//   (3) attempts_counted <= retry.attempts_max; reads_done <= the settling bound. Past a bound the
-//       operation fails or asks a person, with the reason.
+//   (3) attempts_counted <= retry.attempts_max; reads_done <= the settling bounds together. Past a
+//       bound the operation fails or asks a person, with the reason. The deadline bounds attempts,
+//       not reads: what may have happened is always read at least once.
 //   (4) Every open state has a due time, an attempt in flight, or waits for its turn (accepted).
 //   (5) The operation is the fold of its events: evolve() alone rebuilds it.
 //   (6) Never written again: a mismatch that history proves superseded; an artifact whose content
-//       is neither the one before nor ours, on a target without history.
+//       is neither the one before nor ours, where no history is known; anything while an artifact
+//       cannot be read at the store. Where an attempt may have reached the target, every artifact
+//       is read right before the next attempt, and only that read allows it.
+//   (7) failed only if no attempt may have reached the target, or a person said so. A repeat that
+//       was turned away says nothing about the attempts before it.
 //
 // decide() is total: every (state x input) pair has an answer; an input that does not fit is
 // refused with its reason or recorded as late evidence. Pure: no clock, no randomness, no I/O.
@@ -91,7 +104,7 @@ enum class Due : std::uint8_t { none, start, attempt, report, read };
 /// The choices a person has over an operation.
 enum class PersonAction : std::uint8_t { it_happened, it_did_not, retry, cancel };
 
-// ---- Events: what is recorded; the operation is their fold -------------------------------------
+// ---- Events: what is recorded; the operation is their fold --------------------------------------
 
 /// The intent without its content, as the row and the receipt need it.
 struct ArtifactSummary {
@@ -151,8 +164,8 @@ struct LieCaught {
 };
 struct Settled {
   State state = State::failed;
-  std::string reason;              ///< empty for confirmed
-  std::optional<Tell> tell;        ///< needs_action: what the evidence looks like
+  std::string reason;        ///< empty for confirmed
+  std::optional<Tell> tell;  ///< needs_action: what the evidence looks like
   std::string superseded_by;
 };
 struct PersonActed {
@@ -179,9 +192,9 @@ struct Recovered {
 /// Past retention: row, intent and events go, a tombstone stays.
 struct Retired {};
 
-using Event = std::variant<Accepted, AttemptStarted, BaselineRead, EffectEnded, ReadBack,
-                           WaitScheduled, LieCaught, Settled, PersonActed, Repeated, LateEvidence,
-                           Recovered, Retired>;
+using Event =
+    std::variant<Accepted, AttemptStarted, BaselineRead, EffectEnded, ReadBack, WaitScheduled,
+                 LieCaught, Settled, PersonActed, Repeated, LateEvidence, Recovered, Retired>;
 
 /// "accepted", "attempt_started", … as the API, the ledger and the docs spell it.
 [[nodiscard]] std::string_view name_of(const Event& event);
@@ -190,11 +203,13 @@ using Event = std::variant<Accepted, AttemptStarted, BaselineRead, EffectEnded, 
 
 /// What is known of one artifact at one level.
 struct LevelCheck {
-  std::optional<Verdict> verdict;        ///< since the last attempt ended; nothing before a read
-  std::uint32_t reads = 0;               ///< since the last attempt ended
-  std::optional<Observation> last;       ///< the newest read-back
-  std::optional<Observation> baseline;   ///< before the first attempt
-  bool replicas_disagreed = false;       ///< readers that name themselves gave different contents
+  /// Since the last attempt ended; nothing before a read, while another attempt is waited for, and
+  /// at the serving level while the store does not match.
+  std::optional<Verdict> verdict;
+  std::uint32_t reads = 0;              ///< since the last attempt ended
+  std::optional<Observation> last;      ///< the newest read-back
+  std::optional<Observation> baseline;  ///< before the first attempt
+  bool replicas_disagreed = false;      ///< readers that name themselves gave different contents
 };
 
 struct ArtifactState {
@@ -226,21 +241,25 @@ struct Operation {
   OnFailure on_failure = OnFailure::replay;
 
   State state = State::accepted;
-  std::string reason;  ///< why it waits, failed or needs a person; empty when there is nothing to say
+  std::string
+      reason;  ///< why it waits, failed or needs a person; empty when there is nothing to say
   std::optional<Tell> tell;       ///< the last lie caught, kept when it was repaired
   std::vector<CaughtTell> tells;  ///< every lie caught, in order
   std::string superseded_by;
 
-  std::uint32_t attempts = 0;          ///< started; the current attempt's number
-  std::uint32_t attempts_counted = 0;  ///< may have reached the target since the last `retry`
-  bool sent = false;  ///< some attempt may have reached the target
+  std::uint32_t attempts = 0;            ///< started; the current attempt's number
+  std::uint32_t attempts_counted = 0;    ///< may have reached the target since the last `retry`
+  bool sent = false;                     ///< some attempt may have reached the target
   EffectKind effect = EffectKind::none;  ///< how the last attempt ended; none while it runs
   bool changed = false;
   std::string version;
   std::string version_before;
   std::string result;
-  std::uint32_t reads_done = 0;  ///< rounds of reading back since the last attempt ended
+  std::uint32_t reads_done = 0;         ///< rounds of reading back since the last attempt ended
   std::uint32_t unreadable_rounds = 0;  ///< of these, rounds with nothing but unreadable left
+  std::uint32_t serving_rounds = 0;  ///< of these, rounds that differed at the serving level only
+  /// Settling is measured from here: the end of the last attempt, or the time at which the next
+  /// one fell due.
   std::optional<WallTime> effect_ended_at;
   std::vector<ArtifactState> artifacts;
   History history;  ///< of the last round of reading back
@@ -250,8 +269,13 @@ struct Operation {
   std::uint32_t events = 0;  ///< how many were folded
   WallTime created_at{};
   WallTime updated_at{};
-  std::optional<WallTime> settled_at;  ///< retention counts from here
+  /// Retention counts from here. Unset while a person is needed: what is undecided is never
+  /// retired.
+  std::optional<WallTime> settled_at;
 };
+
+/// The verdict of one observation against the summary of what was meant.
+[[nodiscard]] Verdict judge(const ArtifactSummary& meant, const Observation& seen);
 
 /// True for states from which nothing moves without a person.
 [[nodiscard]] bool is_settled(State state);
@@ -260,7 +284,8 @@ struct Operation {
 /// A new operation from its first event.
 [[nodiscard]] Operation begin(OperationId id, const Accepted& accepted, WallTime at);
 
-/// Folds one event. Total; asserts that the event is possible in the state.
+/// Folds one event. Asserts that the event is possible in the state. Repeats and late evidence are
+/// counted and change nothing else, not even updated_at: a stored receipt stays as it was.
 void evolve(Operation& operation, const Event& event, WallTime at);
 
 // ---- Inputs and decisions -----------------------------------------------------------------------
@@ -281,6 +306,7 @@ struct ReadReport {
   std::vector<Observation> reads;
   History history;
 };
+/// The due time has come. Ignored before it, so that a timer that was overtaken does no harm.
 struct TimerDue {};
 /// The engine has restarted and nothing of this operation is in flight any more.
 struct Recover {};
@@ -297,7 +323,7 @@ struct RunAttempt {
   AttemptNo attempt{1};
   bool first = false;
 };
-/// Read again every artifact that has not matched yet at its level.
+/// Read again every artifact that wants_read() names, store first, and report.
 struct RunRead {
   AttemptNo attempt{1};
 };
@@ -326,7 +352,8 @@ struct Decision {
 [[nodiscard]] Decision decide(Operation operation, const Policy& policy, const Input& input,
                               const DecideContext& context);
 
-/// True for an artifact whose next read-back at `level` is still wanted.
+/// True for an artifact whose next read-back at `level` is still wanted. The store is read again as
+/// long as the serving level does not match, so that a later writer is not mistaken for a lie.
 [[nodiscard]] bool wants_read(const ArtifactState& artifact, Level level, bool has_serving);
 
 // ---- For receipts -------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ namespace trued {
 /// Attempts of the effect. Backoff is exponential with full jitter (AWS Architecture Blog,
 /// "Exponential Backoff and Jitter"): uniform in [0, min(cap, first * factor^(n-1))].
 struct RetryPolicy {
-  std::uint32_t attempts_max = 5;  ///< attempts that may have reached the target, the first included
+  std::uint32_t attempts_max =
+      5;  ///< attempts that may have reached the target, the first included
   Duration first{200};
   std::uint32_t factor = 2;
   Duration cap{10'000};
@@ -22,7 +23,7 @@ struct RetryPolicy {
 struct SettlePolicy {
   Duration within{5'000};       ///< measured from the end of the effect
   std::uint32_t reads_max = 5;  ///< reads of one attempt, the first included
-  Duration first{50};           ///< wait before the second read; doubles up to cap, no jitter below half
+  Duration first{50};  ///< wait before the second read; doubles up to cap, no jitter below half
   Duration cap{2'000};
 };
 
@@ -31,21 +32,21 @@ enum class OnFailure : std::uint8_t { replay, reexecute, poison };
 
 /// What a connector can prove; the core uses just that.
 struct Capabilities {
-  bool idempotent = true;   ///< repeating the effect with the same content is harmless (put)
-  bool deduplicates = false;///< the target itself drops a repeat of our identity
-  bool history = false;     ///< `history()` can prove that ours landed and who came after
+  bool idempotent = true;     ///< repeating the effect with the same content is harmless (put)
+  bool deduplicates = false;  ///< the target itself drops a repeat of our identity
+  bool history = false;       ///< `history()` can prove that ours landed and who came after
 };
 
 /// Everything the core needs to know about how one operation is to be carried out.
 struct Policy {
   RetryPolicy retry;
-  SettlePolicy store;        ///< mismatch at the authoritative store
-  SettlePolicy serving;      ///< mismatch at the serving level
-  SettlePolicy unreadable;   ///< could-not-check at either level
-  bool has_serving = false;  ///< a second level is checked
-  bool verify = true;        ///< false is a visible, recorded choice: never `confirmed`
-  Duration effect_timeout{30'000};  ///< an attempt that has not reported by then is unknown
-  Duration deadline{15 * 60'000};   ///< from acceptance; nothing is attempted after it
+  SettlePolicy store;                  ///< mismatch at the authoritative store
+  SettlePolicy serving;                ///< mismatch at the serving level
+  SettlePolicy unreadable;             ///< could-not-check at either level
+  bool has_serving = false;            ///< a second level is checked
+  bool verify = true;                  ///< false is a visible, recorded choice: never `confirmed`
+  Duration effect_timeout{30'000};     ///< an attempt that has not reported by then is unknown
+  Duration deadline{15 * 60'000};      ///< from acceptance; nothing is attempted after it
   Duration retention{24 * 3'600'000};  ///< the answer is kept this long after the operation settled
   OnFailure on_failure = OnFailure::replay;
   Capabilities capabilities;

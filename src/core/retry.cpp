@@ -30,12 +30,13 @@ Duration settle_wait(const SettlePolicy& policy, std::uint32_t reads_done, std::
   const std::uint32_t steps = reads_done == 0 ? 0 : reads_done - 1;
   const Duration bound = grown(policy.first, 2, policy.cap, steps);
   const Duration half = bound / 2;
-  const auto span = static_cast<std::uint64_t>((bound - half).count()) + 1;
+  const auto span =
+      static_cast<std::uint64_t>(std::max<Duration::rep>((bound - half).count(), 0)) + 1;
   return half + Duration{static_cast<Duration::rep>(entropy % span)};
 }
 
 bool may_read_again(const SettlePolicy& policy, std::uint32_t reads_done, Duration elapsed) {
-  return reads_done < policy.reads_max && elapsed < policy.within;
+  return reads_done < policy.reads_max && (reads_done < 2 || elapsed < policy.within);
 }
 
 }  // namespace trued

@@ -21,7 +21,8 @@ namespace trued {
 [[nodiscard]] Duration settle_wait(const SettlePolicy& policy, std::uint32_t reads_done,
                                    std::uint64_t entropy);
 
-/// True when another read is within the bound: reads_done < reads_max and `elapsed` < within.
+/// True when another read is within the bound: reads_done < reads_max and `elapsed` < within. The
+/// second read is not subject to `within`: nothing is judged by one read that came late.
 [[nodiscard]] bool may_read_again(const SettlePolicy& policy, std::uint32_t reads_done,
                                   Duration elapsed);
 

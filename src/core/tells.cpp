@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/assert.h"
 #include "core/verification.h"
 
 namespace trued {
@@ -14,6 +15,12 @@ bool equals_baseline(const LevelCheck& check) {
   if (!check.last || !check.baseline) return false;
   if (check.last->seen != check.baseline->seen) return false;
   return check.last->seen == Seen::absent || check.last->id == check.baseline->id;
+}
+
+// A piece of what was meant. A document that only grew is a piece of itself: what stood there
+// before was not torn by us.
+bool is_torn(const LevelCheck& check) {
+  return mismatched(check) && check.last && check.last->proper_prefix && !equals_baseline(check);
 }
 
 // What was meant is what stood there before: such an artifact tells nothing about landing.
@@ -76,12 +83,10 @@ Tell tell_without_history(const Operation& operation) {
 
 Tell store_tell(const Operation& operation) {
   if (overwritten_by_another(operation)) return Tell::overwritten;
-  const bool torn = any(operation, [](const ArtifactState& a) {
-    return mismatched(a.store) && a.store.last && a.store.last->proper_prefix;
-  });
-  if (torn) return Tell::truncated;
-  return operation.history.known ? tell_from_history(operation)
-                                 : tell_without_history(operation);
+  if (any(operation, [](const ArtifactState& a) { return is_torn(a.store); })) {
+    return Tell::truncated;
+  }
+  return operation.history.known ? tell_from_history(operation) : tell_without_history(operation);
 }
 
 // The serving level moved on (its version did) and still shows what was there before.
@@ -93,10 +98,9 @@ bool moved_but_kept(const ArtifactState& artifact) {
 }
 
 Tell serving_tell(const Operation& operation) {
-  const bool torn = any(operation, [](const ArtifactState& a) {
-    return mismatched(a.serving) && a.serving.last && a.serving.last->proper_prefix;
-  });
-  if (torn) return Tell::truncated;
+  if (any(operation, [](const ArtifactState& a) { return is_torn(a.serving); })) {
+    return Tell::truncated;
+  }
   const bool disagreed = any(operation, [](const ArtifactState& a) {
     return mismatched(a.serving) && a.serving.replicas_disagreed;
   });
@@ -114,12 +118,12 @@ Tell serving_tell(const Operation& operation) {
 }
 
 std::string describe(const LevelCheck& check) {
-  if (!check.last) return "nothing was read";
+  if (!check.last) return "nothing read";
   switch (check.last->seen) {
     case Seen::absent:
-      return "nothing is there";
+      return "nothing";
     case Seen::unreadable:
-      return "it could not be read";
+      return "what could not be read";
     case Seen::found:
       break;
   }
@@ -133,9 +137,8 @@ std::string describe(const LevelCheck& check) {
 }  // namespace
 
 Tell name_tell(const Operation& operation) {
-  const bool at_store =
-      any(operation, [](const ArtifactState& a) { return mismatched(a.store); });
-  return at_store ? store_tell(operation) : serving_tell(operation);
+  TRUED_ASSERT(overall_of(operation) == Overall::mismatch);
+  return differs_at_store(operation) ? store_tell(operation) : serving_tell(operation);
 }
 
 std::string describe_mismatch(const Operation& operation) {

@@ -2,7 +2,8 @@
 //
 // If several tells fit, the first of this order wins (docs/tells/ has a page for each):
 //   1. overwritten          another writer's content stands there (not a lie)
-//   2. truncated            what is there is a proper prefix of what was meant
+//   2. truncated            what is there is a proper prefix of what was meant, and is not what
+//                           was there before
 //   3. empty_write          our change is in the history and holds none of our artifacts
 //   4. partial_landing      some artifacts landed, some did not
 //   5. self_agreeing_noop   acknowledged with a version that exists and is not ours
@@ -20,7 +21,8 @@
 
 namespace trued {
 
-/// Names the tell of the operation's present mismatches. REQUIRES: at least one artifact mismatches.
+/// Names the tell of the operation's present mismatches. REQUIRES: at least one artifact
+/// mismatches.
 [[nodiscard]] Tell name_tell(const Operation& operation);
 
 /// One sentence of evidence for people: which artifact, what was meant, what was seen.

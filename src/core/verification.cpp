@@ -12,13 +12,26 @@ bool content_equal(const Observation& a, const Observation& b) {
 
 // Without a history, only what stood there before, a torn piece of ours, or (when a crash took the
 // reads made before) nothing at all may be written over.
-bool is_ours_to_write(const ArtifactState& artifact) {
-  const LevelCheck& check = artifact.store;
-  if (check.verdict != Verdict::mismatch) return true;
+bool content_is_ours_to_replace(const LevelCheck& check) {
   if (!check.last) return false;
   if (check.last->proper_prefix) return true;
   if (!check.baseline) return check.last->seen == Seen::absent;
   return content_equal(*check.last, *check.baseline);
+}
+
+bool history_usable(const Operation& operation) {
+  return operation.history.known &&
+         operation.history.artifacts.size() == operation.artifacts.size();
+}
+
+bool replaced(const ArtifactHistory& entry) { return entry.landed && !entry.replaced_by.empty(); }
+
+bool is_ours_to_write(const Operation& operation, std::size_t index) {
+  const LevelCheck& check = operation.artifacts.at(index).store;
+  if (check.verdict == Verdict::match) return true;
+  if (check.verdict != Verdict::mismatch) return false;
+  if (history_usable(operation)) return !replaced(operation.history.artifacts.at(index));
+  return content_is_ours_to_replace(check);
 }
 
 Follow after_mismatch(const VerificationFacts& facts) {
@@ -41,6 +54,12 @@ Follow after_effect_that_may_have_happened(const VerificationFacts& facts) {
   return Follow::ask_person;
 }
 
+Follow after_acknowledgement(const VerificationFacts& facts) {
+  // Nothing can be read: the target's word is all there is, and is called no more than that.
+  if (!facts.verify || facts.overall == Overall::nothing_to_read) return Follow::acknowledge;
+  return after_effect_that_may_have_happened(facts);
+}
+
 }  // namespace
 
 Follow decide_follow(const VerificationFacts& facts) {
@@ -51,8 +70,7 @@ Follow decide_follow(const VerificationFacts& facts) {
     case EffectKind::not_sent:
       return facts.attempts_remain ? Follow::attempt_again : Follow::fail;
     case EffectKind::acknowledged:
-      if (!facts.verify) return Follow::acknowledge;
-      return after_effect_that_may_have_happened(facts);
+      return after_acknowledgement(facts);
     case EffectKind::none:
     case EffectKind::unknown:
     case EffectKind::skipped:
@@ -77,24 +95,30 @@ Overall overall_of(const Operation& operation) {
   return all_match ? Overall::match : Overall::unreadable;
 }
 
+bool differs_at_store(const Operation& operation) {
+  return std::ranges::any_of(operation.artifacts, [](const ArtifactState& artifact) {
+    return artifact.store.verdict == Verdict::mismatch;
+  });
+}
+
 bool proved_superseded(const Operation& operation) {
-  const History& history = operation.history;
-  if (!history.known || history.artifacts.size() != operation.artifacts.size()) return false;
-  bool any = false;
+  if (!history_usable(operation)) return false;
   for (std::size_t i = 0; i < operation.artifacts.size(); ++i) {
-    if (operation.artifacts.at(i).store.verdict != Verdict::mismatch) continue;
-    const ArtifactHistory& entry = history.artifacts.at(i);
-    if (!entry.landed || entry.replaced_by.empty()) return false;
-    any = true;
+    const std::optional<Verdict>& verdict = operation.artifacts.at(i).store.verdict;
+    const ArtifactHistory& entry = operation.history.artifacts.at(i);
+    if (verdict == Verdict::match) continue;
+    if (!entry.landed) return false;
+    if (verdict == Verdict::mismatch && !replaced(entry)) return false;
   }
-  return any;
+  return differs_at_store(operation);
 }
 
 bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities) {
-  if (capabilities.deduplicates) return true;
-  if (!capabilities.idempotent) return false;
-  if (capabilities.history) return true;
-  return std::ranges::all_of(operation.artifacts, is_ours_to_write);
+  if (!capabilities.deduplicates && !capabilities.idempotent) return false;
+  for (std::size_t i = 0; i < operation.artifacts.size(); ++i) {
+    if (!is_ours_to_write(operation, i)) return false;
+  }
+  return true;
 }
 
 }  // namespace trued

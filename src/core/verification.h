@@ -25,7 +25,7 @@ enum class Overall : std::uint8_t { match, mismatch, unreadable, nothing_to_read
 
 enum class Follow : std::uint8_t {
   confirm,
-  acknowledge,     ///< verification was opted out of
+  acknowledge,  ///< verification was opted out of, or there is nothing to read
   read_again,
   attempt_again,
   supersede,
@@ -37,7 +37,7 @@ struct VerificationFacts {
   EffectKind effect = EffectKind::none;
   bool verify = true;
   Overall overall = Overall::unreadable;
-  bool superseded = false;       ///< history: every mismatch of ours landed and was replaced
+  bool superseded = false;       ///< see proved_superseded()
   bool may_read_again = false;   ///< the settling (or unreadable) bound is not reached
   bool safe = false;             ///< writing again can overwrite nobody and change nothing twice
   bool attempts_remain = false;  ///< within attempts_max and the deadline
@@ -48,10 +48,15 @@ struct VerificationFacts {
 /// Combines the verdicts since the last attempt ended, over all artifacts and levels wanted.
 [[nodiscard]] Overall overall_of(const Operation& operation);
 
-/// Every artifact that mismatches at the store is proved to have landed and then been replaced.
+/// Some artifact differs at the authoritative store.
+[[nodiscard]] bool differs_at_store(const Operation& operation);
+
+/// Every artifact is proved to have landed, and those that differ at the store to have been
+/// replaced since by another writer.
 [[nodiscard]] bool proved_superseded(const Operation& operation);
 
-/// Writing again is safe: see invariant (6) of operation.h.
+/// Writing again changes nothing twice and overwrites nobody: invariant (6) of operation.h, judged
+/// by the last round of reading. False while an artifact has no verdict at the store.
 [[nodiscard]] bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities);
 
 [[nodiscard]] std::string_view to_string(Overall overall);

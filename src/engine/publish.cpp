@@ -447,7 +447,7 @@ void Engine::Impl::count(const Work& work, WallTime) {
     if (read == nullptr) continue;
     for (const Observation& seen : read->reads) {
       const ArtifactSummary& meant = work.operation.artifacts.at(seen.artifact).meant;
-      const Verdict verdict = judge({.name = {}, .absent = meant.absent, .id = meant.id}, seen);
+      const Verdict verdict = judge(meant, seen);
       ++counters_.verdicts.at(std::to_underlying(verdict));
     }
   }

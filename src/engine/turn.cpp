@@ -9,7 +9,6 @@
 namespace trued {
 namespace {
 
-constexpr Duration kLedgerRetryAfter{1'000};
 constexpr Duration kOverloadRetryAfter{2'000};
 
 ArtifactSummary summary_of(const ArtifactIntent& artifact) {

@@ -6,6 +6,7 @@
 #include "base/encoding.h"
 #include "json/canonical.h"
 #include "json/writer.h"
+#include "ledger/codec.h"
 
 namespace trued {
 namespace {
@@ -164,14 +165,6 @@ bool take_head(json::Value& input, Intent& intent, InputFault& fault) {
   return true;
 }
 
-Fingerprint fingerprint_of(const std::string& canonical_input) {
-  // Members in RFC 8785 order: "input" sorts before "type".
-  std::string request = "{\"input\":";
-  request += canonical_input;
-  request += ",\"type\":\"write\"}";
-  return Fingerprint(sha256(request));
-}
-
 }  // namespace
 
 std::optional<WriteInput> parse_write_input(json::Value input, const Targets* targets,
@@ -186,7 +179,7 @@ std::optional<WriteInput> parse_write_input(json::Value input, const Targets* ta
     if (target == nullptr) return std::nullopt;
   }
   if (!take_artifacts(input, target, *intent, fault)) return std::nullopt;
-  parsed.fingerprint = fingerprint_of(parsed.canonical);
+  parsed.fingerprint = fingerprint_of(parsed.canonical, kWriteType);
   parsed.intent = std::move(intent);
   return parsed;
 }

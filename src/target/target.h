@@ -4,7 +4,7 @@
 // its history proves. A reader reads artifacts the way a consumer does (the serving level). A
 // target is a connector, optionally a reader, and the policy that bounds both.
 //
-// Contract (one conformance suite for all, target/conformance.h)
+// Contract (one conformance suite for all, target/target_conformance.h)
 //   (1) perform() tells the truth about what it knows: `acknowledged` only if the target said yes;
 //       `rejected_*` only if it is certain that nothing happened; `not_sent` only if nothing left
 //       us; everything else is `unknown`.

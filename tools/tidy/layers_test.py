@@ -38,7 +38,7 @@ class Layers(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "CMakeLists.txt"
             source.write_text(PROJECT.format(modules=ROOT / "cmake", body=body))
-            done = subprocess.run(["cmake", "-S", folder, "-B", f"{folder}/build"],
+            done = subprocess.run(["cmake", "-G", "Ninja", "-S", folder, "-B", f"{folder}/build"],
                                   capture_output=True, text=True)
         return done.returncode == 0, " ".join((done.stdout + done.stderr).split())
 

@@ -71,7 +71,8 @@ class File:
     def is_test(self) -> bool:
         """True for what never ships: unit tests beside the code, and the folders of tests."""
         stem = self.name.rsplit(".", 1)[0]
-        return self.path.startswith(("test/", "bench/")) or stem.endswith(("_test", "_conformance"))
+        return self.path.startswith(("test/", "bench/")) or stem.endswith(
+            ("_test", "_conformance", "test_support"))
 
     @property
     def is_source(self) -> bool:

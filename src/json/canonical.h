@@ -1,0 +1,24 @@
+// canonical.h: the JSON Canonicalization Scheme, RFC 8785. Pure.
+#pragma once
+
+#include <string>
+
+#include "json/value.h"
+
+namespace trued::json {
+
+/// Appends the canonical form: no white space, names in UTF-16 order, numbers as ECMAScript writes
+/// them.
+void write_canonical(const Value& value, std::string& out);
+[[nodiscard]] std::string canonical(const Value& value);
+
+/// Appends a finite double as ECMAScript's Number::toString does.
+void write_number(double number, std::string& out);
+
+/// Appends `text` as a JSON string with the fewest escapes (RFC 8785, section 3.2.2.2).
+void write_string(std::string_view text, std::string& out);
+
+/// For people: two spaces of indentation, the same order.
+void write_pretty(const Value& value, std::string& out);
+
+}  // namespace trued::json

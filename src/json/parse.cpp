@@ -1,0 +1,148 @@
+#include "json/parse.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace trued::json {
+namespace {
+
+namespace dom = simdjson::dom;
+
+constexpr std::int64_t kExactMax = std::int64_t{1} << 53;
+
+Error refused(std::string message) {
+  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
+}
+
+// Builds our tree from simdjson's; remembers where it is for messages.
+class Builder {
+ public:
+  explicit Builder(std::size_t depth_max) : depth_max_(depth_max) {}
+
+  bool build(dom::element element, std::size_t depth, Value& out) {
+    if (depth > depth_max_) return fail("is nested deeper than " + std::to_string(depth_max_));
+    switch (element.type()) {
+      case dom::element_type::NULL_VALUE:
+        out = Value();
+        return true;
+      case dom::element_type::BOOL:
+        out = Value(bool(element));
+        return true;
+      case dom::element_type::INT64:
+        return build_int(std::int64_t(element), out);
+      case dom::element_type::UINT64:
+        return fail("is an integer beyond 2^53, which JSON cannot carry exactly; use a string");
+      case dom::element_type::DOUBLE:
+        return build_double(double(element), out);
+      case dom::element_type::STRING:
+        out = Value(std::string(std::string_view(element)));
+        return true;
+      case dom::element_type::ARRAY:
+        return build_array(dom::array(element), depth, out);
+      case dom::element_type::OBJECT:
+        return build_object(dom::object(element), depth, out);
+    }
+    return fail("is of an unknown kind");
+  }
+
+  const std::string& message() const { return message_; }
+
+ private:
+  bool fail(const std::string& what) {
+    message_ = (pointer_.empty() ? "the document" : "'" + pointer_ + "'") + " " + what;
+    return false;
+  }
+
+  bool build_int(std::int64_t number, Value& out) {
+    if (number > kExactMax || number < -kExactMax) {
+      return fail("is an integer beyond 2^53, which JSON cannot carry exactly; use a string");
+    }
+    out = Value(number);
+    return true;
+  }
+
+  bool build_double(double number, Value& out) {
+    if (!std::isfinite(number)) return fail("is a number too large for a double");
+    // 1.0 and 1 are one number; the canonical form writes both as 1.
+    if (std::trunc(number) == number && std::fabs(number) <= static_cast<double>(kExactMax)) {
+      out = Value(static_cast<std::int64_t>(number));
+    } else {
+      out = Value(number);
+    }
+    return true;
+  }
+
+  bool build_array(dom::array array, std::size_t depth, Value& out) {
+    Value::Array items;
+    items.reserve(array.size());
+    const std::size_t base = pointer_.size();
+    for (const dom::element element : array) {
+      pointer_ += '/' + std::to_string(items.size());
+      if (!build(element, depth + 1, items.emplace_back())) return false;
+      pointer_.resize(base);
+    }
+    out = Value(std::move(items));
+    return true;
+  }
+
+  bool build_object(dom::object object, std::size_t depth, Value& out) {
+    Value::Object members;
+    members.reserve(object.size());
+    const std::size_t base = pointer_.size();
+    for (const dom::key_value_pair field : object) {
+      pointer_ += '/';
+      pointer_ += field.key;
+      members.emplace_back(std::string(field.key), Value());
+      if (!build(field.value, depth + 1, members.back().second)) return false;
+      pointer_.resize(base);
+    }
+    Value value(std::move(members));
+    const auto& sorted = value.members();
+    const auto twin = std::ranges::adjacent_find(
+        sorted, [](const auto& a, const auto& b) { return a.first == b.first; });
+    if (twin != sorted.end()) return fail("has the name \"" + twin->first + "\" twice");
+    out = std::move(value);
+    return true;
+  }
+
+  std::size_t depth_max_;
+  std::string pointer_;
+  std::string message_;
+};
+
+}  // namespace
+
+Result<Value> parse(std::string_view text, const ParseLimits& limits) {
+  if (text.size() > limits.bytes_max) {
+    return Error{.code = ErrorCode::too_large,
+                 .message = "the document has " + std::to_string(text.size()) +
+                            " bytes; at most " + std::to_string(limits.bytes_max) + " are read"};
+  }
+  if (text.starts_with("\xef\xbb\xbf")) return refused("the document begins with a BOM; send none");
+  // A parser keeps its memory from document to document; a huge one's is given back.
+  thread_local dom::parser parser;
+  constexpr std::size_t kKeepBytes = std::size_t{1} << 20;
+  dom::element root;
+  const auto failure = parser.parse(text.data(), text.size(), true).get(root);
+  Value value;
+  Builder builder(limits.depth_max);
+  bool built = false;
+  if (failure == simdjson::SUCCESS) built = builder.build(root, 1, value);
+  if (text.size() > kKeepBytes) parser = dom::parser();
+  if (failure == simdjson::DEPTH_ERROR) {
+    return refused("the document is nested deeper than " + std::to_string(limits.depth_max));
+  }
+  if (failure != simdjson::SUCCESS) {
+    return refused(std::string("the document is not valid JSON: ") +
+                   simdjson::error_message(failure));
+  }
+  if (!built) return refused(builder.message());
+  return value;
+}
+
+}  // namespace trued::json

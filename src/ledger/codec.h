@@ -1,0 +1,70 @@
+// codec.h: how events and rows are written to a ledger. On disk: names are never changed or reused.
+//
+// Grammar (JSON; members that hold their default are left out; times and durations are integer
+// milliseconds; digests are base64 of 32 bytes; enums are the words of the API):
+//
+//   record    = [ event, … ]                    the events of one operation in one batch
+//   event     = {"e": NAME, …}
+//     accepted        id, scope, type, key, fp, def, target, actor, prio, verify, serving,
+//                     not_before, deadline, retention, on_failure, artifacts: [meant, …]
+//     attempt_started n, by       baseline_read  reads       effect_ended  n, kind, changed,
+//     version, before, result, reason            read_back  n, reads, history
+//     wait_scheduled  for, at, reason            lie_caught  n, tell, detail
+//     settled  state, reason, tell, by           person_acted  action, who, why, deadline
+//     repeated decision, count                   late_evidence  n, kind, detail
+//     recovered n                                retired
+//   meant     = {"p": name, "x": absent, "h": sha256, "n": bytes}
+//   read      = {"a": artifact, "l": level, "s": seen, "h", "n", "pre": proper prefix, "v": version,
+//                "by": served by, "d": detail, "t": read at, "ms": latency}
+//   history   = {"ours", "rep", "v", "a": [{"l": landed, "by"}, …]}     present only if known
+//   row       = the operation's fold without what stands in columns (id, identity, target, state,
+//               created_at)
+//
+// Unknown members are ignored, so that an older program can read what a newer one added; a known
+// member of the wrong kind is `corrupt`.
+//
+// Chain:  record digest = SHA-256(sequence ‖ operation number ‖ at ‖ record text)
+//         batch hash    = SHA-256(previous hash ‖ batch number ‖ at ‖ record digests)
+// with 64-bit big-endian integers. The first batch follows 32 zero bytes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "core/operation.h"
+
+namespace trued {
+
+[[nodiscard]] std::string encode_events(const OperationId& id, const std::vector<Event>& events);
+[[nodiscard]] Result<std::vector<Event>> decode_events(std::string_view text);
+/// The id that an `accepted` record carries; `corrupt` if the record does not begin with one.
+[[nodiscard]] Result<OperationId> decode_accepted_id(std::string_view text);
+
+[[nodiscard]] std::string encode_row(const Operation& operation);
+/// Fills in everything that encode_row() wrote; the columns' members are the caller's.
+[[nodiscard]] Result<void> decode_row(std::string_view text, Operation& operation);
+
+/// The record that a retired operation leaves in the log.
+inline constexpr std::string_view kRetiredRecord = R"([{"e":"retired"}])";
+
+[[nodiscard]] Digest record_digest(std::uint64_t sequence, std::uint64_t operation, WallTime at,
+                                   std::string_view record);
+
+/// Collects the digests of one batch.
+class BatchHash {
+ public:
+  BatchHash(const Digest& previous, std::uint64_t batch, WallTime at);
+  void add(const Digest& record);
+  [[nodiscard]] Digest finish();
+
+ private:
+  Sha256 hash_;
+};
+
+/// What fingerprint an intent of a type has: SHA-256 of {"input": …, "type": …} in canonical form.
+[[nodiscard]] Fingerprint fingerprint_of(std::string_view canonical_input, std::string_view type);
+
+}  // namespace trued

@@ -1,0 +1,191 @@
+// Snapshot reads on a connection of their own.
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "ledger/codec.h"
+#include "ledger/query.h"
+#include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/rows.h"
+#include "ledger/sqlite/schema.h"
+#include "ledger/sqlite/sqlite_ledger.h"
+
+namespace trued {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Scope;
+using sqlite::Statement;
+
+// States in the partial index `operation_attention`: few rows, whatever the size of the ledger.
+bool in_attention_index(State state) {
+  return !is_settled(state) || state == State::failed || state == State::needs_action;
+}
+
+class SqliteReader final : public LedgerReader {
+ public:
+  SqliteReader(std::string path, std::unique_ptr<Connection> connection)
+      : path_(std::move(path)), connection_(std::move(connection)) {}
+
+  Result<std::optional<Operation>> find(const OperationId& id) override {
+    TRUED_TRY(Statement statement,
+              connection_->prepare("SELECT " + std::string(sqlite::kColumns) +
+                                   " FROM operation WHERE id=?1"));
+    const int code = statement.bind_blob(1, sqlite::id_blob(id)).step();
+    if (code == SQLITE_DONE) return std::optional<Operation>();
+    if (code != SQLITE_ROW) return connection_->failure("cannot read an operation");
+    TRUED_TRY(Operation operation, sqlite::read_operation(statement));
+    return std::optional<Operation>(std::move(operation));
+  }
+
+  Result<ListPage> list(const ListQuery& query) override;
+  Result<std::vector<EventRecord>> events(const OperationId& id) override;
+  Result<std::optional<std::string>> intent(const OperationId& id) override;
+  Result<Counts> counts() override;
+
+ private:
+  std::string where(const ListQuery& query) const;
+
+  std::string path_;
+  std::unique_ptr<Connection> connection_;
+};
+
+std::vector<State> states_of(const ListQuery& query) {
+  std::vector<State> states;
+  for (int i = 0; i <= sqlite::state_number(State::canceled); ++i) {
+    const auto state = static_cast<State>(i);
+    const bool wanted = (!query.state || *query.state == state) &&
+                        (!query.status || *query.status == status_of(state));
+    if (wanted) states.push_back(state);
+  }
+  return states;
+}
+
+std::string SqliteReader::where(const ListQuery& query) const {
+  std::string text = " WHERE id < ?1 AND created_at >= ?2 AND created_at < ?3";
+  if (!query.scope.empty()) text += " AND scope = ?4";
+  if (!query.type.empty()) text += " AND type = ?5";
+  if (!query.key.empty()) text += " AND key = ?6";
+  if (!query.target.empty()) text += " AND target = ?7";
+  if (!query.state && !query.status) return text;
+  const std::vector<State> states = states_of(query);
+  std::string list;
+  for (const State state : states) {
+    list += (list.empty() ? "" : ",") + std::to_string(sqlite::state_number(state));
+  }
+  text += " AND state IN (" + list + ")";
+  if (std::ranges::all_of(states, in_attention_index)) {
+    text += " AND state IN (0, 1, 2, 3, 8, 9, 10)";
+  }
+  return text;
+}
+
+Result<ListPage> SqliteReader::list(const ListQuery& query) {
+  const std::string sql = "SELECT " + std::string(sqlite::kColumns) + " FROM operation" +
+                          where(query) + " ORDER BY id DESC LIMIT ?8";
+  TRUED_TRY(Statement s, connection_->prepare(sql));
+  const std::string newest(16, '\xff');
+  s.bind_blob(1, query.before ? sqlite::id_blob(*query.before) : std::string_view(newest));
+  s.bind(2, query.since.value_or(WallTime{}));
+  s.bind(3, query.until.value_or(WallTime::max()));
+  if (!query.scope.empty()) s.bind_text(4, query.scope);
+  if (!query.type.empty()) s.bind_text(5, query.type);
+  if (!query.key.empty()) s.bind_text(6, query.key);
+  if (!query.target.empty()) s.bind_text(7, query.target);
+  s.bind(8, std::int64_t{query.limit} + 1);
+  ListPage page;
+  int code = SQLITE_ROW;
+  while ((code = s.step()) == SQLITE_ROW) {
+    if (page.operations.size() == query.limit) {
+      page.more = true;
+      return page;
+    }
+    TRUED_TRY(Operation operation, sqlite::read_operation(s));
+    page.operations.push_back(std::move(operation));
+  }
+  if (code != SQLITE_DONE) return connection_->failure("cannot list operations");
+  return page;
+}
+
+Result<std::vector<EventRecord>> SqliteReader::events(const OperationId& id) {
+  std::vector<std::vector<EventRecord>> newest_first;
+  TRUED_TRY(Statement last, connection_->prepare("SELECT last FROM operation WHERE id=?1"));
+  if (last.bind_blob(1, sqlite::id_blob(id)).step() != SQLITE_ROW) {
+    return std::vector<EventRecord>();
+  }
+  TRUED_TRY(Statement read, connection_->prepare("SELECT previous, batch, at, body FROM record "
+                                                 "WHERE sequence=?1"));
+  for (std::uint64_t sequence = last.unsigned_integer(0); sequence != 0;) {
+    const Scope scope(read);
+    if (read.bind(1, sequence).step() != SQLITE_ROW) {
+      return connection_->failure("cannot read the log");
+    }
+    TRUED_TRY(auto events, decode_events(read.bytes(3)));
+    std::vector<EventRecord>& records = newest_first.emplace_back();
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      records.push_back({.sequence = sequence + i,
+                         .batch = read.unsigned_integer(1),
+                         .operation = id,
+                         .at = read.time(2),
+                         .event = std::move(events.at(i))});
+    }
+    sequence = read.unsigned_integer(0);
+  }
+  std::vector<EventRecord> all;
+  for (auto group = newest_first.rbegin(); group != newest_first.rend(); ++group) {
+    std::ranges::move(*group, std::back_inserter(all));
+  }
+  return all;
+}
+
+Result<std::optional<std::string>> SqliteReader::intent(const OperationId& id) {
+  TRUED_TRY(Statement s, connection_->prepare("SELECT body FROM intent WHERE no=(SELECT no FROM "
+                                              "operation WHERE id=?1)"));
+  const int code = s.bind_blob(1, sqlite::id_blob(id)).step();
+  if (code == SQLITE_DONE) return std::optional<std::string>();
+  if (code != SQLITE_ROW) return connection_->failure("cannot read an intent");
+  return std::optional<std::string>(s.text(0));
+}
+
+Result<Counts> SqliteReader::counts() {
+  // Numbers are dense, so ends tell counts without walking a table of millions.
+  constexpr const char* kSql =
+      "SELECT coalesce((SELECT max(no) FROM operation), 0), (SELECT count(*) FROM tombstone), "
+      "(SELECT count(*) FROM operation WHERE state IN (0, 1, 2, 3, 10)), "
+      "(SELECT count(*) FROM operation WHERE state = 9), "
+      "coalesce((SELECT max(sequence) FROM record), 0), coalesce((SELECT max(no) FROM batch), 0)";
+  TRUED_TRY(Statement s, connection_->prepare(kSql));
+  if (s.step() != SQLITE_ROW) return connection_->failure("cannot count");
+  Counts counts;
+  counts.tombstones = s.unsigned_integer(1);
+  const std::uint64_t ever = s.unsigned_integer(0);
+  counts.operations = ever > counts.tombstones ? ever - counts.tombstones : 0;
+  counts.open = s.unsigned_integer(2);
+  counts.needs_action = s.unsigned_integer(3);
+  counts.events = s.unsigned_integer(4);
+  counts.batches = s.unsigned_integer(5);
+  struct stat file {};
+  if (::stat(path_.c_str(), &file) == 0) counts.bytes = static_cast<std::uint64_t>(file.st_size);
+  return counts;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path) {
+  struct stat file {};
+  if (::stat(path.c_str(), &file) != 0) {
+    return Error{.code = ErrorCode::not_found, .message = "there is no ledger at " + path};
+  }
+  TRUED_TRY(auto connection, Connection::open(path, false));
+  TRUED_TRY(const int version, sqlite::schema_version(*connection));
+  if (version != sqlite::kSchemaVersion) {
+    return Error{.code = ErrorCode::unsupported,
+                 .message = "the ledger " + path + " has schema version " +
+                            std::to_string(version) + "; this program reads " +
+                            std::to_string(sqlite::kSchemaVersion)};
+  }
+  return std::unique_ptr<LedgerReader>(
+      std::make_unique<SqliteReader>(path, std::move(connection)));
+}
+
+}  // namespace trued

@@ -1,0 +1,353 @@
+#include "ledger/sqlite/sqlite_ledger.h"
+
+#include <unordered_map>
+#include <utility>
+
+#include "base/assert.h"
+#include "ledger/codec.h"
+#include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/owner_lock.h"
+#include "ledger/sqlite/retention.h"
+#include "ledger/sqlite/rows.h"
+#include "ledger/sqlite/schema.h"
+
+namespace trued {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Scope;
+using sqlite::Statement;
+
+struct IdHash {
+  std::size_t operator()(const OperationId& id) const {
+    std::size_t hash = 0;
+    std::memcpy(&hash, id.value().bytes.data() + 8, sizeof hash);
+    return hash;
+  }
+};
+
+/// Where an operation stands in the file.
+struct Place {
+  std::uint64_t no = 0;
+  std::uint64_t last = 0;
+};
+
+constexpr std::size_t kPlacesMax = 100'000;
+
+}  // namespace
+
+class SqliteLedger::Impl {
+ public:
+  Impl(SqliteOptions options, sqlite::OwnerLock lock)
+      : options_(std::move(options)), lock_(std::move(lock)) {}
+
+  Result<void> open();
+  Result<std::vector<Known>> load(const std::vector<Identity>& identities);
+  Result<std::vector<std::optional<Operation>>> load(const std::vector<OperationId>& ids);
+  Result<void> each_open(const std::function<void(Operation&&)>& visit);
+  CommitResult commit(const Batch& batch);
+  CommitResult settle_unknown();
+  Result<std::uint32_t> retire(WallTime now, std::uint32_t limit);
+  Result<void> set_pages_max(std::uint64_t pages);
+  const std::string& path() const { return options_.path; }
+
+ private:
+  struct Statements {
+    Statement by_identity, by_id, tombstone, place, insert, update, intent, record, batch;
+  };
+
+  Result<void> prepare();
+  Result<void> read_ends();
+  int write(const Change& change, BatchHash& hash);
+  int insert(const Change& change, const std::string& body, Place& place);
+  int update(const Change& change, const std::string& body, const Place& place);
+  int find_place(const OperationId& id, Place& place);
+  CommitResult give_up(int code, const char* what);
+  CommitResult end(const Batch& batch);
+  Result<Known> load_one(const Identity& identity);
+
+  SqliteOptions options_;
+  sqlite::OwnerLock lock_;
+  Statements statements_;
+  std::unique_ptr<Connection> connection_;
+  std::unordered_map<OperationId, Place, IdHash> places_;  ///< of open operations
+  sqlite::Ends ends_;        ///< as committed
+  sqlite::Ends next_;        ///< of the batch being written
+  bool unsettled_ = false;
+};
+
+Result<void> SqliteLedger::Impl::open() {
+  statements_ = {};
+  places_.clear();
+  connection_.reset();
+  TRUED_TRY(connection_, Connection::open(options_.path, true));
+  TRUED_TRY_VOID(sqlite::migrate(*connection_));
+  if (options_.pages_max > 0) TRUED_TRY_VOID(set_pages_max(options_.pages_max));
+  TRUED_TRY_VOID(prepare());
+  TRUED_TRY(ends_, sqlite::read_ends(*connection_));
+  return {};
+}
+
+Result<void> SqliteLedger::Impl::set_pages_max(std::uint64_t pages) {
+  options_.pages_max = pages;
+  return connection_->run(("PRAGMA max_page_count=" + std::to_string(pages)).c_str());
+}
+
+Result<void> SqliteLedger::Impl::prepare() {
+  const std::string columns = sqlite::kColumns;
+  Connection& c = *connection_;
+  Statements& s = statements_;
+  TRUED_TRY(s.by_identity, c.prepare("SELECT " + columns + " FROM operation WHERE identity=?1"));
+  TRUED_TRY(s.by_id, c.prepare("SELECT " + columns + " FROM operation WHERE id=?1"));
+  TRUED_TRY(s.tombstone,
+            c.prepare("SELECT id, fingerprint, state, settled_at, retired_at FROM tombstone "
+                      "WHERE identity=?1"));
+  TRUED_TRY(s.place, c.prepare("SELECT no, last FROM operation WHERE id=?1"));
+  TRUED_TRY(s.insert, c.prepare("INSERT INTO operation VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,"
+                                "?11,?12)"));
+  TRUED_TRY(s.update, c.prepare("UPDATE operation SET state=?2, expires_at=?3, last=?4, body=?5 "
+                                "WHERE no=?1"));
+  TRUED_TRY(s.intent, c.prepare("INSERT INTO intent VALUES(?1,?2)"));
+  TRUED_TRY(s.record, c.prepare("INSERT INTO record VALUES(?1,?2,?3,?4,?5,?6,NULL)"));
+  TRUED_TRY(s.batch, c.prepare("INSERT INTO batch VALUES(?1,?2,?3,?4)"));
+  return {};
+}
+
+Result<Known> SqliteLedger::Impl::load_one(const Identity& identity) {
+  Known known;
+  const std::string blob = sqlite::identity_blob(identity);
+  Statement& row = statements_.by_identity;
+  const Scope row_scope(row);
+  int code = row.bind_blob(1, blob).step();
+  if (code == SQLITE_ROW) {
+    TRUED_TRY(known.operation, sqlite::read_operation(row));
+    return known;
+  }
+  if (code != SQLITE_DONE) return connection_->failure("cannot read an operation");
+  Statement& dead = statements_.tombstone;
+  const Scope dead_scope(dead);
+  code = dead.bind_blob(1, blob).step();
+  if (code == SQLITE_DONE) return known;
+  if (code != SQLITE_ROW) return connection_->failure("cannot read a tombstone");
+  const auto id = sqlite::id_from(dead.bytes(0));
+  const auto fingerprint = sqlite::digest_of(dead.bytes(1));
+  if (!id || !fingerprint) {
+    return Error{.code = ErrorCode::corrupt, .message = "the ledger holds a malformed tombstone"};
+  }
+  TRUED_TRY(const State state, sqlite::state_from(dead.integer(2)));
+  known.tombstone = Tombstone{.id = *id,
+                              .fingerprint = Fingerprint(*fingerprint),
+                              .state = state,
+                              .settled_at = dead.time(3),
+                              .retired_at = dead.time(4)};
+  return known;
+}
+
+Result<std::vector<Known>> SqliteLedger::Impl::load(const std::vector<Identity>& identities) {
+  std::vector<Known> known;
+  known.reserve(identities.size());
+  for (const Identity& identity : identities) {
+    TRUED_TRY(Known one, load_one(identity));
+    known.push_back(std::move(one));
+  }
+  return known;
+}
+
+Result<std::vector<std::optional<Operation>>> SqliteLedger::Impl::load(
+    const std::vector<OperationId>& ids) {
+  std::vector<std::optional<Operation>> rows(ids.size());
+  Statement& statement = statements_.by_id;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const Scope scope(statement);
+    const int code = statement.bind_blob(1, sqlite::id_blob(ids.at(i))).step();
+    if (code == SQLITE_DONE) continue;
+    if (code != SQLITE_ROW) return connection_->failure("cannot read an operation");
+    TRUED_TRY(rows.at(i), sqlite::read_operation(statement));
+  }
+  return rows;
+}
+
+Result<void> SqliteLedger::Impl::each_open(const std::function<void(Operation&&)>& visit) {
+  const std::string sql = "SELECT " + std::string(sqlite::kColumns) +
+                          " FROM operation WHERE state IN (0, 1, 2, 3, 10) ORDER BY no";
+  TRUED_TRY(Statement statement, connection_->prepare(sql));
+  int code = SQLITE_ROW;
+  while ((code = statement.step()) == SQLITE_ROW) {
+    TRUED_TRY(Operation operation, sqlite::read_operation(statement));
+    visit(std::move(operation));
+  }
+  if (code != SQLITE_DONE) return connection_->failure("cannot read the open operations");
+  return {};
+}
+
+int SqliteLedger::Impl::find_place(const OperationId& id, Place& place) {
+  if (const auto known = places_.find(id); known != places_.end()) {
+    place = known->second;
+    return SQLITE_OK;
+  }
+  Statement& statement = statements_.place;
+  const Scope scope(statement);
+  const int code = statement.bind_blob(1, sqlite::id_blob(id)).step();
+  if (code != SQLITE_ROW) return code == SQLITE_DONE ? SQLITE_NOTFOUND : code;
+  place = {statement.unsigned_integer(0), statement.unsigned_integer(1)};
+  return SQLITE_OK;
+}
+
+int SqliteLedger::Impl::insert(const Change& change, const std::string& body, Place& place) {
+  place.no = ++next_.operation;
+  const Operation& row = change.row;
+  const std::string identity = sqlite::identity_blob(row.identity);
+  Statement& s = statements_.insert;
+  const Scope scope(s);
+  s.bind(1, place.no).bind_blob(2, sqlite::id_blob(row.id)).bind_blob(3, identity);
+  s.bind(4, std::int64_t{sqlite::state_number(row.state)}).bind(5, row.created_at);
+  const auto expiry = sqlite::expiry_of(row);
+  expiry ? s.bind(6, *expiry) : s.bind_null(6);
+  s.bind(7, next_.sequence).bind_text(8, row.identity.scope).bind_text(9, row.identity.type);
+  s.bind_text(10, row.identity.key).bind_text(11, row.target).bind_text(12, body);
+  const int code = s.step();
+  if (code != SQLITE_DONE) return code;
+  Statement& intent = statements_.intent;
+  const Scope intent_scope(intent);
+  return intent.bind(1, place.no).bind_text(2, change.intent).step();
+}
+
+int SqliteLedger::Impl::update(const Change& change, const std::string& body,
+                               const Place& place) {
+  Statement& s = statements_.update;
+  const Scope scope(s);
+  s.bind(1, place.no).bind(2, std::int64_t{sqlite::state_number(change.row.state)});
+  const auto expiry = sqlite::expiry_of(change.row);
+  expiry ? s.bind(3, *expiry) : s.bind_null(3);
+  return s.bind(4, next_.sequence).bind_text(5, body).step();
+}
+
+int SqliteLedger::Impl::write(const Change& change, BatchHash& hash) {
+  TRUED_ASSERT(!change.events.empty());
+  const std::string body = encode_row(change.row);
+  Place place;
+  int code = SQLITE_DONE;
+  if (change.insert) {
+    code = insert(change, body, place);
+  } else {
+    code = find_place(change.row.id, place);
+    if (code == SQLITE_OK) code = update(change, body, place);
+  }
+  if (code != SQLITE_DONE) return code;
+  const std::string record = encode_events(change.row.id, change.events);
+  const std::uint64_t sequence = next_.sequence;
+  Statement& s = statements_.record;
+  const Scope scope(s);
+  s.bind(1, sequence).bind(2, next_.batch).bind(3, place.no).bind(4, place.last);
+  code = s.bind(5, change.at).bind_text(6, record).step();
+  if (code != SQLITE_DONE) return code;
+  hash.add(record_digest(sequence, place.no, change.at, record));
+  next_.sequence += change.events.size();
+  if (places_.size() > kPlacesMax) places_.clear();
+  places_[change.row.id] = {place.no, sequence};
+  return SQLITE_DONE;
+}
+
+CommitResult SqliteLedger::Impl::commit(const Batch& batch) {
+  TRUED_ASSERT(!unsettled_);
+  next_ = ends_;
+  ++next_.batch;
+  if (!connection_->run("BEGIN IMMEDIATE").has_value()) {
+    return {CommitOutcome::rolled_back, connection_->failure("cannot begin").message};
+  }
+  BatchHash hash(ends_.hash, next_.batch, batch.at);
+  for (const Change& change : batch.changes) {
+    const int code = write(change, hash);
+    if (code != SQLITE_DONE) return give_up(code, "cannot write an operation");
+  }
+  next_.hash = hash.finish();
+  return end(batch);
+}
+
+CommitResult SqliteLedger::Impl::end(const Batch& batch) {
+  {
+    Statement& s = statements_.batch;
+    const Scope scope(s);
+    s.bind(1, next_.batch).bind(2, batch.at).bind(3, std::uint64_t{batch.changes.size()});
+    const int code = s.bind_blob(4, sqlite::blob_of(next_.hash)).step();
+    if (code != SQLITE_DONE) return give_up(code, "cannot write a batch");
+  }
+  if (!connection_->run("COMMIT").has_value()) {
+    // The commit may have reached the disk all the same: only reopening tells.
+    unsettled_ = true;
+    return {CommitOutcome::unknown, connection_->failure("the commit failed").message};
+  }
+  for (const Change& change : batch.changes) {
+    if (is_settled(change.row.state)) places_.erase(change.row.id);
+  }
+  ends_ = next_;
+  return {CommitOutcome::committed, ""};
+}
+
+CommitResult SqliteLedger::Impl::give_up(int code, const char* what) {
+  const std::string message = connection_->failure(what).message;
+  places_.clear();
+  const bool rolled_back =
+      !connection_->in_transaction() || connection_->run("ROLLBACK").has_value();
+  if (!rolled_back) {
+    unsettled_ = true;
+    return {CommitOutcome::unknown, message};
+  }
+  const bool taken = code == SQLITE_CONSTRAINT_UNIQUE;
+  return {taken ? CommitOutcome::conflict : CommitOutcome::rolled_back, message};
+}
+
+CommitResult SqliteLedger::Impl::settle_unknown() {
+  TRUED_ASSERT(unsettled_);
+  const sqlite::Ends wanted = next_;
+  auto opened = open();
+  if (!opened.has_value()) return {CommitOutcome::unknown, opened.error().message};
+  unsettled_ = false;
+  const bool there = ends_.batch >= wanted.batch && ends_.hash == wanted.hash;
+  return {there ? CommitOutcome::committed : CommitOutcome::rolled_back, "read after reopening"};
+}
+
+Result<std::uint32_t> SqliteLedger::Impl::retire(WallTime now, std::uint32_t limit) {
+  if (unsettled_) return std::uint32_t{0};
+  auto retired = sqlite::retire(*connection_, ends_, now, limit);
+  if (!retired.has_value()) {
+    // What did not come about is looked for again; the ends are read afresh.
+    if (connection_->in_transaction()) (void)connection_->run("ROLLBACK");
+    TRUED_TRY_VOID(open());
+  }
+  return retired;
+}
+
+SqliteLedger::SqliteLedger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SqliteLedger::~SqliteLedger() = default;
+
+Result<std::unique_ptr<SqliteLedger>> SqliteLedger::open(const SqliteOptions& options) {
+  TRUED_TRY(auto lock, sqlite::OwnerLock::take(options.path));
+  auto impl = std::make_unique<Impl>(options, std::move(lock));
+  TRUED_TRY_VOID(impl->open());
+  return std::unique_ptr<SqliteLedger>(new SqliteLedger(std::move(impl)));
+}
+
+Result<std::vector<Known>> SqliteLedger::load(const std::vector<Identity>& identities) {
+  return impl_->load(identities);
+}
+Result<std::vector<std::optional<Operation>>> SqliteLedger::load(
+    const std::vector<OperationId>& ids) {
+  return impl_->load(ids);
+}
+Result<void> SqliteLedger::each_open(const std::function<void(Operation&&)>& visit) {
+  return impl_->each_open(visit);
+}
+CommitResult SqliteLedger::commit(const Batch& batch) { return impl_->commit(batch); }
+CommitResult SqliteLedger::settle_unknown() { return impl_->settle_unknown(); }
+Result<std::uint32_t> SqliteLedger::retire(WallTime now, std::uint32_t limit) {
+  return impl_->retire(now, limit);
+}
+Result<std::unique_ptr<LedgerReader>> SqliteLedger::open_reader() {
+  return open_sqlite_reader(impl_->path());
+}
+Result<void> SqliteLedger::set_pages_max(std::uint64_t pages) {
+  return impl_->set_pages_max(pages);
+}
+
+}  // namespace trued

@@ -1,0 +1,65 @@
+// sqlite_ledger.h: the durable ledger in one file, on SQLite (WAL, synchronous=FULL).
+//
+// One process owns the writing side (a lock beside the file names it); any number of readers see
+// snapshots. A commit is one transaction for a whole turn. Format: schema.h, codec.h.
+//
+// An I/O error at COMMIT is `unknown`: a commit whose fsync failed is usually in the file. Then the
+// connection is closed, the file reopened, and the batch looked for (settle_unknown()).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "ledger/ledger.h"
+
+namespace trued {
+
+struct SqliteOptions {
+  std::string path;
+  std::uint64_t pages_max = 0;  ///< refuses to grow beyond; 0 = no limit. For tests of a full disk
+};
+
+class SqliteLedger final : public Ledger {
+ public:
+  /// Opens or creates. `already_exists`: another process owns it (named). `unsupported`: a newer
+  /// schema. `corrupt`, `io`, `permission_denied` as they say. Nothing happened on failure.
+  [[nodiscard]] static Result<std::unique_ptr<SqliteLedger>> open(const SqliteOptions& options);
+  ~SqliteLedger() override;
+
+  Result<std::vector<Known>> load(const std::vector<Identity>& identities) override;
+  Result<std::vector<std::optional<Operation>>> load(const std::vector<OperationId>& ids) override;
+  Result<void> each_open(const std::function<void(Operation&&)>& visit) override;
+  CommitResult commit(const Batch& batch) override;
+  CommitResult settle_unknown() override;
+  Result<std::uint32_t> retire(WallTime now, std::uint32_t limit) override;
+  Result<std::unique_ptr<LedgerReader>> open_reader() override;
+  std::string durability() const override { return "fsync"; }
+
+  /// Lets the file grow to that many pages; for tests of a disk that is freed again.
+  [[nodiscard]] Result<void> set_pages_max(std::uint64_t pages);
+
+ private:
+  class Impl;
+  explicit SqliteLedger(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Snapshot reads of a ledger file, beside a running server or without one. Fails like open().
+[[nodiscard]] Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path);
+
+/// Called with how much is done of how much; for progress.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
+/// Recomputes the whole chain and every row, on one snapshot, beside a running server. A difference
+/// is a finding in the report; a failure means that the file could not be read.
+[[nodiscard]] Result<AuditReport> audit_sqlite(const std::string& path, const Progress& progress);
+
+/// Copies the ledger while it is in use. Written under a temporary name, synced, then renamed;
+/// refuses an existing destination (`already_exists`). Returns the bytes of the copy.
+[[nodiscard]] Result<std::uint64_t> backup_sqlite(const std::string& path,
+                                                  const std::string& destination,
+                                                  const Progress& progress);
+
+}  // namespace trued

@@ -1,0 +1,324 @@
+#include "target/file/file_connector.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <system_error>
+
+#include "target/compare.h"
+#include "target/file/beneath.h"
+#include "target/file/temporaries.h"
+#include "target/outcome.h"
+
+namespace trued {
+namespace {
+
+using file::Failure;
+using file::Fd;
+using file::Outcome;
+
+constexpr std::uint32_t kSweepEntriesMax = 200'000;
+constexpr std::uint32_t kFileMode = 0644;
+constexpr std::size_t kSegmentMax = 255;  // NAME_MAX
+
+// What may go differently when tried again; everything else needs somebody to change something.
+EffectKind rejection(int error) {
+  constexpr int kPassing[] = {ENOSPC, EDQUOT, EIO,    EMFILE, ENFILE,   ENOMEM,
+                              EAGAIN, EINTR,  ESTALE, EBUSY,  ETIMEDOUT};
+  const bool passing = std::ranges::find(kPassing, error) != std::end(kPassing);
+  return passing ? EffectKind::rejected_retryable : EffectKind::rejected_final;
+}
+
+ErrorCode code_of(int error) {
+  if (error == ENOENT) return ErrorCode::not_found;
+  if (error == EACCES || error == EPERM) return ErrorCode::permission_denied;
+  if (error == ENOTDIR) return ErrorCode::invalid_argument;
+  if (error == ENOSYS) return ErrorCode::unsupported;
+  return ErrorCode::io;
+}
+
+// One artifact on its way to the disk.
+struct Change {
+  const ArtifactIntent* meant = nullptr;
+  Fd directory;            // its parent; closed when there is none (and nothing to remove)
+  std::string leaf;
+  std::string temporary;   // in `directory`; empty when there is nothing to rename
+  bool remove = false;     // there is a file, and it is to go
+};
+
+// A file and what is below it cannot both exist afterwards.
+std::string contradiction(const Intent& intent) {
+  std::set<std::string_view> files;
+  for (const ArtifactIntent& artifact : intent.artifacts) {
+    if (!artifact.absent) files.insert(artifact.name);
+  }
+  for (const std::string_view name : files) {
+    for (std::size_t at = name.find('/'); at != std::string_view::npos;
+         at = name.find('/', at + 1)) {
+      if (files.contains(name.substr(0, at))) {
+        return "'" + std::string(name.substr(0, at)) + "' cannot be a file and hold '" +
+               std::string(name) + "'";
+      }
+    }
+  }
+  return {};
+}
+
+// One effect. Its destructor removes the temporaries that were not renamed.
+class Writer {
+ public:
+  Writer(const FileOptions& options, int root) : options_(options), root_(root) {}
+  ~Writer() {
+    for (const Change& change : changes_) {
+      if (!change.temporary.empty()) {
+        ::unlinkat(change.directory.get(), change.temporary.c_str(), 0);
+      }
+    }
+  }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  // Puts everything on disk under temporary names; nothing a consumer reads has changed.
+  Outcome<void> stage(const Intent& intent) {
+    for (const ArtifactIntent& artifact : intent.artifacts) {
+      TRUED_TRY_VOID(artifact.absent ? stage_removal(artifact) : stage_content(artifact));
+    }
+    return {};
+  }
+
+  // From the first change on, a failure leaves a part of the effect behind.
+  Outcome<void> change() {
+    for (Change& change : changes_) {
+      if (!change.remove && change.temporary.empty()) continue;
+      if (options_.before_change) options_.before_change(change.meant->name);
+      if (change.remove) {
+        TRUED_TRY_VOID(remove(change));
+      } else {
+        TRUED_TRY_VOID(rename(change));
+      }
+      changed_ = true;
+    }
+    for (const Change& change : changes_) {
+      if (!change.directory.is_open()) continue;
+      TRUED_TRY_VOID(file::sync(change.directory.get(),
+                                "the directory of '" + change.meant->name + "'"));
+    }
+    return {};
+  }
+
+  [[nodiscard]] bool changed() const { return changed_; }
+
+ private:
+  // The mode of the regular file that stands there, or nothing if none does.
+  static Outcome<std::optional<std::uint32_t>> standing(int directory, const std::string& leaf,
+                                                        const std::string& name) {
+    struct stat info {};
+    if (::fstatat(directory, leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT) return std::optional<std::uint32_t>();
+      return Failure{.error = errno, .doing = "look at '" + name + "'"};
+    }
+    if (S_ISREG(info.st_mode)) return std::optional<std::uint32_t>(info.st_mode & 0777U);
+    const int error = S_ISDIR(info.st_mode) ? EISDIR : S_ISLNK(info.st_mode) ? ELOOP : EINVAL;
+    return Failure{.error = error, .doing = "replace '" + name + "', which is no regular file"};
+  }
+
+  Outcome<void> stage_removal(const ArtifactIntent& artifact) {
+    auto parent = file::open_parent(root_, artifact.name);
+    if (!parent.has_value()) {
+      const int error = parent.error().error;
+      if (error == ENOENT || error == ENOTDIR) return {};  // nothing can be there
+      return std::move(parent).error();
+    }
+    Change change;
+    change.meant = &artifact;
+    change.leaf = file::leaf_of(artifact.name);
+    TRUED_TRY(const auto there, standing(parent->get(), change.leaf, artifact.name));
+    change.remove = there.has_value();
+    change.directory = std::move(*parent);
+    changes_.push_back(std::move(change));
+    return {};
+  }
+
+  Outcome<void> stage_content(const ArtifactIntent& artifact) {
+    Change change;
+    change.meant = &artifact;
+    change.leaf = file::leaf_of(artifact.name);
+    TRUED_TRY(change.directory, file::make_parent(root_, artifact.name));
+    TRUED_TRY(const auto there, standing(change.directory.get(), change.leaf, artifact.name));
+    if (there) {
+      TRUED_TRY(const bool same, holds_already(change));
+      if (same) {
+        changes_.push_back(std::move(change));
+        return {};
+      }
+    }
+    changes_.push_back(std::move(change));
+    return write_temporary(changes_.back(), there.value_or(kFileMode));
+  }
+
+  // Equal content is made durable (it may be what a crash left unsynced) and left alone.
+  static Outcome<bool> holds_already(const Change& change) {
+    TRUED_TRY(const Fd fd, file::open_beneath(change.directory.get(), change.leaf,
+                                              O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+    const std::string& want = change.meant->content;
+    auto content = file::read_all(fd.get(), want.size());
+    if (!content.has_value() || *content != want) return false;
+    TRUED_TRY_VOID(file::sync(fd.get(), "'" + change.meant->name + "'"));
+    return true;
+  }
+
+  static Outcome<void> write_temporary(Change& change, std::uint32_t mode) {
+    std::string temporary = file::temporary_name();
+    TRUED_TRY(const Fd fd, file::open_beneath(change.directory.get(), temporary,
+                                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
+    change.temporary = std::move(temporary);
+    // The umask took bits away that the file before had.
+    if (::fchmod(fd.get(), mode) != 0) {
+      return Failure{.error = errno, .doing = "set the mode of '" + change.meant->name + "'"};
+    }
+    TRUED_TRY_VOID(file::write_all(fd.get(), change.meant->content));
+    return file::sync(fd.get(), "the new content of '" + change.meant->name + "'");
+  }
+
+  static Outcome<void> rename(Change& change) {
+    if (::renameat(change.directory.get(), change.temporary.c_str(), change.directory.get(),
+                   change.leaf.c_str()) != 0) {
+      return Failure{.error = errno, .doing = "rename onto '" + change.meant->name + "'"};
+    }
+    change.temporary.clear();
+    return {};
+  }
+
+  static Outcome<void> remove(const Change& change) {
+    if (::unlinkat(change.directory.get(), change.leaf.c_str(), 0) != 0 && errno != ENOENT) {
+      return Failure{.error = errno, .doing = "remove '" + change.meant->name + "'"};
+    }
+    return {};
+  }
+
+  const FileOptions& options_;
+  int root_;
+  std::vector<Change> changes_;
+  bool changed_ = false;
+};
+
+RawRead read_one(int root, const std::string& name, std::uint64_t bytes_max) {
+  auto fd = file::open_beneath(root, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (!fd.has_value()) {
+    const int error = fd.error().error;
+    if (error == ENOENT || error == ENOTDIR) return read_absent({});
+    if (error == ELOOP) return read_unreadable("'" + name + "' goes through a symbolic link");
+    return read_unreadable(fd.error().text());
+  }
+  struct stat info {};
+  if (::fstat(fd->get(), &info) != 0) {
+    return read_unreadable(std::generic_category().message(errno));
+  }
+  if (S_ISDIR(info.st_mode)) return read_unreadable("'" + name + "' is a directory");
+  if (!S_ISREG(info.st_mode)) return read_unreadable("'" + name + "' is no regular file");
+  auto content = file::read_all(fd->get(), bytes_max);
+  if (content.has_value()) return read_found(std::move(*content), {});
+  if (content.error().error == EFBIG) {
+    return read_unreadable("'" + name + "' is larger than " + std::to_string(bytes_max) +
+                           " bytes");
+  }
+  return read_unreadable(content.error().text());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FileConnector>> FileConnector::open(FileOptions options) {
+  auto root = file::open_root(options.directory);
+  if (!root.has_value()) {
+    return Error{.code = code_of(root.error().error), .message = root.error().text()};
+  }
+  if (auto probe = file::open_beneath(root->get(), ".", O_RDONLY | O_DIRECTORY);
+      !probe.has_value()) {
+    return Error{.code = code_of(probe.error().error),
+                 .message = "the file target needs openat2 (Linux 5.6 or newer): " +
+                            probe.error().text()};
+  }
+  file::remove_left_over(root->get(), kSweepEntriesMax);
+  return std::unique_ptr<FileConnector>(new FileConnector(std::move(options)));
+}
+
+Capabilities FileConnector::capabilities() const {
+  return {.idempotent = true, .deduplicates = false, .history = false};
+}
+
+EffectResult FileConnector::perform(const EffectRequest& request) {
+  const Intent& intent = *request.intent;
+  if (intent.base) {
+    return effect_ended(EffectKind::rejected_final,
+                        "a directory has no versions, so 'base' cannot be checked; leave it out");
+  }
+  for (const ArtifactIntent& artifact : intent.artifacts) {
+    if (const std::string wrong = check_name(artifact.name); !wrong.empty()) {
+      return effect_ended(EffectKind::rejected_final, "'" + artifact.name + "': " + wrong);
+    }
+  }
+  if (std::string wrong = contradiction(intent); !wrong.empty()) {
+    return effect_ended(EffectKind::rejected_final, std::move(wrong));
+  }
+  auto root = file::open_root(options_.directory);
+  if (!root.has_value()) {
+    return effect_ended(rejection(root.error().error), root.error().text());
+  }
+  Writer writer(options_, root->get());
+  if (auto staged = writer.stage(intent); !staged.has_value()) {
+    return effect_ended(rejection(staged.error().error), staged.error().text());
+  }
+  if (auto done = writer.change(); !done.has_value()) {
+    if (!writer.changed()) {
+      return effect_ended(rejection(done.error().error), done.error().text());
+    }
+    return effect_ended(EffectKind::unknown,
+                        done.error().text() + "; a part of the change may have landed");
+  }
+  return effect_acknowledged(writer.changed(), {});
+}
+
+std::vector<RawRead> FileConnector::read(const ReadRequest& request) {
+  std::vector<RawRead> reads;
+  reads.reserve(request.artifacts.size());
+  const auto root = file::open_root(options_.directory);
+  for (const std::uint32_t index : request.artifacts) {
+    Stopwatch watch;
+    const std::string& name = request.intent->artifacts.at(index).name;
+    RawRead one = root.has_value() ? read_one(root->get(), name, options_.read_bytes_max)
+                                   : read_unreadable(root.error().text());
+    one.latency = watch.elapsed();
+    reads.push_back(std::move(one));
+  }
+  return reads;
+}
+
+History FileConnector::history(const HistoryRequest& /*request*/) { return {}; }
+
+Result<std::string> FileConnector::version() { return std::string(); }
+
+std::string FileConnector::check_name(const std::string& name) const {
+  if (std::string wrong = check_relative_path(name); !wrong.empty()) return wrong;
+  std::string_view rest = name;
+  while (true) {
+    const std::size_t slash = rest.find('/');
+    const std::string_view segment = rest.substr(0, slash);
+    if (segment.size() > kSegmentMax) return "a segment of the path has more than 255 bytes";
+    if (names_git_directory(segment)) return "the path goes through a git directory";
+    if (segment.starts_with(file::kTemporaryPrefix)) {
+      return "names that begin with '" + std::string(file::kTemporaryPrefix) +
+             "' are kept for temporary files";
+    }
+    if (slash == std::string_view::npos) return {};
+    rest.remove_prefix(slash + 1);
+  }
+}
+
+}  // namespace trued
