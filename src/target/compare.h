@@ -12,9 +12,8 @@ namespace trued {
 
 /// `read_at` is when the read ended. An excerpt of the first difference is kept (at most 120 bytes,
 /// made printable), so that evidence can be understood without the content. What a target says of
-/// itself (version, served_by, detail) is made printable and bounded too. Nothing read, not even an
-/// empty file, counts as a proper prefix only if it holds at least one byte: emptiness is no sign
-/// of having been written by us.
+/// itself (version, served_by, detail) is made printable and bounded too. An empty file is never
+/// called a proper prefix: emptiness is no sign of having been written by us.
 [[nodiscard]] Observation observe(const ArtifactIntent& meant, std::uint32_t artifact, Level level,
                                   RawRead read, WallTime read_at);
 

@@ -90,7 +90,9 @@ TEST(Compare, V1_absence) {
 
 TEST(Compare, V1_excerpts_show_whole_characters_and_escape_the_rest) {
   const auto artifact = meant("größe");
-  EXPECT_EQ(seen(artifact, found_with("gr\xc3\xa4\xc3\x9f" "e")).detail,
+  EXPECT_EQ(seen(artifact, found_with("gr\xc3\xa4\xc3\x9f"
+                                      "e"))
+                .detail,
             "at byte 3: meant \"öße\", found \"äße\"");
   EXPECT_EQ(seen(artifact, found_with(std::string("g\0\x1b\xff\xc2\x85", 6))).detail,
             "at byte 1: meant \"röße\", found \"\\x00\\x1b\\xff\\xc2\\x85\"");
@@ -117,19 +119,35 @@ TEST(Compare, V1_printable_is_bounded_and_marks_the_cut) {
 }
 
 TEST(Compare, V6_paths_that_are_fine) {
-  for (const std::string path :
-       {"a", "guide/start.md", "a b/c.txt", "ü/ß.md", "..a/b..", "...", "a.b/.hidden", "%2e%2e/x",
-        "--upload-pack=x", "C:x"}) {
+  for (const std::string path : {"a", "guide/start.md", "a b/c.txt", "ü/ß.md", "..a/b..", "...",
+                                 "a.b/.hidden", "%2e%2e/x", "--upload-pack=x", "C:x"}) {
     EXPECT_EQ(check_relative_path(path), "") << path;
   }
   EXPECT_EQ(check_relative_path(std::string(1024, 'a')), "");
 }
 
 TEST(Compare, V6_paths_that_are_refused) {
-  for (const std::string& path : std::vector<std::string>{
-           "", "/", "/etc/passwd", "a//b", "a/", "./a", "a/./b", "..", "../a", "a/../b", "a/..",
-           "a\\b", "..\\a", "a\nb", std::string("a\0b", 3), "a\x7f", "a\xc2\x85", "\xff\xfe",
-           "\xc0\xae\xc0\xae/x", std::string(1025, 'a'), std::string(4096, 'x')}) {
+  for (const std::string& path : std::vector<std::string>{"",
+                                                          "/",
+                                                          "/etc/passwd",
+                                                          "a//b",
+                                                          "a/",
+                                                          "./a",
+                                                          "a/./b",
+                                                          "..",
+                                                          "../a",
+                                                          "a/../b",
+                                                          "a/..",
+                                                          "a\\b",
+                                                          "..\\a",
+                                                          "a\nb",
+                                                          std::string("a\0b", 3),
+                                                          "a\x7f",
+                                                          "a\xc2\x85",
+                                                          "\xff\xfe",
+                                                          "\xc0\xae\xc0\xae/x",
+                                                          std::string(1025, 'a'),
+                                                          std::string(4096, 'x')}) {
     EXPECT_NE(check_relative_path(path), "") << path;
   }
 }

@@ -33,7 +33,7 @@ namespace trued {
 struct EffectRequest {
   OperationId operation;
   AttemptNo attempt{1};
-  std::string key;       ///< the identity's key, for targets that deduplicate by it
+  std::string key;  ///< the identity's key, for targets that deduplicate by it
   std::string actor;
   std::shared_ptr<const Intent> intent;
   std::string since;     ///< the store's version before the first attempt; history starts there
@@ -55,10 +55,10 @@ struct ReadRequest {
 /// What a reader got for one artifact, with its content: compared by compare.h, then dropped.
 struct RawRead {
   Seen seen = Seen::unreadable;
-  std::string content;    ///< when found
+  std::string content;  ///< when found
   std::string version;
   std::string served_by;
-  std::string detail;     ///< when unreadable: why
+  std::string detail;  ///< when unreadable: why
   Duration latency{};
 };
 
@@ -97,11 +97,11 @@ class Connector : public Reader {
 
 struct Target {
   std::string name;
-  std::string kind;                   ///< "git", "file", "memory", …
+  std::string kind;  ///< "git", "file", "memory", …
   std::unique_ptr<Connector> store;
-  std::unique_ptr<Reader> serving;    ///< may be null
-  std::string serving_kind;           ///< "http", … when there is one
-  Policy policy;                      ///< capabilities and has_serving filled in by make_target()
+  std::unique_ptr<Reader> serving;  ///< may be null
+  std::string serving_kind;         ///< "http", … when there is one
+  Policy policy;                    ///< capabilities and has_serving filled in by make_target()
 };
 
 /// By name; filled at start, constant afterwards.

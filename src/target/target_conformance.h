@@ -170,8 +170,8 @@ TEST_P(TargetConformance, V1_many_artifacts_in_one_effect) {
   const auto reads = read(request);
   ASSERT_EQ(reads.size(), artifacts.size());
   for (std::size_t i = 0; i < artifacts.size(); ++i) {
-    const auto seen = observe(artifacts[i], static_cast<std::uint32_t>(i), Level::store, reads[i],
-                              WallTime{});
+    const auto seen =
+        observe(artifacts[i], static_cast<std::uint32_t>(i), Level::store, reads[i], WallTime{});
     EXPECT_EQ(judge(artifacts[i], seen), Verdict::match) << artifacts[i].name;
   }
   EXPECT_EQ(world().look("stays.md"), "as it is");
@@ -244,9 +244,11 @@ TEST_P(TargetConformance, V1_version_moves_with_every_change) {
 }
 
 TEST_P(TargetConformance, V6_hostile_names_are_refused_and_nothing_happens) {
-  const std::vector<std::string> hostile = {
-      "", "/etc/x", "../x", "a/../../x", "a/..", ".", "./x", "a//b", "a/", "a\\b", "..\\x",
-      std::string("a\0b", 3), "a\nb", "\xff", std::string(4096, 'n')};
+  const std::vector<std::string> hostile = {"",          "/etc/x", "../x",
+                                            "a/../../x", "a/..",   ".",
+                                            "./x",       "a//b",   "a/",
+                                            "a\\b",      "..\\x",  std::string("a\0b", 3),
+                                            "a\nb",      "\xff",   std::string(4096, 'n')};
   round_trip("anchor", "x");
   const std::string before = version();
   for (const std::string& name : hostile) {

@@ -1,15 +1,14 @@
 #include "target/file/beneath.h"
 
-#include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <string_view>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <system_error>
+#include <unistd.h>
 
 namespace trued::file {
 namespace {
@@ -81,7 +80,7 @@ std::string leaf_of(const std::string& name) {
 }
 
 Outcome<std::string> read_all(int fd, std::uint64_t bytes_max) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) return failure("stat the file");
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size > bytes_max) return Failure{.error = EFBIG, .doing = "read the file"};

@@ -41,8 +41,8 @@ class Fd {
 
 /// A system call that did not go well, and on what.
 struct Failure {
-  int error = 0;       ///< errno
-  std::string doing;   ///< "open directory 'a/b'"
+  int error = 0;      ///< errno
+  std::string doing;  ///< "open directory 'a/b'"
 
   /// "cannot open directory 'a/b': Permission denied".
   [[nodiscard]] std::string text() const;

@@ -1,16 +1,15 @@
 #include "target/file/file_connector.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <map>
 #include <optional>
 #include <set>
 #include <string_view>
+#include <sys/stat.h>
 #include <system_error>
+#include <unistd.h>
 
 #include "target/compare.h"
 #include "target/file/beneath.h"
@@ -47,10 +46,10 @@ ErrorCode code_of(int error) {
 // One artifact on its way to the disk.
 struct Change {
   const ArtifactIntent* meant = nullptr;
-  Fd directory;            // its parent; closed when there is none (and nothing to remove)
+  Fd directory;  // its parent; closed when there is none (and nothing to remove)
   std::string leaf;
-  std::string temporary;   // in `directory`; empty when there is nothing to rename
-  bool remove = false;     // there is a file, and it is to go
+  std::string temporary;  // in `directory`; empty when there is nothing to rename
+  bool remove = false;    // there is a file, and it is to go
 };
 
 // A file and what is below it cannot both exist afterwards.
@@ -107,8 +106,8 @@ class Writer {
     }
     for (const Change& change : changes_) {
       if (!change.directory.is_open()) continue;
-      TRUED_TRY_VOID(file::sync(change.directory.get(),
-                                "the directory of '" + change.meant->name + "'"));
+      TRUED_TRY_VOID(
+          file::sync(change.directory.get(), "the directory of '" + change.meant->name + "'"));
     }
     return {};
   }
@@ -119,7 +118,7 @@ class Writer {
   // The mode of the regular file that stands there, or nothing if none does.
   static Outcome<std::optional<std::uint32_t>> standing(int directory, const std::string& leaf,
                                                         const std::string& name) {
-    struct stat info {};
+    struct stat info{};
     if (::fstatat(directory, leaf.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) return std::optional<std::uint32_t>();
       return Failure{.error = errno, .doing = "look at '" + name + "'"};
@@ -217,7 +216,7 @@ RawRead read_one(int root, const std::string& name, std::uint64_t bytes_max) {
     if (error == ELOOP) return read_unreadable("'" + name + "' goes through a symbolic link");
     return read_unreadable(fd.error().text());
   }
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd->get(), &info) != 0) {
     return read_unreadable(std::generic_category().message(errno));
   }
@@ -226,8 +225,7 @@ RawRead read_one(int root, const std::string& name, std::uint64_t bytes_max) {
   auto content = file::read_all(fd->get(), bytes_max);
   if (content.has_value()) return read_found(std::move(*content), {});
   if (content.error().error == EFBIG) {
-    return read_unreadable("'" + name + "' is larger than " + std::to_string(bytes_max) +
-                           " bytes");
+    return read_unreadable("'" + name + "' is larger than " + std::to_string(bytes_max) + " bytes");
   }
   return read_unreadable(content.error().text());
 }
@@ -241,9 +239,9 @@ Result<std::unique_ptr<FileConnector>> FileConnector::open(FileOptions options) 
   }
   if (auto probe = file::open_beneath(root->get(), ".", O_RDONLY | O_DIRECTORY);
       !probe.has_value()) {
-    return Error{.code = code_of(probe.error().error),
-                 .message = "the file target needs openat2 (Linux 5.6 or newer): " +
-                            probe.error().text()};
+    return Error{
+        .code = code_of(probe.error().error),
+        .message = "the file target needs openat2 (Linux 5.6 or newer): " + probe.error().text()};
   }
   file::remove_left_over(root->get(), kSweepEntriesMax);
   return std::unique_ptr<FileConnector>(new FileConnector(std::move(options)));

@@ -40,8 +40,9 @@ class FileConnector final : public Connector {
   [[nodiscard]] static Result<std::unique_ptr<FileConnector>> open(FileOptions options);
 
   [[nodiscard]] Capabilities capabilities() const override;
-  /// acknowledged: every artifact is durable, `changed` tells whether any differed. A failure before
-  /// the first rename is a rejection (nothing but empty directories happened); after it, unknown.
+  /// acknowledged: every artifact is durable, `changed` tells whether any differed. A failure
+  /// before the first rename is a rejection (nothing but empty directories happened); after it,
+  /// unknown.
   [[nodiscard]] EffectResult perform(const EffectRequest& request) override;
   [[nodiscard]] std::vector<RawRead> read(const ReadRequest& request) override;
   /// Never known.

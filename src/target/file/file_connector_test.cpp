@@ -1,13 +1,12 @@
 #include "target/file/file_connector.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -265,7 +264,8 @@ TEST_F(FileConnectorTest, T1_temporaries_of_dead_processes_are_removed_and_no_ot
   const std::string dead = "sub/" + place + "4194999-55-1.tmp";
   const std::string elsewhere = ".trued-000000000000-1-1-1-1.tmp";
   const std::string ancient = ".trued-000000000001-1-1-1-1.tmp";
-  for (const std::string& name : {alive, reused, dead, elsewhere, ancient}) spill(root() / name, "x");
+  for (const std::string& name : {alive, reused, dead, elsewhere, ancient})
+    spill(root() / name, "x");
   spill(root() / ".trued-something-else", "x");
   fs::last_write_time(root() / ancient,
                       fs::file_time_type::clock::now() - std::chrono::hours(24 * 3650));

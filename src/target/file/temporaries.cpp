@@ -1,19 +1,18 @@
 #include "target/file/temporaries.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <dirent.h>
+#include <fcntl.h>
 #include <fstream>
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <vector>
 
 #include "base/clock.h"
@@ -134,7 +133,7 @@ class Sweep {
 
  private:
   bool is_gone(const Maker& maker, int directory, const std::string& name) const {
-    struct stat info {};
+    struct stat info{};
     if (::fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return false;
     if (!S_ISREG(info.st_mode)) return false;
     if (maker.boot == self_.boot && maker.pid_namespace == self_.pid_namespace) {
@@ -146,9 +145,9 @@ class Sweep {
 
   const Maker self_ = self();
   const std::int64_t boot_ = boot_seconds();
-  const std::int64_t now_ = std::chrono::duration_cast<std::chrono::seconds>(
-                                SystemClock().wall().time_since_epoch())
-                                .count();
+  const std::int64_t now_ =
+      std::chrono::duration_cast<std::chrono::seconds>(SystemClock().wall().time_since_epoch())
+          .count();
   std::uint32_t entries_left_;
   std::uint32_t removed_ = 0;
 };
@@ -158,8 +157,8 @@ class Sweep {
 std::string temporary_name() {
   static std::atomic<std::uint64_t> counter{0};
   const Maker maker = self();
-  return std::string(kTemporaryPrefix) + maker.boot + '-' + maker.pid_namespace + '-' +
-         maker.pid + '-' + maker.start + '-' + std::to_string(++counter) + std::string(kSuffix);
+  return std::string(kTemporaryPrefix) + maker.boot + '-' + maker.pid_namespace + '-' + maker.pid +
+         '-' + maker.start + '-' + std::to_string(++counter) + std::string(kSuffix);
 }
 
 std::uint32_t remove_left_over(int root, std::uint32_t entries_max) {

@@ -30,9 +30,7 @@ class GitWorld final : public World {
   std::optional<std::string> look(const std::string& name) override {
     return repository_.look(name);
   }
-  void break_reads() override {
-    fs::rename(repository_.path(), directory_.path() / "moved-away");
-  }
+  void break_reads() override { fs::rename(repository_.path(), directory_.path() / "moved-away"); }
 
  private:
   TemporaryDirectory directory_;
@@ -44,9 +42,8 @@ class GitHttpWorld final : public World {
  public:
   GitHttpWorld() : repository_(directory_.path() / "root/repository.git") {
     server_ = std::make_unique<GitServer>(directory_.path() / "root");
-    auto opened =
-        GitConnector::open({.repository = server_->url("repository.git"),
-                            .state_directory = (directory_.path() / "state").string()});
+    auto opened = GitConnector::open({.repository = server_->url("repository.git"),
+                                      .state_directory = (directory_.path() / "state").string()});
     EXPECT_TRUE(opened.has_value());
     connector_ = std::move(*opened);
   }
@@ -68,10 +65,10 @@ class GitHttpWorld final : public World {
 
 INSTANTIATE_TEST_SUITE_P(
     Git, TargetConformance,
-    testing::Values(
-        ConformanceCase{"bare", [] { return std::make_unique<GitWorld>(true); }},
-        ConformanceCase{"with_working_tree", [] { return std::make_unique<GitWorld>(false); }},
-        ConformanceCase{"http", [] { return std::make_unique<GitHttpWorld>(); }}),
+    testing::Values(ConformanceCase{"bare", [] { return std::make_unique<GitWorld>(true); }},
+                    ConformanceCase{"with_working_tree",
+                                    [] { return std::make_unique<GitWorld>(false); }},
+                    ConformanceCase{"http", [] { return std::make_unique<GitHttpWorld>(); }}),
     conformance_name);
 
 }  // namespace

@@ -72,8 +72,7 @@ RawRead read_one(const git::Snapshot& snapshot, const git_tree* tree, const std:
     return read_unreadable(git::last_error("read '" + name + "'"));
   }
   if (size > bytes_max) {
-    return read_unreadable("'" + name + "' is larger than " + std::to_string(bytes_max) +
-                           " bytes");
+    return read_unreadable("'" + name + "' is larger than " + std::to_string(bytes_max) + " bytes");
   }
   git::Handle<git_blob> blob;
   if (git::acquire(blob, git_blob_lookup, snapshot.repository.get(), &entry->id) != 0) {

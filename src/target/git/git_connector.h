@@ -35,18 +35,18 @@ class Store;
 }
 
 struct GitOptions {
-  std::string repository;  ///< path, or http:// or https:// URL without credentials in it
+  std::string repository;       ///< path, or http:// or https:// URL without credentials in it
   std::string branch = "main";  ///< without "refs/heads/"; may be unborn
   std::string author_name = "Trued";
   std::string author_email = "trued@localhost";
   std::string state_directory = {};  ///< URL only: where the private repository is kept
   std::string username = {};         ///< URL only: Basic, with `password`
   std::string password = {};
-  std::string bearer_token = {};     ///< URL only: Bearer, instead of Basic
-  std::uint64_t read_bytes_max = 64ULL << 20U;   ///< a larger blob is unreadable, not a mismatch
-  std::uint64_t fetch_bytes_max = 1ULL << 30U;   ///< URL only: of one answer, held in memory
-  std::uint32_t history_commits_max = 10'000;    ///< how far back the history is walked
-  std::uint32_t rebuilds_max = 3;                ///< after a lost race, within one attempt
+  std::string bearer_token = {};                ///< URL only: Bearer, instead of Basic
+  std::uint64_t read_bytes_max = 64ULL << 20U;  ///< a larger blob is unreadable, not a mismatch
+  std::uint64_t fetch_bytes_max = 1ULL << 30U;  ///< URL only: of one answer, held in memory
+  std::uint32_t history_commits_max = 10'000;   ///< how far back the history is walked
+  std::uint32_t rebuilds_max = 3;               ///< after a lost race, within one attempt
 };
 
 class GitConnector final : public Connector {

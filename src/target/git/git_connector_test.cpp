@@ -210,7 +210,8 @@ TEST_F(GitConnectorTest, V2_a_lock_left_behind_is_a_retryable_rejection) {
   EXPECT_EQ(repository_.look("a"), "1");
 }
 
-// ---- history of more than one line ---------------------------------------------------------------
+// ---- history of more than one line
+// ---------------------------------------------------------------
 
 TEST_F(GitConnectorTest, V6_a_rewritten_branch_no_longer_has_ours) {
   const std::string since = repository_.commit("a", "0");
@@ -300,8 +301,7 @@ TEST_F(GitConnectorTest, V6_a_race_with_an_outside_committer_has_no_ping_pong) {
                                           repository_.git({"hash-object", "-w", "--stdin"},
                                                           "theirs " + std::to_string(outside)) +
                                           "\tpage\n");
-      const std::string made =
-          repository_.git({"commit-tree", tree, "-p", old, "-m", "theirs"});
+      const std::string made = repository_.git({"commit-tree", tree, "-p", old, "-m", "theirs"});
       if (repository_.run({"update-ref", "refs/heads/main", made, old}).status == 0) ++outside;
     }
   });
@@ -327,8 +327,7 @@ TEST_F(GitConnectorTest, V6_a_race_with_an_outside_committer_has_no_ping_pong) {
   done = true;
   committer.join();
   EXPECT_GT(landed, 0);
-  EXPECT_EQ(repository_.git({"rev-list", "--count", "main"}),
-            std::to_string(1 + landed + outside));
+  EXPECT_EQ(repository_.git({"rev-list", "--count", "main"}), std::to_string(1 + landed + outside));
   EXPECT_EQ(repository_.git({"fsck", "--strict", "--no-dangling"}), "");
 }
 

@@ -14,9 +14,8 @@ namespace trued {
 class GitServer {
  public:
   explicit GitServer(const std::filesystem::path& root, std::vector<std::string> options = {}) {
-    std::vector<std::string> words = {"python3",
-                                      TRUED_SOURCE_DIR "/test/support/git_http_server.py",
-                                      root.string()};
+    std::vector<std::string> words = {
+        "python3", TRUED_SOURCE_DIR "/test/support/git_http_server.py", root.string()};
     words.insert(words.end(), options.begin(), options.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());

@@ -1,19 +1,18 @@
 // git_world_test.h: real repositories for the tests, worked on with the git program.
 #pragma once
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <spawn.h>
 #include <sstream>
 #include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -77,18 +76,20 @@ class GitRepository {
   Ran run(std::vector<std::string> arguments, bool in_repository = true,
           const std::string& input = {}) const {
     static std::atomic<int> counter{0};
-    const std::string scratch =
-        path_.string() + ".run" + std::to_string(++counter);
+    const std::string scratch = path_.string() + ".run" + std::to_string(++counter);
     spill(scratch + ".in", input);
     std::vector<std::string> words = {"git"};
     if (in_repository) words.push_back("--git-dir=" + git_dir().string());
     words.insert(words.end(), arguments.begin(), arguments.end());
-    const std::vector<std::string> variables = {
-        "PATH=/usr/bin:/bin",        "HOME=/nonexistent",
-        "GIT_CONFIG_NOSYSTEM=1",     "GIT_AUTHOR_NAME=outside writer",
-        "GIT_AUTHOR_EMAIL=o@example.org", "GIT_COMMITTER_NAME=outside writer",
-        "GIT_COMMITTER_EMAIL=o@example.org", "GIT_INDEX_FILE=" + scratch + ".index",
-        "GIT_TERMINAL_PROMPT=0"};
+    const std::vector<std::string> variables = {"PATH=/usr/bin:/bin",
+                                                "HOME=/nonexistent",
+                                                "GIT_CONFIG_NOSYSTEM=1",
+                                                "GIT_AUTHOR_NAME=outside writer",
+                                                "GIT_AUTHOR_EMAIL=o@example.org",
+                                                "GIT_COMMITTER_NAME=outside writer",
+                                                "GIT_COMMITTER_EMAIL=o@example.org",
+                                                "GIT_INDEX_FILE=" + scratch + ".index",
+                                                "GIT_TERMINAL_PROMPT=0"};
     Ran ran;
     ran.status = spawn(words, variables, scratch);
     ran.out = slurp(scratch + ".out").value_or("");
@@ -113,9 +114,10 @@ class GitRepository {
                      const std::string& message = "outside change",
                      const std::string& mode = "100644") const {
     const std::string parent = head();
-    std::string stream = "commit refs/heads/main\n"
-                         "committer outside writer <o@example.org> 1700000000 +0000\ndata " +
-                         std::to_string(message.size()) + "\n" + message + "\n";
+    std::string stream =
+        "commit refs/heads/main\n"
+        "committer outside writer <o@example.org> 1700000000 +0000\ndata " +
+        std::to_string(message.size()) + "\n" + message + "\n";
     if (!parent.empty()) stream += "from " + parent + "\n";
     if (content) {
       stream += "M " + mode + " inline " + quoted(name) + "\ndata " +

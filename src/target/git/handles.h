@@ -5,12 +5,11 @@
 // references are synced to disk. Handles belong to one thread at a time.
 #pragma once
 
+#include <git2.h>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <git2.h>
 
 #include "base/result.h"
 

@@ -1,13 +1,14 @@
 // STAND-IN until io/http_client.h exists
 #include "target/git/http_exchange.h"
+
 #include <arpa/inet.h>
+#include <charconv>
+#include <cstring>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
-#include <charconv>
-#include <cstring>
 namespace trued::git {
 namespace {
 class X final : public HttpExchange {
@@ -29,15 +30,25 @@ class X final : public HttpExchange {
     sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(fd, (sockaddr*)&sa, sizeof sa) != 0) {
       ::close(fd);
-      return Error{.code = ErrorCode::unavailable, .happened = Happened::no, .retryable = true, .message = "connection refused"};
+      return Error{.code = ErrorCode::unavailable,
+                   .happened = Happened::no,
+                   .retryable = true,
+                   .message = "connection refused"};
     }
-    std::string m = (q.post ? "POST " : "GET ") + path + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n";
+    std::string m = (q.post ? "POST " : "GET ") + path + " HTTP/1.1\r\nHost: " + host +
+                    "\r\nConnection: close\r\n";
     if (!auth_.empty()) m += "Authorization: " + auth_ + "\r\n";
     m += "Accept: " + q.accept + "\r\n";
-    if (q.post) m += "Content-Type: " + q.content_type + "\r\nContent-Length: " + std::to_string(q.body.size()) + "\r\n";
+    if (q.post)
+      m += "Content-Type: " + q.content_type +
+           "\r\nContent-Length: " + std::to_string(q.body.size()) + "\r\n";
     m += "\r\n" + q.body;
     size_t at = 0;
-    while (at < m.size()) { auto n = send(fd, m.data() + at, m.size() - at, MSG_NOSIGNAL); if (n <= 0) break; at += (size_t)n; }
+    while (at < m.size()) {
+      auto n = send(fd, m.data() + at, m.size() - at, MSG_NOSIGNAL);
+      if (n <= 0) break;
+      at += (size_t)n;
+    }
     std::string r;
     char buf[65536];
     ssize_t n = 0;
@@ -45,7 +56,10 @@ class X final : public HttpExchange {
     int e = errno;
     ::close(fd);
     if (n < 0 || r.find("\r\n\r\n") == std::string::npos)
-      return Error{.code = n < 0 && e == EAGAIN ? ErrorCode::timeout : ErrorCode::io, .happened = Happened::maybe, .retryable = true, .message = "no answer"};
+      return Error{.code = n < 0 && e == EAGAIN ? ErrorCode::timeout : ErrorCode::io,
+                   .happened = Happened::maybe,
+                   .retryable = true,
+                   .message = "no answer"};
     HttpAnswer a;
     std::from_chars(r.data() + 9, r.data() + 12, a.status);
     auto h = r.find("Content-Type: ");
@@ -56,6 +70,8 @@ class X final : public HttpExchange {
   }
   std::string auth_;
 };
+}  // namespace
+std::unique_ptr<HttpExchange> make_http_exchange(std::string a, std::uint64_t) {
+  return std::make_unique<X>(a);
 }
-std::unique_ptr<HttpExchange> make_http_exchange(std::string a, std::uint64_t) { return std::make_unique<X>(a); }
-}
+}  // namespace trued::git

@@ -1,9 +1,8 @@
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <condition_variable>
 #include <filesystem>
+#include <sys/stat.h>
 #include <system_error>
+#include <unistd.h>
 #include <utility>
 
 #include "target/git/git_connector.h"
@@ -109,8 +108,9 @@ class LocalStore final : public Store {
     if (code != 0) return error_of(code, "resolve " + reference_ + " of '" + path_ + "'");
     const git_oid* target = git_reference_target(reference.get());
     if (target == nullptr) {
-      return Error{.code = ErrorCode::unsupported,
-                   .message = reference_ + " of '" + path_ + "' is symbolic; name the branch itself"};
+      return Error{
+          .code = ErrorCode::unsupported,
+          .message = reference_ + " of '" + path_ + "' is symbolic; name the branch itself"};
     }
     return std::optional<git_oid>(*target);
   }
@@ -149,9 +149,9 @@ Result<std::unique_ptr<Store>> open_local(const GitOptions& options) {
   const auto path = std::filesystem::canonical(options.repository, failed);
   if (failed) {
     const bool missing = failed == std::errc::no_such_file_or_directory;
-    return Error{.code = missing ? ErrorCode::not_found : ErrorCode::permission_denied,
-                 .message = "cannot open the repository '" + options.repository +
-                            "': " + failed.message()};
+    return Error{
+        .code = missing ? ErrorCode::not_found : ErrorCode::permission_denied,
+        .message = "cannot open the repository '" + options.repository + "': " + failed.message()};
   }
   TRUED_TRY_VOID(open_repository(path.string()));
   return std::unique_ptr<Store>(std::make_unique<LocalStore>(path.string(), options));

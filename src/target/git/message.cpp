@@ -65,16 +65,15 @@ bool ends_in_trailers(const std::vector<std::string>& lines) {
 std::string subject_of(const Intent& intent) {
   const auto& artifacts = intent.artifacts;
   if (artifacts.empty()) return "Write";
-  const std::string first = (artifacts.front().absent ? "Remove " : "Write ") +
-                            artifacts.front().name;
+  const std::string first =
+      (artifacts.front().absent ? "Remove " : "Write ") + artifacts.front().name;
   if (artifacts.size() == 1) return first;
   return first + " and " + std::to_string(artifacts.size() - 1) + " more";
 }
 
 }  // namespace
 
-std::string compose_message(const Intent& intent, const OperationId& operation,
-                            AttemptNo attempt) {
+std::string compose_message(const Intent& intent, const OperationId& operation, AttemptNo attempt) {
   std::vector<std::string> lines = clean_lines(intent.message);
   if (lines.empty()) lines.push_back(subject_of(intent));
   std::string text;

@@ -16,8 +16,8 @@ OperationId operation(std::uint8_t last) {
 }
 
 std::string trailers(std::uint8_t last, int attempt) {
-  return "Trued-Operation: " + to_string(operation(last)) + "\nTrued-Attempt: " +
-         std::to_string(attempt) + "\n";
+  return "Trued-Operation: " + to_string(operation(last)) +
+         "\nTrued-Attempt: " + std::to_string(attempt) + "\n";
 }
 
 std::string composed(const std::string& message) {

@@ -24,9 +24,10 @@ Result<std::string> stale_state(const Snapshot& snapshot, const Intent& intent,
   const std::string now = snapshot.head ? short_hex_of(*snapshot.head) : "an unborn branch";
   const auto id = parse_oid(base);
   // An empty base says that there was no branch yet.
-  const auto based = base.empty() ? Result<Handle<git_tree>>(Handle<git_tree>())
-                     : id ? tree_at(snapshot.repository.get(), *id)
-                          : Result<Handle<git_tree>>(Error{.code = ErrorCode::not_found, .message = {}});
+  const auto based =
+      base.empty() ? Result<Handle<git_tree>>(Handle<git_tree>())
+      : id         ? tree_at(snapshot.repository.get(), *id)
+                   : Result<Handle<git_tree>>(Error{.code = ErrorCode::not_found, .message = {}});
   if (!based.has_value()) {
     return "stale-state: expected commit '" + base + "', which is not known; seen " + now;
   }
@@ -68,12 +69,11 @@ Result<git_oid> commit_tree(const Snapshot& snapshot, const git_oid& tree_id,
     TRUED_TRY(parent, commit_at(repository, *snapshot.head));
   }
   const git_commit* parents[] = {parent.get()};
-  const std::string message =
-      compose_message(*request.intent, request.operation, request.attempt);
+  const std::string message = compose_message(*request.intent, request.operation, request.attempt);
   git_oid id;
-  if (const int code = git_commit_create(&id, repository, nullptr, author.get(), author.get(),
-                                         nullptr, message.c_str(), tree.get(), parent ? 1 : 0,
-                                         parents);
+  if (const int code =
+          git_commit_create(&id, repository, nullptr, author.get(), author.get(), nullptr,
+                            message.c_str(), tree.get(), parent ? 1 : 0, parents);
       code != 0) {
     return error_of(code, "write the commit");
   }
@@ -119,8 +119,7 @@ Result<Plan> plan(const Snapshot& snapshot, const EffectRequest& request,
     return Plan(effect_ended(EffectKind::rejected_final, conflict->reason));
   }
   const git_oid& wanted = std::get<git_oid>(applied);
-  const bool nothing_to_do =
-      tree ? same(*git_tree_id(tree.get()), wanted) : removals_only(intent);
+  const bool nothing_to_do = tree ? same(*git_tree_id(tree.get()), wanted) : removals_only(intent);
   if (nothing_to_do) return Plan(effect_acknowledged(false, version_of(snapshot)));
   TRUED_TRY(const git_oid commit, commit_tree(snapshot, wanted, request, options));
   return Plan(commit);

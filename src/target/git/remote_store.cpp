@@ -33,9 +33,9 @@ Result<Handle<git_repository>> open_or_init(const std::string& path) {
 
 // A refusal that another try may not meet.
 bool is_passing(std::string_view report) {
-  constexpr std::array kPassing = {"failed to update ref", "cannot lock ref", "failed to lock",
-                                   "unable to", "internal server error", "unpacker error",
-                                   "failed to write"};
+  constexpr std::array kPassing = {
+      "failed to update ref",  "cannot lock ref", "failed to lock", "unable to",
+      "internal server error", "unpacker error",  "failed to write"};
   return std::ranges::any_of(kPassing, [report](std::string_view text) {
     return report.find(text) != std::string_view::npos;
   });
@@ -110,11 +110,20 @@ class RemoteStore final : public Store {
     return {.moved = Moved::rejected, .kind = kind, .reason = std::move(reason)};
   }
 
+  // Without "insteadOf": nobody may redirect us, and libgit2 1.5 leaks memory looking for it.
+  int make_remote(git_repository* repository, Handle<git_remote>& remote) const {
+    git_remote_create_options options;
+    git_remote_create_options_init(&options, GIT_REMOTE_CREATE_OPTIONS_VERSION);
+    options.repository = repository;
+    options.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF | GIT_REMOTE_CREATE_SKIP_DEFAULT_FETCHSPEC;
+    return acquire(remote, git_remote_create_with_opts, url_.c_str(), &options);
+  }
+
   // Connects and finds where the branch is; `remote` stays connected.
   Result<std::optional<git_oid>> ask(git_repository* repository, Session& session,
                                      Handle<git_remote>& remote) {
     const std::string doing = "ask " + url_ + " for " + reference_;
-    int code = acquire(remote, git_remote_create_anonymous, repository, url_.c_str());
+    int code = make_remote(repository, remote);
     if (code != 0) return error_of(code, doing);
     const git_remote_callbacks callbacks = session.callbacks();
     code = git_remote_connect(remote.get(), GIT_DIRECTION_FETCH, &callbacks, nullptr, nullptr);
@@ -145,7 +154,7 @@ class RemoteStore final : public Store {
 
   int push(git_repository* repository, const git_oid& to, Session& session) {
     Handle<git_remote> remote;
-    int code = acquire(remote, git_remote_create_anonymous, repository, url_.c_str());
+    int code = make_remote(repository, remote);
     if (code != 0) return code;
     code = remember(repository, outgoing_, to);
     if (code != 0) return code;
@@ -162,8 +171,7 @@ class RemoteStore final : public Store {
   static int remember(git_repository* repository, const std::string& name, const git_oid& id) {
     Handle<git_reference> reference;
     constexpr int kForce = 1;
-    return acquire(reference, git_reference_create, repository, name.c_str(), &id, kForce,
-                   nullptr);
+    return acquire(reference, git_reference_create, repository, name.c_str(), &id, kForce, nullptr);
   }
 
   Move after_failure(const Session& session, int code) {
@@ -179,8 +187,8 @@ class RemoteStore final : public Store {
     if (const std::string said = session.said(); !said.empty()) reason += ": " + said;
     const auto now = head(timeout);
     if (now.has_value()) {
-      const bool moved = now->has_value() != from.head.has_value() ||
-                         (from.head && !same(**now, *from.head));
+      const bool moved =
+          now->has_value() != from.head.has_value() || (from.head && !same(**now, *from.head));
       if (moved) return {.moved = Moved::race};
     }
     return rejected(
@@ -209,8 +217,7 @@ Result<std::unique_ptr<Store>> open_remote(const GitOptions& options) {
                  .message = "cannot create '" + folder.string() + "': " + failed.message()};
   }
   TRUED_TRY_VOID(open_or_init((folder / name).string()));
-  return std::unique_ptr<Store>(
-      std::make_unique<RemoteStore>(options, (folder / name).string()));
+  return std::unique_ptr<Store>(std::make_unique<RemoteStore>(options, (folder / name).string()));
 }
 
 }  // namespace trued::git

@@ -46,7 +46,8 @@ Error error_of_status(const HttpAnswer& answer, const std::string& url, bool pus
   return error;
 }
 
-// ---- libgit2's objects: C structs first, ours behind ---------------------------------------------
+// ---- libgit2's objects: C structs first, ours behind
+// ---------------------------------------------
 
 struct Subtransport {
   git_smart_subtransport base;
@@ -114,11 +115,10 @@ void subtransport_free(git_smart_subtransport* base) {
 }
 
 int make_subtransport(git_smart_subtransport** out, git_transport* /*owner*/, void* session) {
-  auto* subtransport =
-      new Subtransport{.base = {.action = subtransport_action,
-                                .close = subtransport_close,
-                                .free = subtransport_free},
-                       .session = static_cast<Session*>(session)};
+  auto* subtransport = new Subtransport{.base = {.action = subtransport_action,
+                                                 .close = subtransport_close,
+                                                 .free = subtransport_free},
+                                        .session = static_cast<Session*>(session)};
   *out = &subtransport->base;
   return 0;
 }
@@ -163,6 +163,13 @@ std::optional<std::string> Session::request(git_smart_service_t service, const s
   question.accept = expected;
   question.body = std::move(body);
   question.timeout = watch_.left_of(timeout_);
+  if (question.timeout <= Duration{0}) {
+    failure_ = Error{.code = ErrorCode::timeout,
+                     .happened = Happened::no,
+                     .retryable = true,
+                     .message = "no time is left for " + question.url};
+    return std::nullopt;
+  }
   pushed_ = pushed_ || push;
   auto answer = http_.call(question);
   if (!answer.has_value()) {
@@ -181,11 +188,12 @@ std::optional<std::string> Session::request(git_smart_service_t service, const s
     return std::nullopt;
   }
   if (!answer->content_type.starts_with(expected)) {
-    failure_ = Error{.code = ErrorCode::unsupported,
-                     .happened = push ? Happened::maybe : Happened::no,
-                     .retryable = false,
-                     .message = question.url + " is no git repository over smart HTTP: it answered '" +
-                                printable(answer->content_type, 100) + "'"};
+    failure_ =
+        Error{.code = ErrorCode::unsupported,
+              .happened = push ? Happened::maybe : Happened::no,
+              .retryable = false,
+              .message = question.url + " is no git repository over smart HTTP: it answered '" +
+                         printable(answer->content_type, 100) + "'"};
     return std::nullopt;
   }
   return std::move(answer->body);

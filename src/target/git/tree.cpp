@@ -137,8 +137,7 @@ class Editor {
         code != 0) {
       return error_of(code, "store the content of '" + path + "'");
     }
-    const git_filemode_t mode =
-        there.executable ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB;
+    const git_filemode_t mode = there.executable ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB;
     return insert(builder, name, blob, mode, path);
   }
 
@@ -232,8 +231,7 @@ Result<Entry> entry_at(git_repository* repository, const git_tree* tree, const s
   }
 }
 
-Result<Entry> entry_in(git_repository* repository, const git_oid& commit,
-                       const std::string& path) {
+Result<Entry> entry_in(git_repository* repository, const git_oid& commit, const std::string& path) {
   TRUED_TRY(const auto tree, tree_at(repository, commit));
   return entry_at(repository, tree.get(), path);
 }
@@ -242,8 +240,8 @@ Result<Entry> meant_entry(const ArtifactIntent& artifact) {
   Entry entry;
   if (artifact.absent) return entry;
   entry.kind = EntryKind::file;
-  const int code = git_odb_hash(&entry.id, artifact.content.data(), artifact.content.size(),
-                                GIT_OBJECT_BLOB);
+  const int code =
+      git_odb_hash(&entry.id, artifact.content.data(), artifact.content.size(), GIT_OBJECT_BLOB);
   if (code != 0) return error_of(code, "hash '" + artifact.name + "'");
   return entry;
 }
@@ -251,8 +249,7 @@ Result<Entry> meant_entry(const ArtifactIntent& artifact) {
 bool holds(const Entry& meant, const Entry& entry) { return !differs(meant, entry); }
 
 Result<std::variant<git_oid, Conflict>> apply(git_repository* repository, const git_tree* tree,
-                                              const Intent& intent,
-                                              const std::vector<bool>& skip) {
+                                              const Intent& intent, const std::vector<bool>& skip) {
   using Applied = std::variant<git_oid, Conflict>;
   Handle<git_tree> held;
   std::optional<git_oid> at;

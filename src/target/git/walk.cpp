@@ -58,8 +58,8 @@ Result<bool> changed_to_other(git_repository* repository, const git_oid& id,
   const unsigned parents = git_commit_parentcount(commit.get());
   if (parents == 0) return here.kind != EntryKind::none;
   for (unsigned i = 0; i < parents; ++i) {
-    TRUED_TRY(const Entry there, entry_in(repository, *git_commit_parent_id(commit.get(), i),
-                                          path));
+    TRUED_TRY(const Entry there,
+              entry_in(repository, *git_commit_parent_id(commit.get(), i), path));
     if (differs(here, there)) return true;
   }
   return false;

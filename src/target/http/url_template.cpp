@@ -8,8 +8,7 @@ namespace {
 constexpr std::string_view kPlaceholder = "${artifact.path}";
 
 Error invalid(std::string_view text, const std::string& why) {
-  return {.code = ErrorCode::invalid_argument,
-          .message = "'" + std::string(text) + "': " + why};
+  return {.code = ErrorCode::invalid_argument, .message = "'" + std::string(text) + "': " + why};
 }
 
 bool is_unreserved(char c) {

@@ -105,8 +105,7 @@ std::string MemoryConnector::stale_state(const Intent& intent, const History& pr
       if (entry == change.entries.end()) continue;
       if (entry->before == id_of(name)) break;
       return "stale-state: '" + name + "': expected " + describe(entry->before) + " as of " +
-             *intent.base + ", seen " + describe(id_of(name)) + " at " +
-             std::to_string(revision_);
+             *intent.base + ", seen " + describe(id_of(name)) + " at " + std::to_string(revision_);
     }
   }
   return {};
@@ -134,8 +133,7 @@ History MemoryConnector::prove(const Question& question) const {
 
 // Oldest change first: landing resets what came before, every later change replaces it again. What
 // was acknowledged without a change of ours counts as landed if it stood there at that revision.
-ArtifactHistory MemoryConnector::prove(const OperationId& operation,
-                                       const ArtifactIntent& artifact,
+ArtifactHistory MemoryConnector::prove(const OperationId& operation, const ArtifactIntent& artifact,
                                        std::optional<std::uint64_t> reported) const {
   ArtifactHistory proof;
   for (const Change& change : changes_) {
@@ -148,8 +146,7 @@ ArtifactHistory MemoryConnector::prove(const OperationId& operation,
     const bool holds = is_meant(artifact, entry->after);
     proof.landed = proof.landed || (holds && change.operation == operation);
     if (!proof.landed) continue;
-    proof.replaced_by =
-        holds ? std::string() : std::to_string(change.revision) + " " + change.who;
+    proof.replaced_by = holds ? std::string() : std::to_string(change.revision) + " " + change.who;
   }
   return proof;
 }

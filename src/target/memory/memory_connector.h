@@ -21,8 +21,8 @@
 namespace trued {
 
 struct MemoryOptions {
-  bool history = true;                ///< false: like a plain store that keeps no history
-  std::size_t history_max = 10'000;   ///< changes remembered; older ones cannot be proved
+  bool history = true;               ///< false: like a plain store that keeps no history
+  std::size_t history_max = 10'000;  ///< changes remembered; older ones cannot be proved
 };
 
 /// What the next effect does instead of the truth.

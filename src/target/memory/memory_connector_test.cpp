@@ -23,11 +23,11 @@ class MemoryWorld final : public World {
   MemoryConnector connector_;
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Memory, TargetConformance,
-    testing::Values(ConformanceCase{"memory", [] { return std::make_unique<MemoryWorld>(
-                                                       MemoryOptions{}); }}),
-    conformance_name);
+INSTANTIATE_TEST_SUITE_P(Memory, TargetConformance,
+                         testing::Values(ConformanceCase{
+                             "memory",
+                             [] { return std::make_unique<MemoryWorld>(MemoryOptions{}); }}),
+                         conformance_name);
 
 TEST(MemoryConnector, V2_a_scripted_fault_is_used_once) {
   MemoryConnector store;
@@ -56,10 +56,11 @@ TEST(MemoryConnector, V6_a_history_that_forgot_is_not_known) {
   request.since = *store.version();
   ASSERT_TRUE(store.perform(request).ended.changed);
   for (int i = 0; i < 5; ++i) store.put_outside("a", "theirs " + std::to_string(i));
-  EXPECT_FALSE(store.history({.operation = request.operation,
-                              .intent = request.intent,
-                              .since = request.since,
-                              .reported = "1"})
+  EXPECT_FALSE(store
+                   .history({.operation = request.operation,
+                             .intent = request.intent,
+                             .since = request.since,
+                             .reported = "1"})
                    .known);
   request.attempt = AttemptNo{2};
   EXPECT_EQ(store.perform(request).ended.kind, EffectKind::unknown);
@@ -72,18 +73,19 @@ TEST(MemoryConnector, V6_without_history_it_says_so) {
   EffectRequest request = effect_of({put("a", "1")});
   request.attempt = AttemptNo{2};
   EXPECT_TRUE(store.perform(request).ended.changed);
-  EXPECT_FALSE(store.history({.operation = request.operation,
-                              .intent = request.intent,
-                              .since = {},
-                              .reported = {}})
+  EXPECT_FALSE(store
+                   .history({.operation = request.operation,
+                             .intent = request.intent,
+                             .since = {},
+                             .reported = {}})
                    .known);
 }
 
 TEST(MemoryConnector, V5_make_target_fills_in_what_the_parts_can_do) {
   Policy policy;
   policy.has_serving = true;
-  const Target alone = make_target("t", "memory", std::make_unique<MemoryConnector>(), nullptr,
-                                   "ignored", policy);
+  const Target alone =
+      make_target("t", "memory", std::make_unique<MemoryConnector>(), nullptr, "ignored", policy);
   EXPECT_TRUE(alone.policy.capabilities.history);
   EXPECT_TRUE(alone.policy.capabilities.idempotent);
   EXPECT_FALSE(alone.policy.has_serving);

@@ -1,0 +1,315 @@
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/engine_test_support.h"
+
+namespace trued {
+namespace {
+
+TEST(Engine, V1_V8_a_write_is_confirmed_after_it_was_read_back) {
+  World world;
+  auto asked = world.submit("k", "a.md", "hello");
+  world.settle();
+  ASSERT_TRUE(asked->answered());
+  EXPECT_EQ(asked->decision(), SubmitDecision::fresh);
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+  EXPECT_TRUE(asked->operation().changed);
+  EXPECT_EQ(world.store->content("a.md"), "hello");
+  EXPECT_EQ(asked->operation().artifacts.at(0).store.verdict, Verdict::match);
+}
+
+TEST(Engine, T6_two_durable_rounds_carry_a_whole_operation) {
+  World world;
+  world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(world.engine->stats().commits, 2U);
+}
+
+TEST(Engine, T6_nothing_is_sent_before_the_attempt_is_durable) {
+  World world;
+  world.ledger.inject({CommitFault::rolled_back});
+  auto asked = world.submit("k", "a.md", "hello");
+  world.step();
+  EXPECT_TRUE(world.runner.queue.empty());
+  ASSERT_TRUE(asked->answered());
+  ASSERT_NE(asked->problem(), nullptr);
+  EXPECT_EQ(asked->problem()->code, ProblemCode::ledger_unavailable);
+  world.clock.now += Duration{2'000};
+  auto again = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(again->decision(), SubmitDecision::fresh);
+  EXPECT_EQ(again->operation().state, State::confirmed);
+}
+
+TEST(Engine, V4_what_already_held_is_unchanged_and_did_no_work) {
+  World world;
+  world.store->put_outside("a.md", "hello");
+  auto asked = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::unchanged);
+  EXPECT_FALSE(asked->operation().changed);
+  EXPECT_EQ(world.store->performed(), 0U);
+}
+
+TEST(Engine, T2_fifty_submits_of_one_key_are_one_operation) {
+  World world;
+  std::vector<World::AskedPtr> asked;
+  for (int i = 0; i < 50; ++i) asked.push_back(world.submit("k", "a.md", "hello"));
+  world.settle();
+  int fresh = 0;
+  for (const auto& one : asked) {
+    ASSERT_TRUE(one->answered());
+    EXPECT_EQ(one->replies, 1U);
+    fresh += one->decision() == SubmitDecision::fresh ? 1 : 0;
+    EXPECT_EQ(one->operation().id, asked.front()->operation().id);
+  }
+  EXPECT_EQ(fresh, 1);
+  EXPECT_EQ(world.store->performed(), 1U);
+}
+
+TEST(Engine, T3_a_repeat_after_a_restart_gets_the_stored_answer) {
+  World world;
+  auto first = world.submit("k", "a.md", "hello");
+  world.settle();
+  world.restart();
+  auto again = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(again->decision(), SubmitDecision::duplicate);
+  EXPECT_EQ(again->operation().id, first->operation().id);
+  EXPECT_EQ(again->operation().updated_at, first->operation().updated_at);
+  EXPECT_EQ(world.store->performed(), 1U);
+}
+
+TEST(Engine, T3_a_repeat_past_retention_is_late_and_executes_nothing) {
+  Policy policy = quick_policy();
+  policy.retention = Duration{60'000};
+  World world(policy);
+  world.submit("k", "a.md", "hello");
+  world.settle();
+  world.clock.now += Duration{120'000};
+  world.settle();
+  auto late = world.submit("k", "a.md", "hello");
+  world.settle();
+  ASSERT_TRUE(late->answered());
+  EXPECT_EQ(late->decision(), SubmitDecision::late);
+  EXPECT_EQ(std::get<Answer>(*late->reply).tombstone->state, State::confirmed);
+  EXPECT_EQ(world.store->performed(), 1U);
+}
+
+TEST(Engine, T2_another_payload_under_the_key_is_a_conflict) {
+  World world;
+  auto first = world.submit("k", "a.md", "hello");
+  auto other = world.submit("k", "a.md", "HELLO");
+  world.settle();
+  EXPECT_EQ(other->decision(), SubmitDecision::conflict);
+  EXPECT_EQ(first->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->content("a.md"), "hello");
+}
+
+TEST(Engine, T4_decisions_are_in_the_history_and_the_counters) {
+  World world;
+  auto first = world.submit("k", "a.md", "hello");
+  world.settle();
+  world.submit("k", "a.md", "hello");
+  world.submit("k", "a.md", "other");
+  world.settle();
+  world.clock.now += Duration{5'000};
+  world.settle();
+  const EngineStats stats = world.engine->stats();
+  EXPECT_EQ(stats.decisions.at(1), 1U);
+  EXPECT_EQ(stats.decisions.at(3), 1U);
+  std::vector<std::string> recorded;
+  for (const EventRecord& record : world.events(first->operation().id)) {
+    if (const auto* repeated = std::get_if<Repeated>(&record.event)) {
+      recorded.push_back(repeated->decision);
+    }
+  }
+  EXPECT_EQ(recorded, (std::vector<std::string>{"duplicate", "conflict"}));
+}
+
+TEST(Engine, T1_a_crash_between_effect_and_report_is_resolved_by_reading) {
+  World world;
+  auto asked = world.submit("k", "a.md", "hello");
+  world.step();
+  ASSERT_TRUE(world.runner.run_one());  // the effect lands; its report is lost with the process
+  EXPECT_EQ(world.store->content("a.md"), "hello");
+  world.restart();
+  auto again = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(again->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->performed(), 1U);
+}
+
+TEST(Engine, T1_a_crash_before_the_effect_ends_confirmed_too) {
+  World world;
+  world.submit("k", "a.md", "hello");
+  world.step();
+  world.restart();  // the effect was never made
+  auto again = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(again->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->content("a.md"), "hello");
+}
+
+TEST(Engine, V2_a_swallowed_write_is_caught_named_and_repaired) {
+  World world;
+  world.store->script({.kind = EffectKind::acknowledged, .lands = false});
+  auto asked = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+  EXPECT_EQ(asked->operation().attempts, 2U);
+  ASSERT_EQ(asked->operation().tells.size(), 1U);
+  EXPECT_EQ(world.store->content("a.md"), "hello");
+}
+
+TEST(Engine, V7_at_the_bound_a_person_is_asked_with_the_evidence) {
+  World world;
+  for (int i = 0; i < 10; ++i) {
+    world.store->script({.kind = EffectKind::acknowledged, .lands = false});
+  }
+  auto asked = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::needs_action);
+  EXPECT_EQ(asked->operation().attempts, 3U);
+  EXPECT_TRUE(asked->operation().tell.has_value());
+  EXPECT_FALSE(asked->operation().reason.empty());
+  EXPECT_EQ(world.store->performed(), 3U);
+}
+
+TEST(Engine, V6_an_outside_writer_who_comes_after_is_never_overwritten) {
+  World world;
+  auto asked = world.submit("k", "a.md", "ours");
+  world.step();
+  world.store->script_unreadable(0);
+  world.store->script({.kind = EffectKind::unknown, .lands = true});
+  ASSERT_TRUE(world.runner.run_one());
+  world.store->put_outside("a.md", "theirs");
+  world.restart();
+  auto again = world.submit("k", "a.md", "ours");
+  world.settle();
+  EXPECT_EQ(again->operation().state, State::superseded);
+  EXPECT_EQ(world.store->content("a.md"), "theirs");
+}
+
+TEST(Engine, V6_two_operations_on_one_artifact_run_in_the_order_of_acceptance) {
+  World world;
+  auto first = world.submit("k1", "a.md", "one");
+  auto second = world.submit("k2", "a.md", "two");
+  auto beside = world.submit("k3", "b.md", "three");
+  world.step();
+  EXPECT_EQ(world.runner.queue.size(), 2U);
+  world.settle();
+  EXPECT_EQ(first->operation().state, State::confirmed);
+  EXPECT_EQ(second->operation().state, State::confirmed);
+  EXPECT_EQ(beside->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->content("a.md"), "two");
+}
+
+TEST(Engine, V6_the_order_holds_over_a_restart) {
+  World world;
+  world.submit("k1", "a.md", "one");
+  world.submit("k2", "a.md", "two");
+  world.step();
+  world.restart();
+  auto second = world.submit("k2", "a.md", "two");
+  world.settle();
+  EXPECT_EQ(second->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->content("a.md"), "two");
+}
+
+TEST(Engine, T6_a_commit_of_unknown_outcome_is_read_before_anybody_is_answered) {
+  for (const CommitFault fault : {CommitFault::unknown_applied, CommitFault::unknown_not_applied}) {
+    World world;
+    world.ledger.inject({fault});
+    auto asked = world.submit("k", "a.md", "hello");
+    world.settle();
+    ASSERT_TRUE(asked->answered());
+    if (fault == CommitFault::unknown_applied) {
+      EXPECT_EQ(asked->operation().state, State::confirmed);
+    } else {
+      ASSERT_NE(asked->problem(), nullptr);
+      EXPECT_FALSE(world.store->content("a.md").has_value());
+    }
+    EXPECT_EQ(asked->replies, 1U);
+  }
+}
+
+TEST(Engine, T6_a_report_whose_commit_was_rolled_back_is_not_lost) {
+  World world;
+  auto asked = world.submit("k", "a.md", "hello");
+  world.step();
+  ASSERT_TRUE(world.runner.run_one());
+  world.ledger.inject({CommitFault::rolled_back});
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->performed(), 1U);
+}
+
+TEST(Engine, T10_a_caller_who_waits_gets_the_operation_as_it_is_when_the_wait_is_over) {
+  World world;
+  auto asked = world.submit("k", "a.md", "hello", Duration{50});
+  world.step();
+  EXPECT_FALSE(asked->answered());
+  world.clock.now += Duration{51};
+  world.step();
+  ASSERT_TRUE(asked->answered());
+  EXPECT_EQ(asked->operation().state, State::attempting);
+  EXPECT_EQ(status_of(asked->operation().state), Status::pending);
+}
+
+TEST(Engine, V10_an_opted_out_write_is_acknowledged_and_never_confirmed) {
+  World world;
+  auto asked = world.submit_input(
+      "k",
+      R"({"target":"docs","verify":false,"artifacts":[{"path":"a.md","content":"x"}]})",
+      Duration{1'000});
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::acknowledged);
+  EXPECT_EQ(status_of(asked->operation().state), Status::unverified);
+}
+
+TEST(Engine, T10_a_person_retries_what_needs_action) {
+  World world;
+  for (int i = 0; i < 3; ++i) {
+    world.store->script({.kind = EffectKind::acknowledged, .lands = false});
+  }
+  auto asked = world.submit("k", "a.md", "hello");
+  world.settle();
+  ASSERT_EQ(asked->operation().state, State::needs_action);
+  auto retried = world.person(asked->operation().id, PersonAction::retry);
+  world.settle();
+  ASSERT_TRUE(retried->answered());
+  auto after = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(after->operation().state, State::confirmed);
+}
+
+TEST(Engine, overload_is_refused_and_nothing_of_it_is_accepted) {
+  World world(quick_policy(), {.open_max = 2});
+  world.submit("k1", "a.md", "1");
+  world.submit("k2", "b.md", "2");
+  auto third = world.submit("k3", "c.md", "3");
+  world.step();
+  ASSERT_TRUE(third->answered());
+  EXPECT_EQ(third->problem()->code, ProblemCode::overloaded);
+  world.settle();
+  EXPECT_FALSE(world.store->content("c.md").has_value());
+}
+
+TEST(Engine, draining_refuses_new_work_and_lets_what_runs_report) {
+  World world;
+  auto asked = world.submit("k", "a.md", "hello");
+  world.step();
+  world.engine->begin_drain();
+  auto refused = world.submit("k2", "b.md", "x");
+  world.step();
+  EXPECT_EQ(refused->problem()->code, ProblemCode::draining);
+  EXPECT_FALSE(world.engine->drained());
+  while (world.runner.run_one()) world.step();
+  EXPECT_TRUE(world.engine->drained());
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+}
+
+}  // namespace
+}  // namespace trued
