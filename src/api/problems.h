@@ -1,0 +1,71 @@
+// problems.h: every problem the API answers with, in one list (RFC 9457).
+//
+// docs/problems.md has a section for each; a test holds the two together.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "engine/submission.h"
+#include "io/http_types.h"
+
+namespace trued::api {
+
+struct ProblemType {
+  std::string_view name;  ///< "urn:trued:problem:" + name is its type
+  int status = 500;
+  std::string_view title;
+};
+
+inline constexpr std::array kProblems{
+    ProblemType{"malformed", 400, "The request cannot be read"},
+    ProblemType{"idempotency-key-required", 400, "The request names no key"},
+    ProblemType{"unauthorized", 401, "A bearer token is required"},
+    ProblemType{"origin-not-allowed", 403, "Requests from that origin are refused"},
+    ProblemType{"no-such-operation", 404, "There is no such operation"},
+    ProblemType{"no-such-target", 404, "There is no such target"},
+    ProblemType{"no-such-type", 404, "There is no such type of operation"},
+    ProblemType{"no-such-resource", 404, "There is nothing at this path"},
+    ProblemType{"method-not-allowed", 405, "The resource does not do that"},
+    ProblemType{"idempotency-conflict", 409, "The key was used for something else"},
+    ProblemType{"late-duplicate", 409, "The key was used and is past its retention"},
+    ProblemType{"not-cancelable", 409, "The operation can no longer be withdrawn"},
+    ProblemType{"not-resolvable", 409, "The operation does not wait for a person"},
+    ProblemType{"not-retryable", 409, "The operation cannot be tried again"},
+    ProblemType{"too-large", 413, "The request is too large"},
+    ProblemType{"unsupported-media-type", 415, "The body is of the wrong type"},
+    ProblemType{"host-not-allowed", 421, "The request is for another host"},
+    ProblemType{"input-invalid", 422, "The input does not fit the type"},
+    ProblemType{"too-many-wrong-tokens", 429, "Too many wrong tokens"},
+    ProblemType{"overloaded", 429, "Too many operations are open"},
+    ProblemType{"internal", 500, "Something went wrong here"},
+    ProblemType{"draining", 503, "The server is stopping"},
+    ProblemType{"ledger-unavailable", 503, "The ledger cannot be written or read"},
+    ProblemType{"outcome-unknown", 503, "It is not known whether the request was accepted"},
+};
+
+/// A problem on its way out.
+struct Problem {
+  std::string_view name = "internal";
+  std::string detail;                     ///< what is wrong and what to do
+  std::string pointer;                    ///< RFC 6901, into the body; may be empty
+  std::vector<std::string> differing;     ///< idempotency-conflict: pointers of what differs
+  std::string receipt;                    ///< JSON; empty where there is none
+  std::optional<Duration> retry_after;
+};
+
+[[nodiscard]] const ProblemType& problem_type(std::string_view name);
+
+/// Appends the problem's JSON object.
+void write_problem(const Problem& problem, std::string& out);
+[[nodiscard]] io::HttpResponse respond(const Problem& problem);
+
+/// What the engine refused, as a problem.
+[[nodiscard]] Problem problem_of(const EngineProblem& problem);
+
+}  // namespace trued::api

@@ -1,0 +1,31 @@
+// submit.h: from a request body to a submission. Pure apart from the time it is given.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "api/problems.h"
+#include "engine/submission.h"
+#include "engine/write_input.h"
+#include "json/value.h"
+#include "target/target.h"
+
+namespace trued::api {
+
+/// What a header adds to the body.
+struct SubmitContext {
+  const Targets& targets;
+  std::optional<std::string> header_key;  ///< from Idempotency-Key, unquoted
+  std::string actor;                      ///< of the token; empty without one
+};
+
+/// Reads one submission. On failure `problem` says what is wrong; nothing happened.
+[[nodiscard]] std::optional<Submission> read_submission(json::Value body,
+                                                        const SubmitContext& context,
+                                                        Problem& problem);
+
+/// The key of an Idempotency-Key header: bare, or a Structured-Fields string (RFC 8941) as the
+/// IETF draft has it. Nothing if it is malformed.
+[[nodiscard]] std::optional<std::string> unquote_key(std::string_view header);
+
+}  // namespace trued::api

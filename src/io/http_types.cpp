@@ -1,0 +1,62 @@
+#include "io/http_types.h"
+
+#include <algorithm>
+
+namespace trued::io {
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char l = lower(c);
+  return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+}
+
+}  // namespace
+
+const std::string* find_header(const std::vector<Header>& headers, std::string_view name) {
+  for (const Header& header : headers) {
+    if (std::ranges::equal(header.name, name, {}, lower, lower)) return &header.value;
+  }
+  return nullptr;
+}
+
+bool percent_decode(std::string_view text, bool plus_is_space, std::string& out) {
+  out.clear();
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += plus_is_space && text[i] == '+' ? ' ' : text[i];
+      continue;
+    }
+    if (text.size() - i < 3) return false;
+    const int high = hex_digit(text[i + 1]);
+    const int low = hex_digit(text[i + 2]);
+    if (high < 0 || low < 0) return false;
+    out += static_cast<char>(high << 4 | low);
+    i += 2;
+  }
+  return true;
+}
+
+std::vector<std::pair<std::string, std::string>> parse_query(std::string_view query) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view part = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    if (part.empty()) continue;
+    const std::size_t equal = std::min(part.find('='), part.size());
+    std::string name;
+    std::string value;
+    // A malformed escape is taken as it stands: the handler will not know such a name or value.
+    if (!percent_decode(part.substr(0, equal), true, name)) name = part.substr(0, equal);
+    const std::string_view rest = part.substr(std::min(equal + 1, part.size()));
+    if (!percent_decode(rest, true, value)) value = rest;
+    pairs.emplace_back(std::move(name), std::move(value));
+  }
+  return pairs;
+}
+
+}  // namespace trued::io

@@ -1,0 +1,276 @@
+#include "io/session.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/read.hpp>
+#include <array>
+#include <charconv>
+
+#include "base/encoding.h"
+
+namespace trued::io {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+
+constexpr std::size_t kTargetBytesMax = 8 * 1024;
+constexpr std::size_t kKeepBufferBytes = 64 * 1024;
+constexpr Duration kLinger{1'000};
+
+void append(std::string& out, const Header& header) {
+  out += header.name;
+  out += ": ";
+  out += header.value;
+  out += "\r\n";
+}
+
+void append_number(std::string& out, std::size_t number) {
+  std::array<char, 24> digits{};
+  out.append(digits.data(),
+             std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr);
+}
+
+std::string_view text_of(beast::string_view text) { return {text.data(), text.size()}; }
+
+// Splits the target and decodes its path; false if it is no path of ours.
+bool split_target(HttpRequest& request) {
+  const std::size_t question = std::min(request.target.find('?'), request.target.size());
+  request.query = request.target.substr(std::min(question + 1, request.target.size()));
+  if (!percent_decode(std::string_view(request.target).substr(0, question), false, request.path)) {
+    return false;
+  }
+  return request.path.starts_with('/') && utf8_valid(request.path) &&
+         request.path.find('\0') == std::string::npos;
+}
+
+std::string problem_json(int status, std::string_view name, std::string_view title,
+                         std::string_view detail) {
+  // Every text here is ours and needs no escaping.
+  std::string body = R"({"type":"urn:trued:problem:)";
+  body += name;
+  body += R"(","title":")";
+  body += title;
+  body += R"(","status":)" + std::to_string(status) + R"(,"detail":")";
+  body += detail;
+  body += "\"}";
+  return body;
+}
+
+}  // namespace
+
+void Mailbox::put(std::weak_ptr<Session> session, HttpResponse response) {
+  bool first = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    first = letters_.empty();
+    letters_.emplace_back(std::move(session), std::move(response));
+  }
+  if (first) asio::post(context_, [self = shared_from_this()] { self->deliver(); });
+}
+
+void Mailbox::deliver() {
+  std::vector<std::pair<std::weak_ptr<Session>, HttpResponse>> letters;
+  {
+    const std::scoped_lock lock(mutex_);
+    letters.swap(letters_);
+  }
+  for (auto& [session, response] : letters) {
+    if (const auto alive = session.lock()) alive->answer(std::move(response));
+  }
+}
+
+Session::Session(asio::ip::tcp::socket socket, std::shared_ptr<SessionHost> host)
+    : stream_(std::move(socket)), host_(std::move(host)) {
+  beast::error_code ignored;
+  stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+  const auto endpoint = stream_.socket().remote_endpoint(ignored);
+  peer_ = endpoint.address().to_string(ignored) + ":" + std::to_string(endpoint.port());
+}
+
+void Session::start() { wait_for_request(); }
+
+void Session::wait_for_request() {
+  if (closed_) return;
+  if (host_->stopping() && buffer_.size() == 0) return close();
+  if (buffer_.size() > 0) return read_header();
+  stream_.expires_after(host_->options().idle_timeout);
+  stream_.async_read_some(buffer_.prepare(4'096),
+                          [self = shared_from_this()](Failure failure, std::size_t bytes) {
+                            if (failure) return self->close();
+                            self->buffer_.commit(bytes);
+                            self->read_header();
+                          });
+}
+
+void Session::read_header() {
+  const HttpServer::Options& options = host_->options();
+  parser_.emplace();
+  parser_->header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
+  parser_->body_limit(boost::none);  // set once the target is known
+  stream_.expires_after(options.header_timeout);
+  http::async_read_header(stream_, buffer_, *parser_,
+                          [self = shared_from_this()](Failure failure, std::size_t) {
+                            self->on_header(failure);
+                          });
+}
+
+void Session::refuse_malformed(Failure failure) {
+  if (failure == http::error::header_limit) {
+    return refuse(431, "header-too-large", "The request header is too large",
+                  "the header exceeds the limit of this server");
+  }
+  if (failure == http::error::body_limit) {
+    return refuse(413, "too-large", "The request is too large",
+                  "the body exceeds the limit of this server; split it or raise the limit");
+  }
+  const bool theirs = failure.category() == make_error_code(http::error::bad_method).category();
+  if (!theirs || failure == http::error::end_of_stream ||
+      failure == http::error::partial_message) {
+    return close();
+  }
+  refuse(400, "malformed", "The request cannot be read", "it is not well-formed HTTP/1.1");
+}
+
+void Session::on_header(Failure failure) {
+  if (failure) return refuse_malformed(failure);
+  const HttpServer::Options& options = host_->options();
+  const auto& message = parser_->get();
+  if (message.target().size() > kTargetBytesMax) {
+    return refuse(414, "target-too-long", "The request target is too long",
+                  "it exceeds 8192 bytes");
+  }
+  const std::size_t limit = options.body_limit_for
+                                ? options.body_limit_for(text_of(message.target()))
+                                : options.body_bytes_max;
+  parser_->body_limit(limit);
+  const auto length = parser_->content_length();
+  if (length && *length > limit) {
+    return refuse(413, "too-large", "The request is too large",
+                  "the body exceeds the limit of this server; split it or raise the limit");
+  }
+  if (parser_->is_done()) return handle();
+  if (!beast::iequals(message[http::field::expect], "100-continue")) return read_body();
+  out_ = "HTTP/1.1 100 Continue\r\n\r\n";
+  asio::async_write(stream_, asio::buffer(out_),
+                    [self = shared_from_this()](Failure write_failure, std::size_t) {
+                      if (write_failure) return self->close();
+                      self->read_body();
+                    });
+}
+
+void Session::read_body() {
+  stream_.expires_after(host_->options().body_timeout);
+  http::async_read(stream_, buffer_, *parser_,
+                   [self = shared_from_this()](Failure failure, std::size_t) {
+                     self->on_body(failure);
+                   });
+}
+
+void Session::on_body(Failure failure) {
+  if (failure) return refuse_malformed(failure);
+  handle();
+}
+
+void Session::handle() {
+  stream_.expires_never();
+  auto message = parser_->release();
+  parser_.reset();
+  keep_alive_ = message.keep_alive();
+  head_ = message.method() == http::verb::head;
+  HttpRequest request;
+  request.method = text_of(message.method_string());
+  request.target = text_of(message.target());
+  request.peer = peer_;
+  for (const auto& field : message) {
+    request.headers.push_back(
+        {std::string(text_of(field.name_string())), std::string(text_of(field.value()))});
+  }
+  request.body = std::move(message.body());
+  if (!split_target(request)) {
+    return refuse(400, "malformed", "The request cannot be read",
+                  "its target is not a path of valid UTF-8");
+  }
+  handling_ = true;
+  host_->handler()(std::move(request), Responder(host_->mailbox(), weak_from_this()));
+}
+
+void Session::refuse(int status, std::string_view name, std::string_view title,
+                     std::string_view detail) {
+  keep_alive_ = false;
+  HttpResponse response;
+  response.status = status;
+  response.headers.push_back({"Content-Type", "application/problem+json"});
+  response.body = problem_json(status, name, title, detail);
+  write(std::move(response));
+}
+
+void Session::answer(HttpResponse response) {
+  if (closed_ || !handling_) return;
+  handling_ = false;
+  write(std::move(response));
+}
+
+void Session::write(HttpResponse response) {
+  if (host_->stopping()) keep_alive_ = false;
+  out_.clear();
+  out_ += "HTTP/1.1 ";
+  append_number(out_, static_cast<std::size_t>(response.status));
+  out_ += ' ';
+  out_ += text_of(http::obsolete_reason(http::int_to_status(
+      static_cast<unsigned>(response.status))));
+  out_ += "\r\n";
+  for (const Header& header : response.headers) append(out_, header);
+  out_ += "Content-Length: ";
+  append_number(out_, response.body.size());
+  out_ += keep_alive_ ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
+  if (!head_) out_ += response.body;
+  stream_.expires_after(host_->options().write_timeout);
+  writing_ = true;
+  parser_.reset();
+  asio::async_write(stream_, asio::buffer(out_),
+                    [self = shared_from_this()](Failure failure, std::size_t) {
+                      self->on_written(failure);
+                    });
+}
+
+void Session::on_written(Failure failure) {
+  writing_ = false;
+  if (failure) return close();
+  if (!keep_alive_) {
+    beast::error_code ignored;
+    stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+    buffer_.clear();
+    stream_.expires_after(kLinger);
+    return linger();
+  }
+  if (out_.capacity() > kKeepBufferBytes) out_ = std::string();
+  if (buffer_.size() == 0 && buffer_.capacity() > kKeepBufferBytes) buffer_.shrink_to_fit();
+  wait_for_request();
+}
+
+// Reads what the client still sends, for a moment: closing over unread bytes would reset the
+// connection, and the client might never see the answer.
+void Session::linger() {
+  buffer_.clear();
+  stream_.async_read_some(buffer_.prepare(kKeepBufferBytes),
+                          [self = shared_from_this()](Failure failure, std::size_t) {
+                            failure ? self->close() : self->linger();
+                          });
+}
+
+void Session::end_when_idle() {
+  keep_alive_ = false;
+  if (!handling_ && !parser_ && !writing_) close();
+}
+
+void Session::close() {
+  if (closed_) return;
+  closed_ = true;
+  beast::error_code ignored;
+  stream_.socket().close(ignored);
+  host_->gone(shared_from_this());
+}
+
+}  // namespace trued::io

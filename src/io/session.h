@@ -1,0 +1,88 @@
+// session.h: one connection of the server. Private to src/io.
+//
+//   Waiting ──first byte──► Header ──► Body ──► Handling ──answer──► Writing ──► Waiting | Closed
+//
+// Everything runs on the loop's thread, except Mailbox::put(). A session lives as long as an
+// operation of it is pending or the server holds it.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "io/http_server.h"
+
+namespace trued::io {
+
+/// Brings answers from any thread to the loop's; many at once cause one wake-up.
+class Mailbox : public std::enable_shared_from_this<Mailbox> {
+ public:
+  explicit Mailbox(boost::asio::io_context& context) : context_(context) {}
+  void put(std::weak_ptr<Session> session, HttpResponse response);
+
+ private:
+  void deliver();
+
+  boost::asio::io_context& context_;
+  std::mutex mutex_;
+  std::vector<std::pair<std::weak_ptr<Session>, HttpResponse>> letters_;
+};
+
+/// What a session needs of its server.
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+  virtual const HttpServer::Options& options() const = 0;
+  virtual HttpServer::Handler& handler() = 0;
+  virtual std::shared_ptr<Mailbox> mailbox() = 0;
+  virtual bool stopping() const = 0;
+  virtual void gone(const std::shared_ptr<Session>& session) = 0;
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(boost::asio::ip::tcp::socket socket, std::shared_ptr<SessionHost> host);
+
+  void start();
+  void answer(HttpResponse response);
+  /// Ends it if no request is under way; otherwise after the answer.
+  void end_when_idle();
+  void close();
+
+ private:
+  using Failure = boost::beast::error_code;
+
+  void wait_for_request();
+  void read_header();
+  void on_header(Failure failure);
+  void read_body();
+  void on_body(Failure failure);
+  void handle();
+  void refuse(int status, std::string_view name, std::string_view title, std::string_view detail);
+  void refuse_malformed(Failure failure);
+  void write(HttpResponse response);
+  void on_written(Failure failure);
+  void linger();
+
+  boost::beast::tcp_stream stream_;
+  std::shared_ptr<SessionHost> host_;
+  boost::beast::flat_buffer buffer_;
+  std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
+  std::string out_;
+  std::string peer_;
+  bool handling_ = false;
+  bool writing_ = false;
+  bool keep_alive_ = true;
+  bool head_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace trued::io
