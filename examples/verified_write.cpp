@@ -1,16 +1,17 @@
-// A write that is confirmed only when it was read back. Usage: verified_write DIRECTORY
+// A write that is confirmed only when it was read back. Usage: verified_write [DIRECTORY]
 #include <trued/trued.h>
 
 #include <cstdio>
 
 int main(int argc, char** argv) {
   namespace td = trued::v1;
-  if (argc != 2) return 64;
+  if (argc > 2) return 64;
+  const char* directory = argc == 2 ? argv[1] : ".";
 
   // [write]
   auto session = td::Session::open({.ledger = ""});  // in memory; give a file to survive a crash
   if (!session) return 1;
-  if (session->add_directory("site", argv[1])) return 1;
+  if (session->add_directory("site", directory)) return 1;
   if (session->start()) return 1;
 
   auto receipt = session->write_and_verify("site", {{"guide/start.md", "# Start here\n"}},

@@ -94,10 +94,13 @@ Result<void> HttpServer::Impl::open() {
   const auto address = asio::ip::make_address(options_.address, failure);
   if (failure) return refuse(failure);
   const tcp::endpoint endpoint(address, options_.port);
-  if (acceptor_.open(endpoint.protocol(), failure)) return refuse(failure);
+  acceptor_.open(endpoint.protocol(), failure);
+  if (failure) return refuse(failure);
   acceptor_.set_option(tcp::acceptor::reuse_address(true), failure);
-  if (acceptor_.bind(endpoint, failure)) return refuse(failure);
-  if (acceptor_.listen(asio::socket_base::max_listen_connections, failure)) return refuse(failure);
+  acceptor_.bind(endpoint, failure);
+  if (failure) return refuse(failure);
+  acceptor_.listen(asio::socket_base::max_listen_connections, failure);
+  if (failure) return refuse(failure);
   port_ = acceptor_.local_endpoint(failure).port();
   if (failure) return refuse(failure);
   asio::post(context_, [self = shared_from_this()] { self->accept(); });

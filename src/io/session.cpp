@@ -86,7 +86,7 @@ Session::Session(asio::ip::tcp::socket socket, std::shared_ptr<SessionHost> host
   beast::error_code ignored;
   stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   const auto endpoint = stream_.socket().remote_endpoint(ignored);
-  peer_ = endpoint.address().to_string(ignored) + ":" + std::to_string(endpoint.port());
+  peer_ = endpoint.address().to_string() + ":" + std::to_string(endpoint.port());
 }
 
 void Session::start() { wait_for_request(); }

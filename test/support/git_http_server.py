@@ -36,6 +36,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection; HTTP/1.1 with keep-alive."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and content are written apart
     root = "."
     authorization = ""
 

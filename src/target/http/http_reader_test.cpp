@@ -67,8 +67,8 @@ TEST_F(HttpReaderTest, V5_it_asks_as_a_consumer_does) {
     EXPECT_EQ(head.find(header), std::string::npos) << head;
   }
   server_.answer("/h", "200 OK", "", "x");
-  const auto reads = read(std::vector<std::string>{"h"},
-                          {.url = {}, .headers = {{"Authorization", "Bearer t"}}});
+  const auto reads =
+      read(std::vector<std::string>{"h"}, {.url = {}, .headers = {{"Authorization", "Bearer t"}}});
   EXPECT_EQ(reads.at(0).seen, Seen::found);
   EXPECT_NE(server_.requests().at(1).find("Authorization: Bearer t\r\n"), std::string::npos);
 }
@@ -77,10 +77,10 @@ TEST_F(HttpReaderTest, V3_absent_is_404_or_410_and_nothing_else) {
   server_.answer("/gone", "410 Gone", "", "");
   EXPECT_EQ(read("never").seen, Seen::absent);
   EXPECT_EQ(read("gone").seen, Seen::absent);
-  for (const char* status : {"204 No Content", "206 Partial Content", "301 Moved", "304 Not Modified",
-                             "400 Bad Request", "401 Unauthorized", "403 Forbidden",
-                             "429 Too Many Requests", "500 Error", "502 Bad Gateway",
-                             "503 Unavailable"}) {
+  for (const char* status :
+       {"204 No Content", "206 Partial Content", "301 Moved", "304 Not Modified", "400 Bad Request",
+        "401 Unauthorized", "403 Forbidden", "429 Too Many Requests", "500 Error",
+        "502 Bad Gateway", "503 Unavailable"}) {
     server_.answer("/x", "HTTP/1.1 " + std::string(status) +
                              "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     const RawRead read_back = read("x");
@@ -124,8 +124,7 @@ TEST_F(HttpReaderTest, V3_nobody_there_is_unreadable) {
 TEST_F(HttpReaderTest, V7_the_timeout_is_for_all_artifacts_together) {
   server_.answer("/slow", ScriptedServer::kHang);
   Stopwatch watch;
-  const auto reads =
-      read(std::vector<std::string>{"slow", "slow", "slow"}, {}, Duration{300});
+  const auto reads = read(std::vector<std::string>{"slow", "slow", "slow"}, {}, Duration{300});
   ASSERT_EQ(reads.size(), 3U);
   for (const RawRead& one : reads) EXPECT_EQ(one.seen, Seen::unreadable);
   EXPECT_LT(watch.elapsed(), Duration{3'000});
@@ -136,9 +135,9 @@ TEST_F(HttpReaderTest, V5_only_what_was_asked_is_read_in_order) {
   server_.answer("/c", "200 OK", "", "c");
   auto opened = HttpReader::open({.url = server_.url() + "/${artifact.path}"});
   ASSERT_TRUE(opened.has_value());
-  const auto reads = (*opened)->read(
-      {.intent = effect_of({put("a", ""), put("b", ""), put("c", "")}).intent,
-       .artifacts = {1, 2}});
+  const auto reads =
+      (*opened)->read({.intent = effect_of({put("a", ""), put("b", ""), put("c", "")}).intent,
+                       .artifacts = {1, 2}});
   ASSERT_EQ(reads.size(), 2U);
   EXPECT_EQ(reads.at(0).content, "b");
   EXPECT_EQ(reads.at(1).content, "c");
@@ -149,8 +148,8 @@ TEST(HttpReader, V5_a_bad_template_is_told_at_once) {
   const auto opened = HttpReader::open({.url = "https://docs.example.com/"});
   ASSERT_FALSE(opened.has_value());
   EXPECT_EQ(opened.error().code, ErrorCode::invalid_argument);
-  EXPECT_FALSE(HttpReader::open({.url = "http://h/${artifact.path}",
-                                 .headers = {{"X-Bad", "a\r\nInjected: 1"}}})
+  EXPECT_FALSE(HttpReader::open(
+                   {.url = "http://h/${artifact.path}", .headers = {{"X-Bad", "a\r\nInjected: 1"}}})
                    .has_value());
   EXPECT_FALSE(
       HttpReader::open({.url = "http://h/${artifact.path}", .headers = {{"Bad Name", "x"}}})

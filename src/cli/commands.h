@@ -1,0 +1,87 @@
+// commands.h: what each command is told, and its entry. One file each in commands/.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/output.h"
+
+namespace trued::cli {
+
+struct ServeOptions {
+  std::string config;
+  std::string listen;
+  std::string ledger;
+  std::vector<std::string> targets;
+};
+int serve(const Common& common, const ServeOptions& options);
+
+struct CheckOptions {
+  std::string file;
+  bool connect = false;
+};
+int check(const Common& common, const CheckOptions& options);
+
+struct WriteOptions {
+  std::string target;
+  std::vector<std::string> files;   ///< PATH=FILE; FILE "-" is standard input
+  std::vector<std::string> texts;   ///< PATH=TEXT
+  std::vector<std::string> removed;
+  std::string directory;            ///< every file below it
+  std::string key, message, base, scope;
+  bool no_verify = false;
+  std::string wait = "10s";
+};
+int write(const Common& common, const WriteOptions& options);
+
+struct ListOptions {
+  std::string type, status, state, scope, key, target, since, until, cursor;
+  std::uint32_t limit = 50;
+};
+int op_list(const Common& common, const ListOptions& options);
+
+struct OpOptions {
+  std::string id;
+  std::string verdict, who, why;
+  std::string wait;
+};
+int op_show(const Common& common, const OpOptions& options);
+int op_events(const Common& common, const OpOptions& options);
+/// `action` is "resolve", "retry" or "cancel".
+int op_act(const Common& common, const OpOptions& options, const std::string& action);
+
+struct LedgerFileOptions {
+  std::string ledger;
+  std::string destination;
+};
+int audit(const Common& common, const LedgerFileOptions& options);
+int backup(const Common& common, const LedgerFileOptions& options);
+
+struct ExecOptions {
+  std::string key;
+  std::string verify;
+  std::string timeout = "10m";
+  std::uint32_t attempts = 1;
+  std::string ledger;
+  std::vector<std::string> command;
+};
+int exec(const Common& common, const ExecOptions& options);
+
+struct LabCommandOptions {
+  std::uint64_t seed = 1;
+  std::uint32_t writers = 8;
+  std::uint32_t revisions = 3;
+  std::string input;
+  bool honest = false;
+};
+int lab(const Common& common, const LabCommandOptions& options);
+
+/// Where a state directory is: the option, else XDG_STATE_HOME/trued, else ~/.local/state/trued.
+/// Created with mode 0700.
+[[nodiscard]] Result<std::string> state_directory(const Common& common);
+/// The ledger's file: the option, else "ledger.db" in the state directory.
+[[nodiscard]] Result<std::string> ledger_file(const Common& common, const std::string& option);
+
+}  // namespace trued::cli

@@ -1,0 +1,89 @@
+// trued audit, trued backup: the ledger's file, beside a running server or without one.
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "json/writer.h"
+#include "ledger/sqlite/sqlite_ledger.h"
+
+namespace trued::cli {
+namespace {
+
+int exit_code_for(const Error& error) {
+  if (error.code == ErrorCode::corrupt) return kFailed;
+  return error.code == ErrorCode::not_found || error.code == ErrorCode::already_exists
+             ? kBadData
+             : kConfig;
+}
+
+void print_json(const AuditReport& report) {
+  std::string line;
+  json::Writer out(line);
+  out.begin_object().member("clean", !report.first.has_value());
+  out.member("batches", report.batches).member("events", report.events);
+  out.member("operations", report.operations).member("intents", report.intents);
+  out.member("tombstones", report.tombstones).member("head", std::string_view(report.head));
+  if (report.first) {
+    out.key("first").begin_object().member("what", std::string_view(report.first->what));
+    out.member("where", std::string_view(report.first->where));
+    out.member("detail", std::string_view(report.first->detail)).end_object();
+  }
+  out.end_object();
+  print(line);
+}
+
+}  // namespace
+
+int audit(const Common& common, const LedgerFileOptions& options) {
+  const auto path = ledger_file(common, options.ledger);
+  if (!path.has_value()) return complain(common, kUsage, path.error().message);
+  Result<AuditReport> report = Error{};
+  {
+    ProgressLine line("auditing " + *path);
+    report = audit_sqlite(*path, [&](std::uint64_t done, std::uint64_t total) {
+      line.update(done, total);
+    });
+  }
+  if (!report.has_value()) {
+    return complain(common, exit_code_for(report.error()), report.error().message);
+  }
+  if (common.json) {
+    print_json(*report);
+  } else if (report->first) {
+    print("CHANGED: " + report->first->what + " at " + report->first->where + ": " +
+          report->first->detail);
+  } else {
+    print("clean: " + std::to_string(report->operations) + " operations, " +
+          std::to_string(report->events) + " records in " + std::to_string(report->batches) +
+          " batches, " + std::to_string(report->tombstones) + " tombstones\nhead " +
+          report->head);
+  }
+  return report->first ? kFailed : kOk;
+}
+
+int backup(const Common& common, const LedgerFileOptions& options) {
+  const auto path = ledger_file(common, options.ledger);
+  if (!path.has_value()) return complain(common, kUsage, path.error().message);
+  Result<std::uint64_t> bytes = Error{};
+  {
+    ProgressLine line("copying " + *path);
+    bytes = backup_sqlite(*path, options.destination,
+                          [&](std::uint64_t done, std::uint64_t total) {
+                            line.update(done, total);
+                          });
+  }
+  if (!bytes.has_value()) {
+    return complain(common, exit_code_for(bytes.error()), bytes.error().message);
+  }
+  std::string text;
+  if (common.json) {
+    json::Writer out(text);
+    out.begin_object().member("path", std::string_view(options.destination));
+    out.member("bytes", *bytes).end_object();
+  } else {
+    text = options.destination + ": " + std::to_string(*bytes) +
+           " bytes; check it with: trued audit --ledger sqlite:" + options.destination;
+  }
+  print(text);
+  return kOk;
+}
+
+}  // namespace trued::cli

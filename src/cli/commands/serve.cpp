@@ -1,0 +1,250 @@
+// The server: ledger, targets, engine, HTTP, put together and taken down in order.
+#include <spdlog/spdlog.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "api/service.h"
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "config/config.h"
+#include "embed/build_target.h"
+#include "engine/pump.h"
+#include "io/loop.h"
+#include "json/writer.h"
+#include "ledger/sqlite/sqlite_ledger.h"
+
+namespace trued::cli {
+namespace {
+
+/// Waits for SIGINT or SIGTERM; a second one ends the process at once.
+class StopSignal {
+ public:
+  explicit StopSignal(io::Loop& loop) {
+    loop.on_signals([this](int) {
+      const std::scoped_lock lock(mutex_);
+      if (asked_) std::_Exit(kTempFail);
+      asked_ = true;
+      wake_.notify_all();
+    });
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] { return asked_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool asked_ = false;
+};
+
+// systemd's protocol: one datagram to $NOTIFY_SOCKET.
+void notify_systemd(std::string_view state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || *path == '\0') return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::size_t length = std::strlen(path);
+  if (length >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path, length);
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0';
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  (void)::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL,
+                 reinterpret_cast<const sockaddr*>(&address), size);
+  ::close(fd);
+}
+
+// Command line over file over defaults. Faults are printed; the exit code, or 0.
+int read_config(const Common& common, const ServeOptions& options, config::Config& config) {
+  if (!options.config.empty()) {
+    config::Loaded loaded = config::load(options.config);
+    for (const config::Fault& fault : loaded.faults) say(config::to_string(fault));
+    if (!loaded.faults.empty()) {
+      return complain(common, kConfig, "the configuration has " +
+                                           std::to_string(loaded.faults.size()) + " fault(s)");
+    }
+    config = std::move(loaded.config);
+  }
+  if (!options.listen.empty()) {
+    const auto endpoint = config::parse_endpoint(options.listen);
+    if (!endpoint) return complain(common, kUsage, "--listen takes ADDRESS:PORT");
+    config.address = endpoint->address;
+    config.port = endpoint->port;
+  }
+  for (const std::string& text : options.targets) {
+    auto spec = parse_target_argument(text);
+    if (!spec.has_value()) return complain(common, kUsage, spec.error().message);
+    std::erase_if(config.targets, [&](const TargetSpec& t) { return t.name == spec->name; });
+    config.targets.push_back(std::move(spec).value());
+  }
+  if (!options.ledger.empty()) config.ledger = options.ledger;
+  if (!config::is_loopback(config.address) && config.tokens.empty()) {
+    return complain(common, kConfig,
+                    "refusing to listen at " + config.address +
+                        " without a token: add [token.NAME] secret = \"${env:…}\" to the "
+                        "configuration, or listen at 127.0.0.1");
+  }
+  return kOk;
+}
+
+Result<Targets> build_targets(const config::Config& config, const std::string& state) {
+  Targets targets;
+  for (const TargetSpec& spec : config.targets) {
+    TRUED_TRY(Target target, build_target(spec, state));
+    targets.emplace(spec.name, std::move(target));
+  }
+  return targets;
+}
+
+void announce(const Common& common, const config::Config& config, std::uint16_t port,
+              std::uint64_t recovered, const std::string& ledger) {
+  const bool v6 = config.address.find(':') != std::string::npos;
+  const std::string address =
+      (v6 ? "[" + config.address + "]" : config.address) + ":" + std::to_string(port);
+  if (!common.json) {
+    print("trued listens at http://" + address + ", ledger " + ledger + ", " +
+          std::to_string(config.targets.size()) + " target(s), " + std::to_string(recovered) +
+          " open operation(s) taken up");
+    return;
+  }
+  std::string line;
+  json::Writer out(line);
+  out.begin_object().member("event", "listening").member("address", std::string_view(address));
+  out.member("ledger", std::string_view(ledger)).member("recovered", recovered).end_object();
+  print(line);
+}
+
+api::AuthOptions auth_of(const config::Config& config) {
+  api::AuthOptions auth;
+  auth.port = config.port;
+  auth.allowed_hosts = config.allowed_hosts;
+  auth.allowed_origins = config.allowed_origins;
+  for (const config::TokenSpec& token : config.tokens) {
+    auth.tokens.push_back({token.name, token.sha256});
+  }
+  return auth;
+}
+
+/// Everything that runs; members go down in the opposite order.
+struct Running {
+  SystemClock clock;
+  SystemRandom random;
+  std::unique_ptr<SqliteLedger> ledger;
+  Targets targets;
+  std::unique_ptr<ThreadRunner> runner;
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<io::Loop> loop;
+  std::unique_ptr<io::BlockingPool> pool;
+  std::unique_ptr<api::Service> service;
+  std::unique_ptr<EnginePump> pump;
+  std::unique_ptr<io::HttpServer> server;
+};
+
+constexpr std::size_t kReadThreads = 2;
+constexpr std::size_t kReadsWaitingMax = 10'000;
+
+Result<void> start(const config::Config& config, const std::string& ledger_path,
+                   const std::string& state, Running& r) {
+  TRUED_TRY(r.ledger, SqliteLedger::open({.path = ledger_path}));
+  TRUED_TRY(r.targets, build_targets(config, state));
+  r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
+  r.engine = std::make_unique<Engine>(
+      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random},
+      EngineOptions{.open_max = config.open_max});
+  TRUED_TRY_VOID(r.engine->recover());
+  TRUED_TRY(auto reader, r.ledger->open_reader());
+  r.loop = std::make_unique<io::Loop>();
+  r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
+  r.service = std::make_unique<api::Service>(
+      api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader)},
+      api::ServiceOptions{.auth = auth_of(config),
+                          .version = TRUED_VERSION,
+                          .durability = r.ledger->durability()});
+  r.pump = std::make_unique<EnginePump>(*r.engine);
+  io::HttpServer::Options options;
+  options.address = config.address;
+  options.port = config.port;
+  options.body_bytes_max = config.body_bytes_max;
+  options.body_limit_for = [single = config.body_bytes_max](std::string_view target) {
+    return api::body_limit(target, single);
+  };
+  TRUED_TRY(r.server, io::HttpServer::listen(
+                          *r.loop, std::move(options),
+                          [&r](io::HttpRequest&& request, io::Responder responder) {
+                            r.service->handle(std::move(request), std::move(responder));
+                          }));
+  r.service->set_port(r.server->port());
+  return {};
+}
+
+int exit_code_for(const Error& error) {
+  if (error.code == ErrorCode::unavailable) return kUnreachable;
+  if (error.code == ErrorCode::already_exists) return kTempFail;
+  return kConfig;
+}
+
+}  // namespace
+
+int serve(const Common& common, const ServeOptions& options) {
+  config::Config config;
+  if (const int code = read_config(common, options, config); code != kOk) return code;
+  Common placed = common;
+  if (placed.state_dir.empty()) placed.state_dir = config.state_dir;
+  const auto state = state_directory(placed);
+  if (!state.has_value()) return complain(common, kConfig, state.error().message);
+  const auto ledger = ledger_file(placed, config.ledger);
+  if (!ledger.has_value()) return complain(common, kConfig, ledger.error().message);
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("trued"));
+  Running running;
+  auto started = start(config, *ledger, *state, running);
+  if (!started.has_value()) {
+    return complain(common, exit_code_for(started.error()), started.error().message);
+  }
+  StopSignal stop(*running.loop);
+  const std::uint64_t open = running.engine->stats().open;
+  announce(common, config, running.server->port(), open, *ledger);
+  notify_systemd("READY=1");
+  stop.wait();
+  notify_systemd("STOPPING=1");
+  spdlog::info("stopping: draining for at most {}", format_duration(config.drain_grace));
+  const bool drained = running.pump->stop(config.drain_grace);
+  running.server->stop(Duration{2'000});
+  if (!drained) spdlog::warn("some effects were still under way; they are resolved at next start");
+  return kOk;
+}
+
+int check(const Common& common, const CheckOptions& options) {
+  config::Loaded loaded = config::load(options.file);
+  for (const config::Fault& fault : loaded.faults) print(config::to_string(fault));
+  std::size_t faults = loaded.faults.size();
+  if (options.connect && faults == 0) {
+    const auto state = state_directory(common);
+    if (!state.has_value()) return complain(common, kConfig, state.error().message);
+    for (const TargetSpec& spec : loaded.config.targets) {
+      auto target = build_target(spec, *state);
+      if (target.has_value()) continue;
+      print(target.error().message);
+      ++faults;
+    }
+  }
+  if (faults > 0) return kConfig;
+  if (!common.json) {
+    print(options.file + ": fine, " + std::to_string(loaded.config.targets.size()) +
+          " target(s), " + std::to_string(loaded.config.tokens.size()) + " token(s)");
+  } else {
+    print("{\"ok\":true}");
+  }
+  return kOk;
+}
+
+}  // namespace trued::cli

@@ -1,0 +1,18 @@
+#include "cli/exit_codes.h"
+
+namespace trued::cli {
+
+int exit_code_of(std::string_view status) {
+  if (status == "confirmed" || status == "unverified" || status == "undone") return kOk;
+  if (status == "needs_action") return kNeedsAction;
+  if (status == "pending") return kTempFail;
+  return kFailed;
+}
+
+int exit_code_of_http(int status) {
+  if (status == 401 || status == 403) return kDenied;
+  if (status == 429 || status >= 500) return kTempFail;
+  return kBadData;
+}
+
+}  // namespace trued::cli

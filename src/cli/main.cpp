@@ -1,0 +1,215 @@
+// The command line: one tree for parsing, help and completion.
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <functional>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/completion.h"
+#include "cli/exit_codes.h"
+
+namespace {
+
+using namespace trued::cli;  // NOLINT: this file is nothing but their command line
+
+/// Everything the parser fills in.
+struct Options {
+  Common common;
+  ServeOptions serve;
+  CheckOptions check;
+  WriteOptions write;
+  ListOptions list;
+  OpOptions op;
+  LedgerFileOptions file;
+  ExecOptions exec;
+  LabCommandOptions lab;
+  std::string shell;
+};
+
+void add_common(CLI::App& app, Common& common) {
+  app.add_flag("--json", common.json, "Output for machines: one object, or one a line");
+}
+
+void add_server(CLI::App& app, Common& common) {
+  add_common(app, common);
+  app.add_option("--server", common.server, "Where the server is")->envname("TRUED_SERVER");
+  app.add_option("--token-file", common.token_file,
+                 "File with a bearer token (or TRUED_TOKEN in the environment)");
+}
+
+void add_state(CLI::App& app, Common& common) {
+  add_common(app, common);
+  app.add_option("--state-dir", common.state_dir, "Where state is kept");
+}
+
+void add_serve(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* app = root.add_subcommand("serve", "Run the server");
+  add_state(*app, o.common);
+  app->add_option("--config", o.serve.config, "Configuration file (trued.toml)");
+  app->add_option("--listen", o.serve.listen, "ADDRESS:PORT, 127.0.0.1:7117 by default");
+  app->add_option("--ledger", o.serve.ledger, "sqlite:PATH");
+  app->add_option("--target", o.serve.targets,
+                  "NAME=KIND:LOCATION[,branch=B][,serving=URL]; may be given again");
+  app->callback([&] { run = [&o] { return serve(o.common, o.serve); }; });
+
+  CLI::App* check_app = root.add_subcommand("check", "Check a configuration as a whole");
+  add_common(*check_app, o.common);
+  check_app->add_option("file", o.check.file, "trued.toml")->required();
+  check_app->add_flag("--connect", o.check.connect, "Open every target too");
+  check_app->callback([&] { run = [&o] { return check(o.common, o.check); }; });
+}
+
+void add_write(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* app = root.add_subcommand("write", "Write artifacts and have them read back");
+  add_server(*app, o.common);
+  app->add_option("target", o.write.target, "Target")->required();
+  app->add_option("files", o.write.files, "PATH=FILE; FILE '-' is standard input");
+  app->add_option("--text", o.write.texts, "PATH=TEXT");
+  app->add_option("--remove", o.write.removed, "PATH that should not exist afterwards");
+  app->add_option("--dir", o.write.directory, "Every file below a directory");
+  app->add_option("--key", o.write.key, "Identity of the operation; a new one if not given");
+  app->add_option("--message", o.write.message, "For people: a commit message");
+  app->add_option("--base", o.write.base, "Version the change was based on");
+  app->add_option("--scope", o.write.scope, "Tenant");
+  app->add_flag("--no-verify", o.write.no_verify,
+                "Do not read back: recorded, and never called confirmed");
+  app->add_option("--wait", o.write.wait, "How long to wait for the verdict (10s)");
+  app->callback([&] { run = [&o] { return write(o.common, o.write); }; });
+}
+
+void add_op_list(CLI::App& op, Options& o, std::function<int()>& run) {
+  CLI::App* list = op.add_subcommand("ls", "List operations, newest first");
+  add_server(*list, o.common);
+  list->add_option("--type", o.list.type);
+  list->add_option("--status", o.list.status);
+  list->add_option("--state", o.list.state);
+  list->add_option("--scope", o.list.scope);
+  list->add_option("--key", o.list.key);
+  list->add_option("--target", o.list.target);
+  list->add_option("--since", o.list.since, "RFC 3339");
+  list->add_option("--until", o.list.until, "RFC 3339");
+  list->add_option("--cursor", o.list.cursor);
+  list->add_option("--limit", o.list.limit)->check(CLI::Range(1, 1'000));
+  list->callback([&] { run = [&o] { return op_list(o.common, o.list); }; });
+}
+
+void add_op(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* op = root.add_subcommand("op", "Look at operations and decide about them");
+  op->require_subcommand(1);
+  add_op_list(*op, o, run);
+  const auto add = [&](const char* name, const char* help) {
+    CLI::App* app = op->add_subcommand(name, help);
+    add_server(*app, o.common);
+    app->add_option("id", o.op.id, "op_…")->required();
+    return app;
+  };
+  CLI::App* show = add("show", "The receipt of one operation");
+  show->add_option("--wait", o.op.wait, "Wait for it to settle");
+  show->callback([&] { run = [&o] { return op_show(o.common, o.op); }; });
+  add("events", "Everything recorded of one operation")->callback([&] {
+    run = [&o] { return op_events(o.common, o.op); };
+  });
+  for (const char* action : {"resolve", "retry", "cancel"}) {
+    CLI::App* app = add(action, action == std::string("resolve") ? "Say what became of it"
+                                : action == std::string("retry") ? "Try it again"
+                                                                 : "Withdraw it unsent");
+    if (action == std::string("resolve")) {
+      app->add_option("verdict", o.op.verdict, "it_happened or it_did_not")
+          ->required()
+          ->check(CLI::IsMember({"it_happened", "it_did_not"}));
+    }
+    app->add_option("--who", o.op.who, "Who decides; recorded");
+    app->add_option("--why", o.op.why, "Why; recorded");
+    app->callback([&o, &run, action] {
+      run = [&o, action] { return op_act(o.common, o.op, action); };
+    });
+  }
+}
+
+void add_files(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* app = root.add_subcommand("audit", "Recompute every row and the hash chain");
+  add_state(*app, o.common);
+  app->add_option("--ledger", o.file.ledger, "sqlite:PATH");
+  app->callback([&] { run = [&o] { return audit(o.common, o.file); }; });
+  CLI::App* copy = root.add_subcommand("backup", "Copy the ledger while it is in use");
+  add_state(*copy, o.common);
+  copy->add_option("--ledger", o.file.ledger, "sqlite:PATH");
+  copy->add_option("destination", o.file.destination, "A file that does not exist")->required();
+  copy->callback([&] { run = [&o] { return backup(o.common, o.file); }; });
+}
+
+void add_local(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* app = root.add_subcommand(
+      "exec", "Run a command once under a key, and check that it did what it should");
+  add_state(*app, o.common);
+  app->add_option("--key", o.exec.key, "Identity of the run")->required();
+  app->add_option("--verify", o.exec.verify, "Shell command: exit 0 if it holds, 1 if not");
+  app->add_option("--timeout", o.exec.timeout, "For one run of the command (10m)");
+  app->add_option("--attempts", o.exec.attempts,
+                  "Runs allowed in all; more than 1 says that running again is harmless")
+      ->check(CLI::Range(1, 100));
+  app->add_option("--ledger", o.exec.ledger, "sqlite:PATH");
+  app->add_option("command", o.exec.command, "-- COMMAND ARGUMENTS…")->required();
+  app->callback([&] { run = [&o] { return exec(o.common, o.exec); }; });
+
+  CLI::App* lab_app =
+      root.add_subcommand("lab", "See the lies being told, believed, caught and repaired");
+  add_common(*lab_app, o.common);
+  lab_app->add_option("--seed", o.lab.seed, "The same seed, the same lies");
+  lab_app->add_option("--writers", o.lab.writers)->check(CLI::Range(1, 256));
+  lab_app->add_option("--revisions", o.lab.revisions, "Writes of each document")
+      ->check(CLI::Range(1, 50));
+  lab_app->add_option("--input", o.lab.input, "Directory whose documents are published");
+  lab_app->add_flag("--honest", o.lab.honest, "Tell no lies: nothing may be accused");
+  lab_app->callback([&] { run = [&o] { return lab(o.common, o.lab); }; });
+}
+
+CommandNode command_tree(const CLI::App& app) {
+  CommandNode node{.name = app.get_name(), .options = {}, .children = {}};
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) node.options.push_back("--" + name);
+  }
+  for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+    node.children.push_back(command_tree(*child));
+  }
+  return node;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App root("Trued: success that was read back.", "trued");
+  root.set_version_flag("--version", "trued " TRUED_VERSION);
+  root.require_subcommand(1);
+  Options options;
+  std::function<int()> run;
+  add_serve(root, options, run);
+  add_write(root, options, run);
+  add_op(root, options, run);
+  add_files(root, options, run);
+  add_local(root, options, run);
+  CLI::App* completion_app = root.add_subcommand("completion", "Print a shell's completion script");
+  completion_app->add_option("shell", options.shell)
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion_app->callback([&] {
+    run = [&] {
+      print(completion_script(command_tree(root), options.shell));
+      return kOk;
+    };
+  });
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int code = root.exit(e);
+    return code == 0 ? kOk : kUsage;
+  }
+  try {
+    return run();
+  } catch (const std::exception& e) {
+    return complain(options.common, kInternal, std::string("a fault of this program: ") + e.what());
+  }
+}

@@ -1,0 +1,52 @@
+// output.h: data to stdout, talk to stderr, colour only where a person looks.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "json/value.h"
+
+namespace trued::cli {
+
+/// Options every command has.
+struct Common {
+  bool json = false;
+  std::string server = "http://127.0.0.1:7117";
+  std::string token_file;
+  std::string state_dir;
+};
+
+/// Prints a line of data.
+void print(std::string_view text);
+/// Prints a line of talk.
+void say(std::string_view text);
+/// "trued: …" on stderr, or {"error": …} on stdout with --json; returns `code`.
+int complain(const Common& common, int code, std::string_view text);
+
+/// Overwrites one line of stderr while work goes on; says nothing unless a person looks.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string label);
+  ~ProgressLine();
+  void update(std::uint64_t done, std::uint64_t total);
+
+ private:
+  std::string label_;
+  bool shown_ = false;
+  bool terminal_;
+};
+
+/// The receipt for people: the status first, then what was seen, then what to do.
+[[nodiscard]] std::string receipt_text(const json::Value& receipt, bool colour);
+/// One line of a list.
+[[nodiscard]] std::string receipt_line(const json::Value& receipt, bool colour);
+/// The problem for people.
+[[nodiscard]] std::string problem_text(const json::Value& problem);
+/// True when stdout is a terminal and NO_COLOR is unset or empty.
+[[nodiscard]] bool use_colour();
+
+/// A text member, or "".
+[[nodiscard]] std::string text_of(const json::Value& object, std::string_view name);
+
+}  // namespace trued::cli

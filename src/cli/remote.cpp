@@ -1,0 +1,101 @@
+#include "cli/remote.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "cli/exit_codes.h"
+#include "json/parse.h"
+
+namespace trued::cli {
+namespace {
+
+constexpr Duration kAnswerWithin{90'000};  // longer than the longest wait a server grants
+
+io::ClientOptions client_options() {
+  io::ClientOptions options;
+  options.connect_timeout = Duration{5'000};
+  options.total_timeout = kAnswerWithin;
+  options.user_agent = "trued-cli";
+  return options;
+}
+
+}  // namespace
+
+std::string query_encode(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                       (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.' || c == '~';
+    if (plain) {
+      out += c;
+    } else {
+      out += '%';
+      out += kHex[static_cast<unsigned char>(c) >> 4];
+      out += kHex[static_cast<unsigned char>(c) & 15];
+    }
+  }
+  return out;
+}
+
+Remote::Remote(const Common& common) : common_(common), client_(client_options()) {
+  if (!common.token_file.empty()) {
+    std::ifstream file(common.token_file);
+    if (!std::getline(file, token_)) {
+      token_fault_ = Error{.code = ErrorCode::invalid_argument,
+                           .message = "cannot read a token from " + common.token_file};
+    }
+  } else if (const char* token = std::getenv("TRUED_TOKEN")) {
+    token_ = token;
+  }
+}
+
+Result<RemoteAnswer> Remote::call(const std::string& method, const std::string& path,
+                                  const std::string& body,
+                                  const std::vector<io::Header>& headers) {
+  if (token_fault_) return *token_fault_;
+  io::ClientRequest request;
+  request.method = method;
+  request.url = common_.server + path;
+  request.headers = headers;
+  request.body = body;
+  if (!body.empty()) request.headers.push_back({"Content-Type", "application/json"});
+  if (!token_.empty()) request.headers.push_back({"Authorization", "Bearer " + token_});
+  TRUED_TRY(io::HttpResponse response, client_.call(request));
+  RemoteAnswer answer;
+  answer.status = response.status;
+  answer.text = std::move(response.body);
+  auto value = json::parse(answer.text);
+  if (value.has_value()) answer.value = std::move(value).value();
+  return answer;
+}
+
+int Remote::show_failure(const Error& error) {
+  if (error.code == ErrorCode::invalid_argument) return complain(common_, kUsage, error.message);
+  if (error.happened == Happened::no) {
+    return complain(common_, kUnreachable,
+                    error.message + ". Nothing was accepted; is 'trued serve' running?");
+  }
+  return complain(common_, kTempFail,
+                  "unknown: " + error.message +
+                      ". The server may have accepted it; run it again with the same key");
+}
+
+int Remote::show_problem(const RemoteAnswer& answer) {
+  if (common_.json) {
+    print(answer.text);
+  } else {
+    say("trued: " + (answer.value.is_object() ? problem_text(answer.value) : answer.text));
+  }
+  return exit_code_of_http(answer.status);
+}
+
+int Remote::show_receipt(const Result<RemoteAnswer>& answer) {
+  if (!answer.has_value()) return show_failure(answer.error());
+  if (answer->status >= 300 || !answer->value.is_object()) return show_problem(*answer);
+  print(common_.json ? answer->text : receipt_text(answer->value, use_colour()));
+  return exit_code_of(text_of(answer->value, "status"));
+}
+
+}  // namespace trued::cli

@@ -1,0 +1,45 @@
+// remote.h: the server, as the commands talk to it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "cli/output.h"
+#include "io/http_client.h"
+#include "json/value.h"
+
+namespace trued::cli {
+
+struct RemoteAnswer {
+  int status = 0;
+  std::string text;    ///< the body
+  json::Value value;   ///< parsed; null if it is no JSON
+};
+
+class Remote {
+ public:
+  explicit Remote(const Common& common);
+
+  /// One request. An error says whether it may have been accepted.
+  [[nodiscard]] Result<RemoteAnswer> call(const std::string& method, const std::string& path,
+                                          const std::string& body = {},
+                                          const std::vector<io::Header>& headers = {});
+
+  /// Prints the answer of a request for one receipt and returns the exit code that fits it.
+  int show_receipt(const Result<RemoteAnswer>& answer);
+  /// What to say when a request failed; the exit code that fits.
+  int show_failure(const Error& error);
+  int show_problem(const RemoteAnswer& answer);
+
+ private:
+  const Common& common_;
+  io::HttpClient client_;
+  std::string token_;
+  std::optional<Error> token_fault_;
+};
+
+/// Percent-encodes a query value.
+[[nodiscard]] std::string query_encode(std::string_view text);
+
+}  // namespace trued::cli

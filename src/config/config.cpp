@@ -1,0 +1,250 @@
+#include "config/config.h"
+
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+#include "config/table.h"
+#include "core/ids.h"
+#include "core/operation.h"
+
+namespace trued::config {
+namespace {
+
+constexpr std::int64_t kCountMax = 1'000'000;
+
+void read_retry(Table& parent, Faults& faults, RetryPolicy& retry) {
+  const toml::table* found = parent.table("retry");
+  if (found == nullptr) return;
+  Table table(*found, faults, parent.path() + ".retry");
+  table.number("attempts_max", retry.attempts_max, 1, 100);
+  table.duration("first", retry.first);
+  table.number("factor", retry.factor, 1, 10);
+  table.duration("cap", retry.cap);
+  table.check_names();
+}
+
+void read_settle(Table& parent, Faults& faults, const char* name, SettlePolicy& settle) {
+  const toml::table* found = parent.table(name);
+  if (found == nullptr) return;
+  Table table(*found, faults, parent.path() + "." + name);
+  table.duration("within", settle.within);
+  table.number("reads_max", settle.reads_max, 1, 1'000);
+  table.duration("first", settle.first);
+  table.duration("cap", settle.cap);
+  table.check_names();
+}
+
+void read_serving(Table& parent, Faults& faults, TargetSpec& spec) {
+  const toml::table* found = parent.table("serving");
+  if (found == nullptr) return;
+  Table table(*found, faults, parent.path() + ".serving");
+  ServingSpec serving;
+  std::string kind = "http";
+  table.text("kind", kind);
+  if (kind != "http") table.fault("kind", "a serving level is read by kind \"http\"");
+  table.text("url", serving.url);
+  if (serving.url.empty()) {
+    table.fault("url", "is missing: \"https://docs.example.com/${artifact.path}\"");
+  }
+  if (const toml::table* headers = table.table("headers")) {
+    Table each(*headers, faults, table.path() + ".headers");
+    for (const auto& [name, node] : *headers) {
+      std::string value;
+      const std::string header(name.str());
+      const auto plain = node.value_exact<std::string>();
+      if (plain && plain->find("${") == std::string::npos) {
+        each.text(header.c_str(), value);
+      } else {
+        each.secret(header.c_str(), value);
+      }
+      serving.headers.emplace_back(header, value);
+    }
+  }
+  read_settle(table, faults, "settle", spec.policy.serving);
+  table.check_names();
+  spec.serving = std::move(serving);
+}
+
+void read_place(Table& table, TargetSpec& spec) {
+  if (spec.kind == "file") {
+    table.text("directory", spec.location);
+    if (spec.location.empty()) table.fault("directory", "is missing: say which one is written to");
+  } else if (spec.kind == "git") {
+    table.text("repository", spec.location);
+    if (spec.location.empty()) table.fault("repository", "is missing: a path, or an http(s) URL");
+    table.text("branch", spec.branch);
+    table.text("author_name", spec.author_name);
+    table.text("author_email", spec.author_email);
+    table.secret("bearer_token", spec.bearer_token);
+    table.text("username", spec.username);
+    table.secret("password", spec.password);
+  } else if (spec.kind != "memory") {
+    table.fault("kind", spec.kind.empty() ? "is missing: file, git or memory"
+                                          : "there is no kind '" + spec.kind +
+                                                "'; known: file, git, memory");
+  }
+}
+
+void read_target(const std::string& name, const toml::table& found, Faults& faults,
+                 Config& config) {
+  Table table(found, faults, "target." + name);
+  TargetSpec spec;
+  spec.name = name;
+  if (!valid_name(name)) {
+    table.fault("kind", "a target's name has 1 to 64 characters of [A-Za-z0-9_.-]");
+  }
+  table.text("kind", spec.kind);
+  spec.policy = default_policy(spec.kind);
+  read_place(table, spec);
+  read_serving(table, faults, spec);
+  read_retry(table, faults, spec.policy.retry);
+  read_settle(table, faults, "settle", spec.policy.store);
+  read_settle(table, faults, "unreadable", spec.policy.unreadable);
+  table.duration("effect_timeout", spec.policy.effect_timeout);
+  table.duration("deadline", spec.policy.deadline);
+  table.duration("retention", spec.policy.retention);
+  table.flag("verify", spec.policy.verify);
+  std::string on_failure(to_string(spec.policy.on_failure));
+  table.text("on_failure", on_failure);
+  const auto parsed = parse_on_failure(on_failure);
+  if (!parsed) table.fault("on_failure", "expected \"replay\", \"reexecute\" or \"poison\"");
+  spec.policy.on_failure = parsed.value_or(OnFailure::replay);
+  const std::string sum = check_retention(spec.policy);
+  if (!sum.empty()) table.fault("retention", sum);
+  table.check_names();
+  config.targets.push_back(std::move(spec));
+}
+
+void read_tokens(const toml::table& found, Faults& faults, Config& config) {
+  for (const auto& [key, node] : found) {
+    const std::string name(key.str());
+    const toml::table* one = node.as_table();
+    if (one == nullptr) {
+      faults.add(node.source(), "token." + name + ": expected a table with a secret");
+      continue;
+    }
+    Table table(*one, faults, "token." + name);
+    std::string secret;
+    table.secret("secret", secret);
+    if (!table.has("secret")) table.fault("secret", "is missing: ${env:NAME} or ${file:PATH}");
+    table.check_names();
+    constexpr std::size_t kSecretBytesMin = 16;
+    if (!secret.empty() && secret.size() < kSecretBytesMin) {
+      table.fault("secret", "a token has at least 16 bytes");
+    }
+    config.tokens.push_back({name, sha256(secret)});
+  }
+}
+
+void read_server(Table& root, Config& config) {
+  std::string listen = config.address + ":" + std::to_string(config.port);
+  root.text("listen", listen);
+  const auto endpoint = parse_endpoint(listen);
+  if (!endpoint) {
+    root.fault("listen", "expected ADDRESS:PORT such as \"127.0.0.1:7117\"");
+  } else {
+    config.address = endpoint->address;
+    config.port = endpoint->port;
+  }
+  std::string ledger;
+  root.text("ledger", ledger);
+  const auto path = ledger_path(ledger);
+  if (!path) root.fault("ledger", "expected \"sqlite:/path/to/ledger.db\"");
+  config.ledger = path.value_or("");
+  root.text("state_dir", config.state_dir);
+  root.texts("allowed_hosts", config.allowed_hosts);
+  root.texts("allowed_origins", config.allowed_origins);
+  root.number("body_bytes_max", config.body_bytes_max, 1'024, std::int64_t{1} << 30);
+  root.number("open_max", config.open_max, 1, 10 * kCountMax);
+  root.number("runner_threads", config.runner_threads, 1, 256);
+  root.duration("drain_grace", config.drain_grace);
+}
+
+}  // namespace
+
+std::string to_string(const Fault& fault) {
+  return fault.file + ":" + std::to_string(fault.line) + ":" + std::to_string(fault.column) +
+         ": " + fault.message;
+}
+
+Loaded parse(const std::string& text, const std::string& path) {
+  Loaded loaded;
+  Faults faults(path, loaded.faults);
+  toml::table document;
+  try {
+    document = toml::parse(text, path);
+  } catch (const toml::parse_error& e) {
+    faults.add(e.source(), std::string(e.description()));
+    return loaded;
+  }
+  Table root(document, faults, "");
+  read_server(root, loaded.config);
+  if (const toml::table* targets = root.table("target")) {
+    for (const auto& [name, node] : *targets) {
+      const toml::table* one = node.as_table();
+      if (one == nullptr) {
+        faults.add(node.source(), "target." + std::string(name.str()) + ": expected a table");
+        continue;
+      }
+      read_target(std::string(name.str()), *one, faults, loaded.config);
+    }
+  }
+  if (const toml::table* tokens = root.table("token")) {
+    read_tokens(*tokens, faults, loaded.config);
+  }
+  root.check_names();
+  return loaded;
+}
+
+Loaded load(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) {
+    Loaded loaded;
+    loaded.faults.push_back({path, 0, 0, "the file cannot be read"});
+    return loaded;
+  }
+  return parse(text.str(), path);
+}
+
+std::optional<Endpoint> parse_endpoint(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0) return std::nullopt;
+  Endpoint endpoint;
+  endpoint.address = text.substr(0, colon);
+  if (endpoint.address.starts_with('[') && endpoint.address.ends_with(']')) {
+    endpoint.address = endpoint.address.substr(1, endpoint.address.size() - 2);
+  }
+  if (endpoint.address == "localhost") endpoint.address = "127.0.0.1";
+  const char* end = text.data() + text.size();
+  const auto [at, failure] = std::from_chars(text.data() + colon + 1, end, endpoint.port);
+  if (failure != std::errc{} || at != end) return std::nullopt;
+  return endpoint;
+}
+
+bool is_loopback(const std::string& address) {
+  return address.starts_with("127.") || address == "::1" || address == "localhost";
+}
+
+std::optional<std::string> ledger_path(const std::string& text) {
+  constexpr std::string_view kScheme = "sqlite:";
+  if (text.starts_with(kScheme)) return text.substr(kScheme.size());
+  if (text.find("://") != std::string::npos) return std::nullopt;
+  return text;
+}
+
+std::string check_retention(const Policy& policy) {
+  const Duration reads =
+      std::max({policy.store.within, policy.serving.within, policy.unreadable.within});
+  const Duration sum = policy.deadline + policy.effect_timeout * 2 + reads;
+  if (sum <= policy.retention) return "";
+  return "retention " + format_duration(policy.retention) +
+         " is shorter than an operation may take: deadline " + format_duration(policy.deadline) +
+         " + twice effect_timeout " + format_duration(policy.effect_timeout * 2) +
+         " + reading back " + format_duration(reads) + " = " + format_duration(sum) +
+         "; a retry near its end would meet a key that is forgotten";
+}
+
+}  // namespace trued::config

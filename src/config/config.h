@@ -1,0 +1,79 @@
+// config.h: trued.toml, checked as a whole.
+//
+// Every problem of a file is reported in one go, each with its place, what was expected, and what an
+// unknown name resembles. Secrets come from the environment (${env:NAME}) or a file
+// (${file:PATH}), never from the text itself.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/time.h"
+#include "target/spec.h"
+
+namespace trued::config {
+
+struct TokenSpec {
+  std::string name;
+  Digest sha256;  ///< of the token
+};
+
+struct Config {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 7'117;
+  std::string ledger;     ///< path of the SQLite file; empty: in the state directory
+  std::string state_dir;  ///< empty: by XDG
+  std::vector<TargetSpec> targets;
+  std::vector<TokenSpec> tokens;
+  std::vector<std::string> allowed_hosts;
+  std::vector<std::string> allowed_origins;
+  std::size_t body_bytes_max = std::size_t{16} << 20;
+  std::size_t open_max = 100'000;
+  unsigned runner_threads = 8;
+  Duration drain_grace{10'000};
+};
+
+/// One thing wrong with a file.
+struct Fault {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  std::string message;
+};
+/// "trued.toml:4:7: unknown key 'repositry'; did you mean 'repository'?"
+[[nodiscard]] std::string to_string(const Fault& fault);
+
+/// The configuration, or every fault (then nothing else).
+struct Loaded {
+  Config config;
+  std::vector<Fault> faults;
+};
+[[nodiscard]] Loaded load(const std::string& path);
+/// The same from text; `path` is for messages.
+[[nodiscard]] Loaded parse(const std::string& text, const std::string& path);
+
+/// "HOST:PORT" (IPv6 in brackets); nothing if it is malformed.
+struct Endpoint {
+  std::string address;
+  std::uint16_t port = 0;
+};
+[[nodiscard]] std::optional<Endpoint> parse_endpoint(const std::string& text);
+/// True for addresses only this machine can reach.
+[[nodiscard]] bool is_loopback(const std::string& address);
+
+/// "sqlite:PATH" or a plain path; nothing for another scheme.
+[[nodiscard]] std::optional<std::string> ledger_path(const std::string& text);
+
+/// What a policy promises must fit together: attempts and reads end before the memory of the key
+/// does. Empty when it does, else the sum that does not fit.
+[[nodiscard]] std::string check_retention(const Policy& policy);
+
+/// The known name closest to `name`, if it is close enough to be meant.
+[[nodiscard]] std::optional<std::string> resembles(const std::string& name,
+                                                   const std::vector<std::string>& known);
+
+}  // namespace trued::config

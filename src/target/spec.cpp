@@ -1,0 +1,20 @@
+#include "target/spec.h"
+
+namespace trued {
+
+Policy default_policy(const std::string& kind) {
+  Policy policy;
+  // A local store answers with the truth at once; a remote one may lag behind its own answer.
+  const bool local = kind == "file" || kind == "memory";
+  policy.store = {.within = Duration{local ? 500 : 2'000},
+                  .reads_max = 3,
+                  .first = Duration{local ? 10 : 100},
+                  .cap = Duration{1'000}};
+  policy.serving = {
+      .within = Duration{30'000}, .reads_max = 6, .first = Duration{100}, .cap = Duration{10'000}};
+  policy.unreadable = {
+      .within = Duration{60'000}, .reads_max = 8, .first = Duration{200}, .cap = Duration{10'000}};
+  return policy;
+}
+
+}  // namespace trued

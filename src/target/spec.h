@@ -1,0 +1,37 @@
+// spec.h: what a target is to be, before it is opened. Plain values, from a file, the command line
+// or the library.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/policy.h"
+
+namespace trued {
+
+/// What consumers read: checked as a second level.
+struct ServingSpec {
+  std::string url;  ///< "https://docs.example.com/${artifact.path}"
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+
+struct TargetSpec {
+  std::string name;
+  std::string kind;      ///< "file", "git" or "memory"
+  std::string location;  ///< directory, or repository path or URL
+  std::string branch = "main";
+  std::string author_name = "Trued";
+  std::string author_email = "trued@localhost";
+  std::string bearer_token;
+  std::string username;
+  std::string password;
+  std::optional<ServingSpec> serving;
+  Policy policy;
+};
+
+/// The bounds that suit a kind: how long its store settles, how long a serving level may lag.
+[[nodiscard]] Policy default_policy(const std::string& kind);
+
+}  // namespace trued
