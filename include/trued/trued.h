@@ -161,9 +161,9 @@ struct GitTarget {
 
 struct WriteOptions {
   std::string key;      ///< the identity: 1 to 255 visible characters. REQUIRED
-  std::string message;  ///< for people: a commit message; may be empty
-  std::string base;     ///< the version the change was based on; a changed base is refused
-  std::string actor;    ///< who writes; recorded
+  std::string message = {};  ///< for people: a commit message; may be empty
+  std::string base = {};     ///< the version the change was based on; a changed base is refused
+  std::string actor = {};    ///< who writes; recorded
   bool verify = true;   ///< false is recorded, and such a write is never called confirmed
   Milliseconds wait{60'000};  ///< how long to wait for the verdict
 };

@@ -51,8 +51,9 @@ class Service {
   /// The port became known after construction (port 0).
   void set_port(std::uint16_t port);
 
- private:
   class Impl;
+
+ private:
   std::shared_ptr<Impl> impl_;
 };
 

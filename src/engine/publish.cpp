@@ -377,6 +377,7 @@ void Engine::Impl::answer_waiters(Entry& entry, WallTime now, bool all) {
     return all || waiter.until <= now;
   });
   for (auto it = entry.waiters.begin(); it != keep_from.begin(); ++it) {
+    waits_.erase({it->until, entry.operation->id});
     it->reply(Answer{it->decision, entry.operation, std::nullopt});
   }
   entry.waiters.erase(entry.waiters.begin(), keep_from.begin());
