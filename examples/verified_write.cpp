@@ -1,7 +1,7 @@
 // A write that is confirmed only when it was read back. Usage: verified_write [DIRECTORY]
-#include <trued/trued.h>
-
 #include <cstdio>
+
+#include <trued/trued.h>
 
 int main(int argc, char** argv) {
   namespace td = trued::v1;

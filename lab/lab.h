@@ -32,7 +32,7 @@ inline constexpr std::size_t kLies = 8;
 struct LabOptions {
   std::uint64_t seed = 1;
   std::uint32_t writers = 8;
-  std::uint32_t revisions = 3;  ///< writes of each document
+  std::uint32_t revisions = 4;  ///< writes of each document
   std::string input;            ///< a directory of documents; empty: built-in ones
   bool honest = false;          ///< no lies
 };

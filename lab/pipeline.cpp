@@ -1,13 +1,16 @@
 #include "lab/pipeline.h"
 
-#include <sys/wait.h>
-
 #include <array>
 #include <atomic>
 #include <condition_variable>
-#include <cstdio>
 #include <deque>
+#include <fcntl.h>
+#include <map>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
+#include <vector>
 
 #include "lab/serving.h"
 
@@ -23,22 +26,38 @@ struct ChangeEvent {
   bool force = false;
 };
 
-// Runs git with fixed arguments; paths here are ours and hold no quote.
-Result<std::string> run_git(const std::string& repository, const std::string& arguments) {
-  const std::string command =
-      "GIT_AUTHOR_NAME=Lab GIT_AUTHOR_EMAIL=lab@localhost GIT_COMMITTER_NAME=Lab "
-      "GIT_COMMITTER_EMAIL=lab@localhost git -C '" +
-      repository + "' " + arguments + " 2>/dev/null";
-  FILE* pipe = ::popen(command.c_str(), "re");
-  if (pipe == nullptr) return Error{.code = ErrorCode::io, .message = "cannot run git"};
+// Runs git and returns what it printed, without the line's end.
+Result<std::string> run_git(const std::string& repository, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"git", "-c", "user.name=Lab", "-c",
+                                       "user.email=lab@localhost", "-C", repository});
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+    return Error{.code = ErrorCode::io, .message = "cannot make a pipe for git"};
+  }
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t child = 0;
+  const int started = ::posix_spawnp(&child, "git", &actions, nullptr, argv.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::close(ends[1]);
   std::string output;
   std::array<char, 512> buffer{};
-  while (const std::size_t size = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-    output.append(buffer.data(), size);
+  while (started == 0) {
+    const ssize_t size = ::read(ends[0], buffer.data(), buffer.size());
+    if (size <= 0) break;
+    output.append(buffer.data(), static_cast<std::size_t>(size));
   }
-  const int status = ::pclose(pipe);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    return Error{.code = ErrorCode::io, .message = "git " + arguments + " failed"};
+  ::close(ends[0]);
+  int status = 0;
+  const bool ended = started == 0 && ::waitpid(child, &status, 0) == child;
+  if (!ended || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    return Error{.code = ErrorCode::io, .message = "git " + arguments.at(7) + " failed"};
   }
   while (output.ends_with('\n')) output.pop_back();
   return output;
@@ -79,8 +98,7 @@ class Pipeline::Impl {
   }
 
   Result<void> open(const std::string& directory);
-  Published publish(const EffectRequest& request, const std::string& document, Lie lie,
-                    bool force);
+  Published publish(const EffectRequest& request, const std::string& document, Lie lie, bool force);
   void wait_for(std::uint64_t event);
   const Serving& serving() const { return *serving_; }
   GitConnector& repository() { return *git_; }
@@ -107,10 +125,10 @@ class Pipeline::Impl {
 
 Result<void> Pipeline::Impl::open(const std::string& directory) {
   path_ = directory + "/content.git";
-  TRUED_TRY_VOID(run_git(directory, "init -q --bare -b main content.git"));
-  TRUED_TRY(const std::string tree, run_git(path_, "mktree < /dev/null"));
-  TRUED_TRY(const std::string root, run_git(path_, "commit-tree -m root " + tree));
-  TRUED_TRY_VOID(run_git(path_, "update-ref refs/heads/main " + root));
+  TRUED_TRY_VOID(run_git(directory, {"init", "-q", "--bare", "-b", "main", "content.git"}));
+  TRUED_TRY(const std::string tree, run_git(path_, {"mktree"}));
+  TRUED_TRY(const std::string root, run_git(path_, {"commit-tree", "-m", "root", tree}));
+  TRUED_TRY_VOID(run_git(path_, {"update-ref", "refs/heads/main", root}));
   TRUED_TRY(git_, GitConnector::open({.repository = path_}));
   TRUED_TRY(serving_, Serving::open());
   sync_ = std::thread([this] { sync(); });
@@ -133,13 +151,13 @@ std::uint64_t Pipeline::Impl::announce(ChangeEvent event) {
 EffectResult Pipeline::Impl::empty_commit(const EffectRequest& request) {
   constexpr int kRaces = 100;
   for (int i = 0; i < kRaces; ++i) {
-    auto head = run_git(path_, "rev-parse refs/heads/main");
+    auto head = run_git(path_, {"rev-parse", "refs/heads/main"});
     if (!head.has_value()) break;
     const std::string trailer = "Trued-Operation: " + to_string(request.operation);
-    auto commit = run_git(path_, "commit-tree -p " + *head + " -m publish -m '" + trailer + "' " +
-                                     *head + "^{tree}");
+    auto commit = run_git(
+        path_, {"commit-tree", "-p", *head, "-m", "publish", "-m", trailer, *head + "^{tree}"});
     if (!commit.has_value()) break;
-    if (run_git(path_, "update-ref refs/heads/main " + *commit + " " + *head).has_value()) {
+    if (run_git(path_, {"update-ref", "refs/heads/main", *commit, *head}).has_value()) {
       return acknowledged(*commit);
     }
   }

@@ -39,9 +39,9 @@ std::string report_text(const LabReport& report) {
                         lie.writes, lie.believed, lie.caught, lie.named, lie.repaired, lie.accused);
   }
   const LieScore& honest = report.lies.front();
-  text += fmt::format("{:<20}  {:>6}  {:>8}  {:>6}  {:>5}  {:>8}  {:>7}\n\n", "(none)",
-                      honest.writes, honest.believed, honest.caught, honest.named, "-",
-                      honest.accused);
+  text +=
+      fmt::format("{:<20}  {:>6}  {:>8}  {:>6}  {:>5}  {:>8}  {:>7}\n\n", "(none)", honest.writes,
+                  honest.believed, honest.caught, honest.named, "-", honest.accused);
   const auto row = [&](const char* what, std::uint32_t naive, std::uint32_t trued) {
     text += fmt::format("{:<44}  naive {:>5}   trued {:>5}\n", what, naive, trued);
   };
@@ -51,8 +51,8 @@ std::string report_text(const LabReport& report) {
   row("handed to a person, with the evidence", report.naive.needs_action,
       report.trued.needs_action);
   row("artifacts wrong in the end", report.naive.wrong_at_end, report.trued.wrong_at_end);
-  text += fmt::format("{:<44}  naive {:>5.1f}   trued {:>5.1f}\n", "seconds",
-                      report.naive.seconds, report.trued.seconds);
+  text += fmt::format("{:<44}  naive {:>5.1f}   trued {:>5.1f}\n", "seconds", report.naive.seconds,
+                      report.trued.seconds);
   for (const std::string& note : report.notes) text += "note: " + note + "\n";
   text += held(report) ? "\nNothing lost, nothing falsely confirmed, nobody wrongly accused."
                        : "\nThis run did NOT hold what Trued promises: see the notes.";

@@ -1,6 +1,4 @@
 // The two runs: a writer who trusts status codes, and one who has writes verified.
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -8,6 +6,7 @@
 #include <future>
 #include <mutex>
 #include <thread>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -194,7 +193,8 @@ void count_trued(LabReport& report, const Write& write, const Operation& operati
   if (done && write.lie != Lie::none) ++lie.repaired;
   if (accused || !done) {
     std::string tells;
-    for (const CaughtTell& caught : operation.tells) tells += " " + std::string(to_string(caught.tell));
+    for (const CaughtTell& caught : operation.tells)
+      tells += " " + std::string(to_string(caught.tell));
     report.notes.push_back("write " + write.key + ", told " + std::string(to_string(write.lie)) +
                            ": " + std::string(to_string(operation.state)) + ", caught" +
                            (tells.empty() ? " nothing" : tells) +
@@ -244,8 +244,8 @@ Result<void> run_trued(const LabOptions& options, const Workload& workload,
       if (answer != nullptr) {
         count_trued(r, write, *answer->operation, served);
       } else {
-        r.notes.push_back("write " + write.key + " was refused: " +
-                          std::get<EngineProblem>(reply).detail);
+        r.notes.push_back("write " + write.key +
+                          " was refused: " + std::get<EngineProblem>(reply).detail);
       }
     });
   });

@@ -66,16 +66,17 @@ ArtifactIntent artifact(std::string name, std::string content) {
 }
 
 // Lies that need a change of the text, or that need it to stay as it was.
-bool fits(Lie lie, std::uint32_t revision) {
-  return lie != Lie::clever_dedup || revision > 0;
-}
+bool fits(Lie lie, std::uint32_t revision) { return lie != Lie::clever_dedup || revision > 0; }
 
-Lie draw_lie(SeededRandom& random, std::uint32_t revision, bool honest) {
+// The lies go round, so that a run of any seed tells each of them; the seed says where they begin
+// and which writes are spared.
+Lie draw_lie(SeededRandom& dice, std::size_t number, std::uint32_t revision,
+             const LabOptions& options) {
   constexpr std::uint64_t kTruthOf10 = 4;
-  const std::uint64_t dice = random.next() % 10;
-  const auto lie = static_cast<Lie>(1 + random.next() % (kLies - 1));
-  if (honest || dice < kTruthOf10 || !fits(lie, revision)) return Lie::none;
-  return lie;
+  const bool spared = dice.next() % 10 < kTruthOf10;
+  const auto lie = static_cast<Lie>(1 + (options.seed + 3 * number + revision) % (kLies - 1));
+  if (options.honest || spared) return Lie::none;
+  return fits(lie, revision) ? lie : Lie::stale_replica;
 }
 
 std::string meta_text(const Source& source, std::uint32_t revision, const std::string& text) {
@@ -94,13 +95,13 @@ std::vector<Write> writes_of(const Source& source, std::size_t number, const Lab
   std::vector<Write> writes;
   std::string text = source.text;
   for (std::uint32_t revision = 0; revision < options.revisions; ++revision) {
-    SeededRandom random(options.seed * 1'000'003 + number * 1'009 + revision);
+    SeededRandom dice(options.seed * 1'000'003 + number * 1'009 + revision);
     Write write;
-    write.lie = draw_lie(random, revision, options.honest);
-    write.told = write.lie == Lie::none ? 0 : 1 + static_cast<std::uint32_t>(random.next() % 2);
-    const bool keep_text = write.lie == Lie::clever_dedup ||
-                           (write.lie == Lie::none && revision > 0 &&
-                            random.next() % 10 < kMetadataOnlyOf10);
+    write.lie = draw_lie(dice, number, revision, options);
+    write.told = write.lie == Lie::none ? 0 : 1 + static_cast<std::uint32_t>(dice.next() % 2);
+    const bool keep_text =
+        write.lie == Lie::clever_dedup ||
+        (write.lie == Lie::none && revision > 0 && dice.next() % 10 < kMetadataOnlyOf10);
     if (!keep_text) {
       text = source.text + "\n<!-- revision " + std::to_string(revision) + " of seed " +
              std::to_string(options.seed) + " -->\n";

@@ -43,7 +43,7 @@ struct Failure {
 template <class T>
 class [[nodiscard]] Outcome {
  public:
-  Outcome(T value) : state_(std::in_place_index<0>, std::move(value)) {}          // NOLINT
+  Outcome(T value) : state_(std::in_place_index<0>, std::move(value)) {}            // NOLINT
   Outcome(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}  // NOLINT
 
   [[nodiscard]] bool has_value() const { return state_.index() == 0; }
@@ -66,22 +66,22 @@ struct Artifact {
 
 /// The bounds within which a write is carried out and read back.
 struct Policy {
-  std::uint32_t attempts_max = 5;       ///< attempts of the effect, the first included
-  Milliseconds backoff_first{200};      ///< exponential, full jitter
+  std::uint32_t attempts_max = 5;   ///< attempts of the effect, the first included
+  Milliseconds backoff_first{200};  ///< exponential, full jitter
   Milliseconds backoff_cap{10'000};
-  Milliseconds settle_within{5'000};    ///< how long a read that differs is read again
+  Milliseconds settle_within{5'000};  ///< how long a read that differs is read again
   std::uint32_t settle_reads_max = 5;
   Milliseconds attempt_timeout{30'000};
-  Milliseconds deadline{15 * 60'000};   ///< from acceptance; nothing is attempted after it
+  Milliseconds deadline{15 * 60'000};      ///< from acceptance; nothing is attempted after it
   Milliseconds retention{24 * 3'600'000};  ///< how long a repeat gets the stored receipt
 };
 
 enum class Status : std::uint8_t {
-  pending,       ///< still under way: ask again with find(), or repeat the write with its key
-  confirmed,     ///< read back and equal, or already so before (`changed` false)
-  unverified,    ///< the target said yes and verification was left out
-  superseded,    ///< landed, then replaced by a later writer
-  failed,        ///< known not to have happened
+  pending,     ///< still under way: ask again with find(), or repeat the write with its key
+  confirmed,   ///< read back and equal, or already so before (`changed` false)
+  unverified,  ///< the target said yes and verification was left out
+  superseded,  ///< landed, then replaced by a later writer
+  failed,      ///< known not to have happened
   undone,
   canceled,
   needs_action,  ///< the bound is reached and the truth is unknown or wrong: a person decides
@@ -100,7 +100,7 @@ struct Evidence {
 };
 
 struct Receipt {
-  std::string id;        ///< "op_…"
+  std::string id;  ///< "op_…"
   std::string key;
   std::string decision;  ///< "new", "duplicate", "in_flight", "conflict", "late"
   Status status = Status::pending;
@@ -108,9 +108,9 @@ struct Receipt {
   bool changed = false;  ///< the target says that it did work
   std::uint32_t attempts = 0;
   std::vector<Evidence> evidence;
-  std::string tell;      ///< the last lie that was caught, or empty
-  std::string reason;    ///< why it waits, failed or needs a person
-  std::string next;      ///< what to do now; empty when there is nothing to do
+  std::string tell;    ///< the last lie that was caught, or empty
+  std::string reason;  ///< why it waits, failed or needs a person
+  std::string next;    ///< what to do now; empty when there is nothing to do
 };
 
 [[nodiscard]] const char* to_string(Status status);
@@ -149,22 +149,22 @@ class Store {
 };
 
 struct SessionOptions {
-  std::string ledger;  ///< file of the SQLite ledger, created if needed; empty: in memory
+  std::string ledger;    ///< file of the SQLite ledger, created if needed; empty: in memory
   unsigned workers = 4;  ///< threads for effects and read-backs
 };
 
 struct GitTarget {
-  std::string repository;      ///< path of a repository, or http(s) URL
+  std::string repository;  ///< path of a repository, or http(s) URL
   std::string branch = "main";
-  std::string serving_url;     ///< "https://docs.example.com/${artifact.path}", or empty
+  std::string serving_url;  ///< "https://docs.example.com/${artifact.path}", or empty
 };
 
 struct WriteOptions {
-  std::string key;      ///< the identity: 1 to 255 visible characters. REQUIRED
-  std::string message = {};  ///< for people: a commit message; may be empty
-  std::string base = {};     ///< the version the change was based on; a changed base is refused
-  std::string actor = {};    ///< who writes; recorded
-  bool verify = true;   ///< false is recorded, and such a write is never called confirmed
+  std::string key;            ///< the identity: 1 to 255 visible characters. REQUIRED
+  std::string message = {};   ///< for people: a commit message; may be empty
+  std::string base = {};      ///< the version the change was based on; a changed base is refused
+  std::string actor = {};     ///< who writes; recorded
+  bool verify = true;         ///< false is recorded, and such a write is never called confirmed
   Milliseconds wait{60'000};  ///< how long to wait for the verdict
 };
 

@@ -1,7 +1,5 @@
 #include "api/auth.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <array>
 
@@ -23,10 +21,6 @@ std::string lower(std::string_view text) {
 }
 
 std::string address_of(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
-
-bool same(const Digest& a, const Digest& b) {
-  return CRYPTO_memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
-}
 
 }  // namespace
 
@@ -65,7 +59,7 @@ std::optional<Problem> Auth::check_token(const io::HttpRequest& request, std::st
   // Every token is compared, so that time tells nothing of which came close.
   bool known = false;
   for (const Token& token : options_.tokens) {
-    if (bearer && same(token.sha256, given)) {
+    if (bearer && equal_in_constant_time(token.sha256, given)) {
       known = true;
       actor = token.name;
     }
@@ -81,17 +75,19 @@ std::optional<Problem> Auth::check(const io::HttpRequest& request, std::string& 
   const std::string* host = request.find("Host");
   if (host == nullptr || !host_allowed(*host)) {
     return Problem{.name = "host-not-allowed",
-                   .detail = "the Host header does not name this server; add it to allowed_hosts "
-                             "if it should"};
+                   .detail =
+                       "the Host header does not name this server; add it to allowed_hosts "
+                       "if it should"};
   }
   if (const std::string* origin = request.find("Origin")) {
     const bool own = *origin == "http://" + *host || *origin == "https://" + *host;
-    const bool listed = std::ranges::find(options_.allowed_origins, *origin) !=
-                        options_.allowed_origins.end();
+    const bool listed =
+        std::ranges::find(options_.allowed_origins, *origin) != options_.allowed_origins.end();
     if (!own && !listed) {
       return Problem{.name = "origin-not-allowed",
-                     .detail = "pages of that origin may not use this server; add it to "
-                               "allowed_origins if they should"};
+                     .detail =
+                         "pages of that origin may not use this server; add it to "
+                         "allowed_origins if they should"};
     }
   }
   return check_token(request, actor);

@@ -24,7 +24,7 @@ struct AuthOptions {
   std::uint16_t port = 0;                  ///< we listen at; Host must name it
   std::vector<std::string> allowed_hosts;  ///< besides loopback names: "host" or "host:port"
   std::vector<std::string> allowed_origins;
-  std::vector<Token> tokens;               ///< empty: none is asked for (loopback only)
+  std::vector<Token> tokens;  ///< empty: none is asked for (loopback only)
 };
 
 class Auth {

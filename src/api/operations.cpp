@@ -78,16 +78,24 @@ bool read_limit(const std::string& text, std::uint32_t& out, Problem& problem) {
 
 bool read_query(const std::string& name, const std::string& value, ListQuery& query,
                 Problem& problem) {
-  if (name == "type") query.type = value;
-  else if (name == "scope") query.scope = value;
-  else if (name == "key") query.key = value;
-  else if (name == "target") query.target = value;
-  else if (name == "state") return read_query_word(value, query.state, &parse_state, problem, name);
+  if (name == "type")
+    query.type = value;
+  else if (name == "scope")
+    query.scope = value;
+  else if (name == "key")
+    query.key = value;
+  else if (name == "target")
+    query.target = value;
+  else if (name == "state")
+    return read_query_word(value, query.state, &parse_state, problem, name);
   else if (name == "status")
     return read_query_word(value, query.status, &parse_status, problem, name);
-  else if (name == "since") return read_query_time(value, query.since, problem, name);
-  else if (name == "until") return read_query_time(value, query.until, problem, name);
-  else if (name == "limit") return read_limit(value, query.limit, problem);
+  else if (name == "since")
+    return read_query_time(value, query.since, problem, name);
+  else if (name == "until")
+    return read_query_time(value, query.until, problem, name);
+  else if (name == "limit")
+    return read_limit(value, query.limit, problem);
   else if (name == "cursor") {
     query.before = parse_operation_id("op_" + value);
     if (query.before) return true;
@@ -122,7 +130,8 @@ Problem Service::Impl::conflict(const Answer& answer, const Intent* intent) {
   for (std::string& pointer : problem.differing) pointer.insert(0, "/input");
   if (problem.differing.empty()) problem.differing.emplace_back("/input");
   std::string fields;
-  for (const std::string& pointer : problem.differing) fields += (fields.empty() ? "" : ", ") + pointer;
+  for (const std::string& pointer : problem.differing)
+    fields += (fields.empty() ? "" : ", ") + pointer;
   problem.detail = "the key '" + answer.operation->identity.key + "' belongs to " +
                    to_string(answer.operation->id) + ", whose request differs in " + fields +
                    "; nothing was executed. Use a new key for a new request";
@@ -165,8 +174,8 @@ io::HttpResponse Service::Impl::respond_to(const Answer& answer, const Intent* i
 
 void Service::Impl::submit(Call call) {
   if (!is_media_type(call.request, "application/json")) {
-    return call.fail({.name = "unsupported-media-type",
-                      .detail = "send the submission as application/json"});
+    return call.fail(
+        {.name = "unsupported-media-type", .detail = "send the submission as application/json"});
   }
   SubmitContext context{ports.targets, std::nullopt, call.actor};
   if (const std::string* header = call.request.find("Idempotency-Key")) {
@@ -189,8 +198,7 @@ void Service::Impl::submit(Call call) {
   auto shared = std::make_shared<Call>(std::move(call));
   ports.engine.submit(
       std::move(*submission), wait.span,
-      [self = shared_from_this(), shared, intent,
-       wait](std::variant<Answer, EngineProblem> reply) {
+      [self = shared_from_this(), shared, intent, wait](std::variant<Answer, EngineProblem> reply) {
         if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
           return shared->fail(problem_of(*refused));
         }
@@ -232,8 +240,8 @@ void Service::Impl::get(Call call) {
     auto found = self->ports.reader->find(id);
     if (!found.has_value()) return later.fail(ledger_problem(found.error()));
     if (!found.value()) return later.fail(no_such_operation(later.id));
-    later.answer(json_response(
-        200, receipt(*found.value(), std::nullopt, self->options.durability)));
+    later.answer(
+        json_response(200, receipt(*found.value(), std::nullopt, self->options.durability)));
   });
 }
 
@@ -345,8 +353,7 @@ void Service::Impl::person(Call call) {
                                   "\"it_did_not\"",
                         .pointer = "/verdict"});
     }
-    input.action =
-        verdict == "it_happened" ? PersonAction::it_happened : PersonAction::it_did_not;
+    input.action = verdict == "it_happened" ? PersonAction::it_happened : PersonAction::it_did_not;
   } else {
     input.action = call.verb == "retry" ? PersonAction::retry : PersonAction::cancel;
   }

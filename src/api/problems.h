@@ -52,10 +52,10 @@ inline constexpr std::array kProblems{
 /// A problem on its way out.
 struct Problem {
   std::string_view name = "internal";
-  std::string detail;                     ///< what is wrong and what to do
-  std::string pointer;                    ///< RFC 6901, into the body; may be empty
-  std::vector<std::string> differing;     ///< idempotency-conflict: pointers of what differs
-  std::string receipt;                    ///< JSON; empty where there is none
+  std::string detail;                  ///< what is wrong and what to do
+  std::string pointer;                 ///< RFC 6901, into the body; may be empty
+  std::vector<std::string> differing;  ///< idempotency-conflict: pointers of what differs
+  std::string receipt;                 ///< JSON; empty where there is none
   std::optional<Duration> retry_after;
 };
 

@@ -159,48 +159,47 @@ void write_fields(json::Writer& out, const Settled& e) {
 }
 
 void write_fields(json::Writer& out, const Event& event) {
-  std::visit(
-      Overloaded{
-          [&](const Accepted& e) { write_fields(out, e); },
-          [&](const AttemptStarted& e) {
-            attempt(out, e.attempt);
-            out.member("report_by", std::string_view(format_rfc3339(e.report_by)));
-          },
-          [&](const BaselineRead& e) { write_reads(out, e.reads); },
-          [&](const EffectEnded& e) { write_fields(out, e); },
-          [&](const ReadBack& e) {
-            attempt(out, e.attempt);
-            write_reads(out, e.reads);
-            write_history(out, e.history);
-          },
-          [&](const WaitScheduled& e) {
-            out.member("for", to_string(e.due_for));
-            out.member("at_time", std::string_view(format_rfc3339(e.due_at)));
-            text_or_null(out, "reason", e.reason);
-          },
-          [&](const LieCaught& e) {
-            attempt(out, e.attempt);
-            out.member("tell", to_string(e.tell));
-            text_or_null(out, "detail", e.detail);
-          },
-          [&](const Settled& e) { write_fields(out, e); },
-          [&](const PersonActed& e) {
-            out.member("action", to_string(e.action));
-            text_or_null(out, "who", e.who);
-            text_or_null(out, "why", e.why);
-          },
-          [&](const Repeated& e) {
-            out.member("decision", std::string_view(e.decision)).member("count", e.count);
-          },
-          [&](const LateEvidence& e) {
-            attempt(out, e.attempt);
-            out.member("outcome", to_string(e.kind));
-            text_or_null(out, "detail", e.detail);
-          },
-          [&](const Recovered& e) { attempt(out, e.attempt); },
-          [](const Retired&) {},
-      },
-      event);
+  std::visit(Overloaded{
+                 [&](const Accepted& e) { write_fields(out, e); },
+                 [&](const AttemptStarted& e) {
+                   attempt(out, e.attempt);
+                   out.member("report_by", std::string_view(format_rfc3339(e.report_by)));
+                 },
+                 [&](const BaselineRead& e) { write_reads(out, e.reads); },
+                 [&](const EffectEnded& e) { write_fields(out, e); },
+                 [&](const ReadBack& e) {
+                   attempt(out, e.attempt);
+                   write_reads(out, e.reads);
+                   write_history(out, e.history);
+                 },
+                 [&](const WaitScheduled& e) {
+                   out.member("for", to_string(e.due_for));
+                   out.member("at_time", std::string_view(format_rfc3339(e.due_at)));
+                   text_or_null(out, "reason", e.reason);
+                 },
+                 [&](const LieCaught& e) {
+                   attempt(out, e.attempt);
+                   out.member("tell", to_string(e.tell));
+                   text_or_null(out, "detail", e.detail);
+                 },
+                 [&](const Settled& e) { write_fields(out, e); },
+                 [&](const PersonActed& e) {
+                   out.member("action", to_string(e.action));
+                   text_or_null(out, "who", e.who);
+                   text_or_null(out, "why", e.why);
+                 },
+                 [&](const Repeated& e) {
+                   out.member("decision", std::string_view(e.decision)).member("count", e.count);
+                 },
+                 [&](const LateEvidence& e) {
+                   attempt(out, e.attempt);
+                   out.member("outcome", to_string(e.kind));
+                   text_or_null(out, "detail", e.detail);
+                 },
+                 [&](const Recovered& e) { attempt(out, e.attempt); },
+                 [](const Retired&) {},
+             },
+             event);
 }
 
 void write_artifacts(json::Writer& out, const Operation& operation) {

@@ -142,9 +142,9 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
     allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
   }
   if (allowed.empty()) {
-    return call.fail({.name = "no-such-resource",
-                      .detail = "nothing is served at '" + call.request.path +
-                                "'; GET / lists what there is"});
+    return call.fail(
+        {.name = "no-such-resource",
+         .detail = "nothing is served at '" + call.request.path + "'; GET / lists what there is"});
   }
   io::HttpResponse response =
       respond({.name = "method-not-allowed", .detail = "this resource answers to " + allowed});
@@ -154,8 +154,8 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
 
 void Service::Impl::on_pool(Call call, std::move_only_function<void(Call)> work) {
   auto shared = std::make_shared<Call>(std::move(call));
-  const bool posted = ports.pool.try_post(
-      [self = shared_from_this(), shared, work = std::move(work)]() mutable {
+  const bool posted =
+      ports.pool.try_post([self = shared_from_this(), shared, work = std::move(work)]() mutable {
         work(std::move(*shared));
       });
   if (posted) return;

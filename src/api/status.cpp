@@ -1,8 +1,8 @@
 // What the server says about itself: status, health, metrics, its own description.
+#include <utility>
+
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
-
-#include <utility>
 
 #include "api/impl.h"
 #include "api/openapi.h"
@@ -75,8 +75,8 @@ std::vector<MetricFamily> families(const EngineStats& s, bool ready) {
              static_cast<double>(s.refused)),
       by_word<State>("trued_operations_settled_total", "Operations that settled, by state.",
                      kCounter, "state", s.settled),
-      by_word<State>("trued_operations_open", "Operations that have not settled, by state.",
-                     kGauge, "state", s.open_by_state),
+      by_word<State>("trued_operations_open", "Operations that have not settled, by state.", kGauge,
+                     "state", s.open_by_state),
       single("trued_operations_oldest_open_seconds", "Age of the oldest open operation.", kGauge,
              static_cast<double>(s.oldest_open_ms) / 1'000),
       by_word<Tell>("trued_tells_total",

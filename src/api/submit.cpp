@@ -6,8 +6,8 @@
 namespace trued::api {
 namespace {
 
-constexpr std::array<std::string_view, 8> kMembers{
-    "type", "input", "key", "scope", "priority", "not_before", "deadline", "actor"};
+constexpr std::array<std::string_view, 8> kMembers{"type",     "input",      "key",      "scope",
+                                                   "priority", "not_before", "deadline", "actor"};
 constexpr std::size_t kActorBytesMax = 255;
 
 bool fail(Problem& problem, std::string_view name, std::string pointer, std::string detail) {
@@ -59,8 +59,7 @@ bool check_members(const json::Value& body, Problem& problem) {
   return true;
 }
 
-bool take_key(json::Value& body, const SubmitContext& context, std::string& key,
-              Problem& problem) {
+bool take_key(json::Value& body, const SubmitContext& context, std::string& key, Problem& problem) {
   std::optional<std::string> in_body;
   if (!take_text(body, "key", in_body, problem)) return false;
   if (in_body && context.header_key && *in_body != *context.header_key) {
@@ -93,16 +92,14 @@ bool take_identity(json::Value& body, const SubmitContext& context, Identity& id
                 "there is no type '" + *type + "' here; known: write");
   }
   if (scope && !valid_name(*scope)) {
-    return fail(problem, "malformed", "/scope",
-                "a scope has 1 to 64 characters of [A-Za-z0-9_.-]");
+    return fail(problem, "malformed", "/scope", "a scope has 1 to 64 characters of [A-Za-z0-9_.-]");
   }
   identity.type = std::move(*type);
   identity.scope = scope.value_or("default");
   return take_key(body, context, identity.key, problem);
 }
 
-bool take_rest(json::Value& body, const SubmitContext& context, Submission& out,
-               Problem& problem) {
+bool take_rest(json::Value& body, const SubmitContext& context, Submission& out, Problem& problem) {
   std::optional<std::string> priority;
   std::optional<std::string> actor;
   if (!take_text(body, "priority", priority, problem) ||
@@ -114,8 +111,7 @@ bool take_rest(json::Value& body, const SubmitContext& context, Submission& out,
   if (priority) {
     const auto parsed = parse_priority(*priority);
     if (!parsed) {
-      return fail(problem, "malformed", "/priority",
-                  "priority must be critical, normal or low");
+      return fail(problem, "malformed", "/priority", "priority must be critical, normal or low");
     }
     out.priority = *parsed;
   }

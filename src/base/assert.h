@@ -19,9 +19,9 @@ void set_assert_hook(AssertHook hook);
 
 }  // namespace trued
 
-#define TRUED_ASSERT(condition)                                         \
-  do {                                                                  \
-    if (!(condition)) [[unlikely]] {                                    \
-      ::trued::assert_failed(#condition, __FILE__, __LINE__);           \
-    }                                                                   \
+#define TRUED_ASSERT(condition)                               \
+  do {                                                        \
+    if (!(condition)) [[unlikely]] {                          \
+      ::trued::assert_failed(#condition, __FILE__, __LINE__); \
+    }                                                         \
   } while (false)

@@ -1,5 +1,6 @@
 #include "base/digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
@@ -41,6 +42,10 @@ Digest sha256(std::string_view data) {
                     EVP_DigestFinal_ex(context.get(), digest.bytes.data(), &size) == 1;
   TRUED_ASSERT(done && size == digest.bytes.size());
   return digest;
+}
+
+bool equal_in_constant_time(const Digest& a, const Digest& b) {
+  return CRYPTO_memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
 }
 
 struct Sha256::Context {

@@ -29,6 +29,9 @@ struct Digest {
 
 [[nodiscard]] Digest sha256(std::string_view data);
 
+/// Equality in a time that tells nothing of where they differ: for digests of secrets.
+[[nodiscard]] bool equal_in_constant_time(const Digest& a, const Digest& b);
+
 /// The same in pieces. finish() may be called once.
 class Sha256 {
  public:

@@ -97,9 +97,9 @@ class [[nodiscard]] Result<void, E> {
 
 #define TRUED_CONCAT_INNER(a, b) a##b
 #define TRUED_CONCAT(a, b) TRUED_CONCAT_INNER(a, b)
-#define TRUED_TRY_IMPL(temporary, declaration, expression)                  \
-  auto temporary = (expression);                                            \
-  if (!temporary.has_value()) return std::move(temporary).error();          \
+#define TRUED_TRY_IMPL(temporary, declaration, expression)         \
+  auto temporary = (expression);                                   \
+  if (!temporary.has_value()) return std::move(temporary).error(); \
   declaration = std::move(temporary).value()
 
 /// TRUED_TRY(auto x, f()): x is the value of f(), or the enclosing function returns f()'s error.
@@ -107,9 +107,9 @@ class [[nodiscard]] Result<void, E> {
   TRUED_TRY_IMPL(TRUED_CONCAT(trued_try_, __COUNTER__), declaration, expression)
 
 /// The same for a Result<void>, or where the value does not matter.
-#define TRUED_TRY_VOID(expression)                                              \
-  do {                                                                          \
-    if (auto trued_try_result = (expression); !trued_try_result.has_value()) {  \
-      return std::move(trued_try_result).error();                               \
-    }                                                                           \
+#define TRUED_TRY_VOID(expression)                                             \
+  do {                                                                         \
+    if (auto trued_try_result = (expression); !trued_try_result.has_value()) { \
+      return std::move(trued_try_result).error();                              \
+    }                                                                          \
   } while (false)

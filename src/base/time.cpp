@@ -16,11 +16,8 @@ struct Unit {
   std::string_view name;
   std::int64_t ms;
 };
-constexpr std::array<Unit, 5> kUnits{{{"d", 86'400'000},
-                                      {"h", 3'600'000},
-                                      {"m", 60'000},
-                                      {"s", 1'000},
-                                      {"ms", 1}}};
+constexpr std::array<Unit, 5> kUnits{
+    {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
 constexpr std::int64_t kDurationMax = 1'000LL * 366 * 86'400'000;  // a thousand years
 
 Error not_a_time(std::string_view text) {
@@ -84,25 +81,24 @@ std::string format_rfc3339(WallTime time) {
   const year_month_day date(day);
   const std::int64_t ms = (time - day).count();
   std::array<char, 40> buffer{};
-  const int length = std::snprintf(
-      buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
-      static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-      static_cast<unsigned>(date.day()), static_cast<int>(ms / 3'600'000),
-      static_cast<int>(ms / 60'000 % 60), static_cast<int>(ms / 1'000 % 60),
-      static_cast<int>(ms % 1'000));
+  const int length =
+      std::snprintf(buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
+                    static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                    static_cast<unsigned>(date.day()), static_cast<int>(ms / 3'600'000),
+                    static_cast<int>(ms / 60'000 % 60), static_cast<int>(ms / 1'000 % 60),
+                    static_cast<int>(ms % 1'000));
   return {buffer.data(), static_cast<std::size_t>(length)};
 }
 
 Result<WallTime> parse_rfc3339(std::string_view text) {
   std::string_view rest = text;
   int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, ms = 0, offset = 0;
-  const bool read = take_number(rest, 4, year) && take_char(rest, "-") &&
-                    take_number(rest, 2, month) && take_char(rest, "-") &&
-                    take_number(rest, 2, day) && take_char(rest, "Tt ") &&
-                    take_number(rest, 2, hour) && take_char(rest, ":") &&
-                    take_number(rest, 2, minute) && take_char(rest, ":") &&
-                    take_number(rest, 2, second) && take_fraction(rest, ms) &&
-                    take_offset(rest, offset);
+  const bool read =
+      take_number(rest, 4, year) && take_char(rest, "-") && take_number(rest, 2, month) &&
+      take_char(rest, "-") && take_number(rest, 2, day) && take_char(rest, "Tt ") &&
+      take_number(rest, 2, hour) && take_char(rest, ":") && take_number(rest, 2, minute) &&
+      take_char(rest, ":") && take_number(rest, 2, second) && take_fraction(rest, ms) &&
+      take_offset(rest, offset);
   const year_month_day date{std::chrono::year(year),
                             std::chrono::month(static_cast<unsigned>(month)),
                             std::chrono::day(static_cast<unsigned>(day))};

@@ -26,10 +26,10 @@ int check(const Common& common, const CheckOptions& options);
 
 struct WriteOptions {
   std::string target;
-  std::vector<std::string> files;   ///< PATH=FILE; FILE "-" is standard input
-  std::vector<std::string> texts;   ///< PATH=TEXT
+  std::vector<std::string> files;  ///< PATH=FILE; FILE "-" is standard input
+  std::vector<std::string> texts;  ///< PATH=TEXT
   std::vector<std::string> removed;
-  std::string directory;            ///< every file below it
+  std::string directory;  ///< every file below it
   std::string key, message, base, scope;
   bool no_verify = false;
   std::string wait = "10s";
@@ -72,7 +72,7 @@ int exec(const Common& common, const ExecOptions& options);
 struct LabCommandOptions {
   std::uint64_t seed = 1;
   std::uint32_t writers = 8;
-  std::uint32_t revisions = 3;
+  std::uint32_t revisions = 4;
   std::string input;
   bool honest = false;
 };

@@ -1,15 +1,15 @@
 #include "cli/exec_target.h"
 
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <system_error>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
 
 #include "json/parse.h"
 #include "json/writer.h"
@@ -73,7 +73,9 @@ Ended run(std::vector<std::string> argv, std::vector<std::string> added, Duratio
   variables.push_back(nullptr);
   const pid_t child = ::fork();
   if (child == 0) become(arguments, variables, quiet);
-  if (child < 0) return {.how = Ended::How::never_ran, .number = 0, .why = std::strerror(errno)};
+  if (child < 0)
+    return {
+        .how = Ended::How::never_ran, .number = 0, .why = std::generic_category().message(errno)};
   return wait_for(child, timeout);
 }
 
@@ -140,11 +142,11 @@ EffectResult ExecConnector::perform(const EffectRequest& request) {
     result.ended.reason = "the recorded command cannot be read";
     return result;
   }
-  const Ended ended = run(command->argv,
-                          {"TRUED_OPERATION=" + to_string(request.operation),
-                           "TRUED_KEY=" + request.key,
-                           "TRUED_ATTEMPT=" + std::to_string(request.attempt.value())},
-                          request.timeout, false);
+  const Ended ended =
+      run(command->argv,
+          {"TRUED_OPERATION=" + to_string(request.operation), "TRUED_KEY=" + request.key,
+           "TRUED_ATTEMPT=" + std::to_string(request.attempt.value())},
+          request.timeout, false);
   result.ended.kind = kind_of(ended);
   result.ended.changed = result.ended.kind == EffectKind::acknowledged;
   if (result.ended.kind != EffectKind::acknowledged) result.ended.reason = describe(ended);

@@ -5,14 +5,14 @@
 
 namespace trued::cli {
 
-inline constexpr int kOk = 0;            ///< confirmed or unchanged
-inline constexpr int kFailed = 1;        ///< known not to have happened, superseded, canceled
-inline constexpr int kNeedsAction = 3;   ///< a person decides
+inline constexpr int kOk = 0;           ///< confirmed or unchanged
+inline constexpr int kFailed = 1;       ///< known not to have happened, superseded, canceled
+inline constexpr int kNeedsAction = 3;  ///< a person decides
 inline constexpr int kUsage = 64;
 inline constexpr int kBadData = 65;      ///< refused: the input, or the key's conflict
 inline constexpr int kUnreachable = 69;  ///< the server; nothing was accepted
 inline constexpr int kInternal = 70;
-inline constexpr int kTempFail = 75;     ///< still pending, or not known
+inline constexpr int kTempFail = 75;  ///< still pending, or not known
 inline constexpr int kDenied = 77;
 inline constexpr int kConfig = 78;
 

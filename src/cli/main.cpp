@@ -1,10 +1,10 @@
 // The command line: one tree for parsing, help and completion.
-#include <CLI/CLI.hpp>
-
 #include <csignal>
 #include <cstdio>
 #include <functional>
 #include <memory>
+
+#include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
 #include "cli/completion.h"
@@ -122,9 +122,8 @@ void add_op(CLI::App& root, Options& o, std::function<int()>& run) {
     }
     app->add_option("--who", o.op.who, "Who decides; recorded");
     app->add_option("--why", o.op.why, "Why; recorded");
-    app->callback([&o, &run, action] {
-      run = [&o, action] { return op_act(o.common, o.op, action); };
-    });
+    app->callback(
+        [&o, &run, action] { run = [&o, action] { return op_act(o.common, o.op, action); }; });
   }
 }
 

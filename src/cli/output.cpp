@@ -1,9 +1,8 @@
 #include "cli/output.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
+#include <unistd.h>
 
 #include "json/writer.h"
 
@@ -118,9 +117,8 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
 
 std::string receipt_line(const json::Value& receipt, bool colour) {
   const std::string state = text_of(receipt, "state");
-  std::string line = painted(padded(state, 13), colour_of(state), colour) +
-                     text_of(receipt, "id") + "  " + padded(text_of(receipt, "target"), 12) +
-                     text_of(receipt, "key");
+  std::string line = painted(padded(state, 13), colour_of(state), colour) + text_of(receipt, "id") +
+                     "  " + padded(text_of(receipt, "target"), 12) + text_of(receipt, "key");
   const std::string tell = text_of(receipt, "tell");
   if (!tell.empty()) line += "  [" + tell + "]";
   return line;

@@ -1,9 +1,9 @@
-#include <sys/stat.h>
-
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <sys/stat.h>
+#include <system_error>
 
 #include "cli/commands.h"
 #include "config/config.h"
@@ -22,16 +22,18 @@ Result<std::string> state_directory(const Common& common) {
       directory = std::string(home) + "/.local/state/trued";
     } else {
       return Error{.code = ErrorCode::invalid_argument,
-                   .message = "neither HOME nor XDG_STATE_HOME says where to keep state; give "
-                              "--state-dir"};
+                   .message =
+                       "neither HOME nor XDG_STATE_HOME says where to keep state; give "
+                       "--state-dir"};
     }
   }
   std::error_code failure;
   const std::filesystem::path path(directory);
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failure);
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    return Error{.code = ErrorCode::io,
-                 .message = "cannot create " + directory + ": " + std::strerror(errno)};
+    return Error{
+        .code = ErrorCode::io,
+        .message = "cannot create " + directory + ": " + std::generic_category().message(errno)};
   }
   return directory;
 }

@@ -26,8 +26,8 @@ std::string query_encode(std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                       (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.' || c == '~';
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
     if (plain) {
       out += c;
     } else {
@@ -52,8 +52,7 @@ Remote::Remote(const Common& common) : common_(common), client_(client_options()
 }
 
 Result<RemoteAnswer> Remote::call(const std::string& method, const std::string& path,
-                                  const std::string& body,
-                                  const std::vector<io::Header>& headers) {
+                                  const std::string& body, const std::vector<io::Header>& headers) {
   if (token_fault_) return *token_fault_;
   io::ClientRequest request;
   request.method = method;

@@ -13,8 +13,8 @@ namespace trued::cli {
 
 struct RemoteAnswer {
   int status = 0;
-  std::string text;    ///< the body
-  json::Value value;   ///< parsed; null if it is no JSON
+  std::string text;   ///< the body
+  json::Value value;  ///< parsed; null if it is no JSON
 };
 
 class Remote {

@@ -80,9 +80,9 @@ void read_place(Table& table, TargetSpec& spec) {
     table.text("username", spec.username);
     table.secret("password", spec.password);
   } else if (spec.kind != "memory") {
-    table.fault("kind", spec.kind.empty() ? "is missing: file, git or memory"
-                                          : "there is no kind '" + spec.kind +
-                                                "'; known: file, git, memory");
+    table.fault("kind", spec.kind.empty()
+                            ? "is missing: file, git or memory"
+                            : "there is no kind '" + spec.kind + "'; known: file, git, memory");
   }
 }
 
@@ -164,8 +164,8 @@ void read_server(Table& root, Config& config) {
 }  // namespace
 
 std::string to_string(const Fault& fault) {
-  return fault.file + ":" + std::to_string(fault.line) + ":" + std::to_string(fault.column) +
-         ": " + fault.message;
+  return fault.file + ":" + std::to_string(fault.line) + ":" + std::to_string(fault.column) + ": " +
+         fault.message;
 }
 
 Loaded parse(const std::string& text, const std::string& path) {

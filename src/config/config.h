@@ -1,7 +1,7 @@
 // config.h: trued.toml, checked as a whole.
 //
-// Every problem of a file is reported in one go, each with its place, what was expected, and what an
-// unknown name resembles. Secrets come from the environment (${env:NAME}) or a file
+// Every problem of a file is reported in one go, each with its place, what was expected, and what
+// an unknown name resembles. Secrets come from the environment (${env:NAME}) or a file
 // (${file:PATH}), never from the text itself.
 #pragma once
 

@@ -115,8 +115,8 @@ void Table::whole(const char* name, std::int64_t& out, std::int64_t min, std::in
   if (node == nullptr) return;
   const auto value = node->value_exact<std::int64_t>();
   if (!value || *value < min || *value > max) {
-    return fault(name, "expected a whole number from " + std::to_string(min) + " to " +
-                           std::to_string(max));
+    return fault(
+        name, "expected a whole number from " + std::to_string(min) + " to " + std::to_string(max));
   }
   out = *value;
 }

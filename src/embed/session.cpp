@@ -1,9 +1,9 @@
 // Implements include/trued on the engine.
-#include <trued/trued.h>
-
 #include <future>
 #include <mutex>
 #include <utility>
+
+#include <trued/trued.h>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -204,8 +204,8 @@ Outcome<Session> Session::open(const SessionOptions& options) {
   return Session(std::move(impl));
 }
 
-std::optional<Failure> Session::add_directory(const std::string& name,
-                                              const std::string& directory, const Policy& policy) {
+std::optional<Failure> Session::add_directory(const std::string& name, const std::string& directory,
+                                              const Policy& policy) {
   TargetSpec spec;
   spec.name = name;
   spec.kind = "file";

@@ -1,12 +1,12 @@
-#include <gtest/gtest.h>
-#include <trued/trued.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
 #include <sstream>
+
+#include <gtest/gtest.h>
+#include <trued/trued.h>
 
 namespace trued::v1 {
 namespace {

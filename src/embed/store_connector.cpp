@@ -41,8 +41,8 @@ RawRead raw_of(v1::Found found) {
 EffectResult StoreConnector::perform(const EffectRequest& request) {
   std::vector<v1::Artifact> artifacts;
   for (const ArtifactIntent& meant : request.intent->artifacts) {
-    artifacts.push_back({meant.name, meant.absent ? std::nullopt
-                                                  : std::optional<std::string>(meant.content)});
+    artifacts.push_back(
+        {meant.name, meant.absent ? std::nullopt : std::optional<std::string>(meant.content)});
   }
   EffectResult result;
   try {

@@ -1,11 +1,11 @@
 // store_connector.h: a user's own Store as a connector. Exceptions become unknown or unreadable.
 #pragma once
 
-#include <trued/trued.h>
-
 #include <memory>
 #include <string>
 #include <utility>
+
+#include <trued/trued.h>
 
 #include "target/compare.h"
 #include "target/target.h"

@@ -39,8 +39,7 @@ std::vector<Observation> read_level(Reader& reader, const std::shared_ptr<const 
   const WallTime now = clock.wall();
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const std::uint32_t index = wanted.at(i);
-    seen.push_back(
-        observe(intent->artifacts.at(index), index, level, std::move(raw.at(i)), now));
+    seen.push_back(observe(intent->artifacts.at(index), index, level, std::move(raw.at(i)), now));
   }
   return seen;
 }
@@ -125,17 +124,17 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
                                       report.effect.kind == EffectKind::unknown);
   if (!to_read) return report;
   const auto indexes = all_of(*job.intent);
-  ReadReport read = run_read(target,
-                             {.operation = job.operation,
-                              .attempt = job.attempt,
-                              .since = since,
-                              .reported = report.effect.version,
-                              .store_artifacts = indexes,
-                              .serving_artifacts =
-                                  job.has_serving ? indexes : std::vector<std::uint32_t>{},
-                              .has_serving = job.has_serving,
-                              .intent = job.intent},
-                             clock);
+  ReadReport read =
+      run_read(target,
+               {.operation = job.operation,
+                .attempt = job.attempt,
+                .since = since,
+                .reported = report.effect.version,
+                .store_artifacts = indexes,
+                .serving_artifacts = job.has_serving ? indexes : std::vector<std::uint32_t>{},
+                .has_serving = job.has_serving,
+                .intent = job.intent},
+               clock);
   report.reads = std::move(read.reads);
   report.history = std::move(read.history);
   return report;
@@ -144,8 +143,7 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
 ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
   ReadReport report;
   report.attempt = job.attempt;
-  report.reads =
-      read_level(*target.store, job.intent, job.store_artifacts, Level::store, clock);
+  report.reads = read_level(*target.store, job.intent, job.store_artifacts, Level::store, clock);
   if (any_mismatch(*job.intent, report.reads)) {
     report.history = ask_history(target, {.operation = job.operation,
                                           .intent = job.intent,
@@ -155,8 +153,8 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
   }
   const bool store_holds = all_match(*job.intent, report.reads);
   if (store_holds && job.has_serving && target.serving && !job.serving_artifacts.empty()) {
-    append(report.reads, read_level(*target.serving, job.intent, job.serving_artifacts,
-                                    Level::serving, clock));
+    append(report.reads,
+           read_level(*target.serving, job.intent, job.serving_artifacts, Level::serving, clock));
   }
   return report;
 }

@@ -26,7 +26,7 @@ struct AttemptJob {
   bool restage = false;  ///< the attempt before was acknowledged and not found at read-back
   std::string key;
   std::string actor;
-  std::string since;     ///< version before the first attempt, when known
+  std::string since;  ///< version before the first attempt, when known
   std::shared_ptr<const Intent> intent;
 };
 

@@ -33,9 +33,7 @@ void Engine::begin_drain() { impl_->draining = true; }
 
 bool Engine::draining() const { return impl_->draining.load(); }
 
-bool Engine::drained() const {
-  return impl_->jobs_in_flight.load() == 0 && impl_->inbox->empty();
-}
+bool Engine::drained() const { return impl_->jobs_in_flight.load() == 0 && impl_->inbox->empty(); }
 
 void Engine::release_waiters() { impl_->release_waiters(); }
 

@@ -39,9 +39,9 @@ namespace trued {
 
 struct EngineOptions {
   std::size_t inputs_per_turn_max = 4'096;
-  std::size_t open_max = 100'000;        ///< open operations; beyond it submissions are refused
-  Duration repeats_every{1'000};         ///< how often counted repeats are written to the log
-  Duration retire_every{10'000};         ///< how often retention is looked after
+  std::size_t open_max = 100'000;  ///< open operations; beyond it submissions are refused
+  Duration repeats_every{1'000};   ///< how often counted repeats are written to the log
+  Duration retire_every{10'000};   ///< how often retention is looked after
   std::uint32_t retire_per_turn = 500;
 };
 
@@ -55,8 +55,8 @@ struct EnginePorts {
 
 /// What a call of step() came to.
 struct Turn {
-  bool worked = false;                  ///< something was done: step again at once
-  std::optional<WallTime> next_due;     ///< when the next timer falls due, if there is one
+  bool worked = false;               ///< something was done: step again at once
+  std::optional<WallTime> next_due;  ///< when the next timer falls due, if there is one
 };
 
 class Engine {

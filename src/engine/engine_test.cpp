@@ -261,8 +261,7 @@ TEST(Engine, T10_a_caller_who_waits_gets_the_operation_as_it_is_when_the_wait_is
 TEST(Engine, V10_an_opted_out_write_is_acknowledged_and_never_confirmed) {
   World world;
   auto asked = world.submit_input(
-      "k",
-      R"({"target":"docs","verify":false,"artifacts":[{"path":"a.md","content":"x"}]})",
+      "k", R"({"target":"docs","verify":false,"artifacts":[{"path":"a.md","content":"x"}]})",
       Duration{1'000});
   world.settle();
   EXPECT_EQ(asked->operation().state, State::acknowledged);

@@ -58,8 +58,8 @@ class SlowConnector final : public Connector {
 
 inline Policy quick_policy() {
   Policy policy;
-  policy.store = {.within = Duration{100}, .reads_max = 3, .first = Duration{5},
-                  .cap = Duration{20}};
+  policy.store = {
+      .within = Duration{100}, .reads_max = 3, .first = Duration{5}, .cap = Duration{20}};
   policy.unreadable = policy.store;
   policy.serving = policy.store;
   policy.retry = {.attempts_max = 3, .first = Duration{10}, .factor = 2, .cap = Duration{50}};
@@ -81,8 +81,8 @@ class World {
   void restart() {
     engine.reset();
     runner.queue.clear();
-    engine = std::make_unique<Engine>(EnginePorts{ledger, targets, runner, clock, random},
-                                      options_);
+    engine =
+        std::make_unique<Engine>(EnginePorts{ledger, targets, runner, clock, random}, options_);
     recovered = engine->recover();
   }
 
@@ -106,8 +106,8 @@ class World {
   AskedPtr submit(const std::string& key, const std::string& path, const std::string& content,
                   Duration wait = Duration{60'000}) {
     return submit_input(key,
-                        R"({"target":"docs","artifacts":[{"path":")" + path +
-                            R"(","content":")" + content + R"("}]})",
+                        R"({"target":"docs","artifacts":[{"path":")" + path + R"(","content":")" +
+                            content + R"("}]})",
                         wait);
   }
 

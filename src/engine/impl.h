@@ -65,10 +65,10 @@ struct TurnState {
   WallTime now{};
   std::vector<Message> messages;
   std::map<OperationId, Work> works;
-  std::vector<OperationId> order;  ///< of works, as first touched
-  std::unordered_map<Digest, Known, DigestHash> known;         ///< loaded identities
-  std::map<OperationId, std::optional<Operation>> rows;        ///< loaded by id
-  std::unordered_map<Digest, OperationId, DigestHash> created; ///< identities of this turn
+  std::vector<OperationId> order;                               ///< of works, as first touched
+  std::unordered_map<Digest, Known, DigestHash> known;          ///< loaded identities
+  std::map<OperationId, std::optional<Operation>> rows;         ///< loaded by id
+  std::unordered_map<Digest, OperationId, DigestHash> created;  ///< identities of this turn
   std::vector<OperationId> enqueued;  ///< tickets taken in this turn: given back by undo
   std::vector<DirectAnswer> answers;
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats;  ///< written in this turn
@@ -147,7 +147,7 @@ class Engine::Impl {
   std::set<std::pair<WallTime, OperationId>> timers_;
   std::set<std::pair<WallTime, OperationId>> waits_;  ///< when some waiter of it gives up
   ArtifactLocks locks_;
-  std::vector<Message> local_;   ///< for the next turn: turns at artifacts, inline reports
+  std::vector<Message> local_;  ///< for the next turn: turns at artifacts, inline reports
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats_;
   WallTime repeats_due_{};
   WallTime retire_due_{};

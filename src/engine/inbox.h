@@ -58,8 +58,7 @@ class Inbox {
     }
     const std::size_t count = std::min(limit, messages_.size());
     const auto end = messages_.begin() + static_cast<std::ptrdiff_t>(count);
-    out.insert(out.end(), std::make_move_iterator(messages_.begin()),
-               std::make_move_iterator(end));
+    out.insert(out.end(), std::make_move_iterator(messages_.begin()), std::make_move_iterator(end));
     messages_.erase(messages_.begin(), end);
   }
 

@@ -1,8 +1,8 @@
 #include "engine/locks.h"
 
-#include <gtest/gtest.h>
-
 #include <initializer_list>
+
+#include <gtest/gtest.h>
 
 namespace trued {
 namespace {
@@ -14,9 +14,8 @@ Operation touching(std::uint8_t number, std::initializer_list<const char*> names
   operation.id = OperationId(uuid);
   operation.target = "docs";
   for (const char* name : names) {
-    operation.artifacts.push_back({.meant = {.name = name, .absent = false, .id = {}},
-                                   .store = {},
-                                   .serving = {}});
+    operation.artifacts.push_back(
+        {.meant = {.name = name, .absent = false, .id = {}}, .store = {}, .serving = {}});
   }
   return operation;
 }

@@ -262,13 +262,12 @@ void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Acti
       : ensure_intent(operation.id, entry) ? ""
                                            : "its intent cannot be read from the ledger";
   if (missing.empty()) {
-    std::visit(Overloaded{
-                   [&](const RunAttempt& a) {
-                     dispatch_attempt(operation, entry, found->second, a);
-                   },
-                   [&](const RunRead& a) { dispatch_read(operation, entry, found->second, a); },
-               },
-               action);
+    std::visit(
+        Overloaded{
+            [&](const RunAttempt& a) { dispatch_attempt(operation, entry, found->second, a); },
+            [&](const RunRead& a) { dispatch_read(operation, entry, found->second, a); },
+        },
+        action);
     return;
   }
   if (const auto* attempt = std::get_if<RunAttempt>(&action)) {
@@ -373,9 +372,8 @@ void Engine::Impl::set_timer(Entry& entry, const OperationId& id, std::optional<
 }
 
 void Engine::Impl::answer_waiters(Entry& entry, WallTime now, bool all) {
-  const auto keep_from = std::ranges::partition(entry.waiters, [&](const Waiter& waiter) {
-    return all || waiter.until <= now;
-  });
+  const auto keep_from = std::ranges::partition(
+      entry.waiters, [&](const Waiter& waiter) { return all || waiter.until <= now; });
   for (auto it = entry.waiters.begin(); it != keep_from.begin(); ++it) {
     waits_.erase({it->until, entry.operation->id});
     it->reply(Answer{it->decision, entry.operation, std::nullopt});
@@ -403,8 +401,9 @@ void Engine::Impl::release_waiters() {
   const EngineProblem unknown{
       .code = ProblemCode::outcome_unknown,
       .name = {},
-      .detail = "whether it was accepted is not known: the ledger failed while it was written; "
-                "submit it again under the same key",
+      .detail =
+          "whether it was accepted is not known: the ledger failed while it was written; "
+          "submit it again under the same key",
       .retry_after = Duration{2'000}};
   for (DirectAnswer& direct : held_->answers) direct.reply(unknown);
   for (auto& [id, work] : held_->works) {

@@ -134,8 +134,8 @@ class EnginePump::Impl {
   void sleep(std::unique_lock<std::mutex>& lock, std::optional<WallTime> next_due) {
     auto span = kSleepMax;
     if (next_due) {
-      const auto now = std::chrono::floor<std::chrono::milliseconds>(
-          std::chrono::system_clock::now());
+      const auto now =
+          std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
       span = std::clamp(std::chrono::milliseconds(*next_due - now), std::chrono::milliseconds{0},
                         kSleepMax);
     }

@@ -25,23 +25,23 @@ struct Histogram {
 };
 
 struct EngineStats {
-  std::array<std::uint64_t, 5> decisions{};   ///< by SubmitDecision
-  std::array<std::uint64_t, 13> settled{};    ///< by State
-  std::array<std::uint64_t, 9> tells{};       ///< by Tell
-  std::array<std::uint64_t, 7> effects{};     ///< by EffectKind
-  std::array<std::uint64_t, 3> verdicts{};    ///< by Verdict, of reads after an effect
+  std::array<std::uint64_t, 5> decisions{};       ///< by SubmitDecision
+  std::array<std::uint64_t, 13> settled{};        ///< by State
+  std::array<std::uint64_t, 9> tells{};           ///< by Tell
+  std::array<std::uint64_t, 7> effects{};         ///< by EffectKind
+  std::array<std::uint64_t, 3> verdicts{};        ///< by Verdict, of reads after an effect
   std::array<std::uint64_t, 13> open_by_state{};  ///< gauge, by State
-  std::uint64_t refused = 0;                  ///< submissions refused (overloaded, ledger, drain)
-  std::uint64_t open = 0;                     ///< gauge: operations not settled
-  std::uint64_t in_flight = 0;                ///< gauge: effects and reads under way
-  std::uint64_t waiters = 0;                  ///< gauge: callers that wait for an answer
+  std::uint64_t refused = 0;    ///< submissions refused (overloaded, ledger, drain)
+  std::uint64_t open = 0;       ///< gauge: operations not settled
+  std::uint64_t in_flight = 0;  ///< gauge: effects and reads under way
+  std::uint64_t waiters = 0;    ///< gauge: callers that wait for an answer
   std::uint64_t commits = 0;
   std::uint64_t commits_unknown = 0;
   std::uint64_t committed_changes = 0;
-  std::int64_t oldest_open_ms = 0;            ///< gauge: age of the oldest open operation
-  std::uint64_t retire_failures = 0;          ///< rounds of retention that the ledger failed
+  std::int64_t oldest_open_ms = 0;    ///< gauge: age of the oldest open operation
+  std::uint64_t retire_failures = 0;  ///< rounds of retention that the ledger failed
   Histogram commit_seconds;
-  Histogram settle_seconds;                   ///< acceptance to settled
+  Histogram settle_seconds;  ///< acceptance to settled
 };
 
 }  // namespace trued

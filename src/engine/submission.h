@@ -20,13 +20,13 @@ namespace trued {
 struct Submission {
   Identity identity;
   Fingerprint fingerprint;
-  std::string definition;               ///< "write@1"
+  std::string definition;  ///< "write@1"
   std::shared_ptr<const Intent> intent;
-  std::string intent_json;              ///< canonical JSON of the input: what the ledger keeps
+  std::string intent_json;  ///< canonical JSON of the input: what the ledger keeps
   std::string actor;
   Priority priority = Priority::normal;
   std::optional<WallTime> not_before;
-  std::optional<WallTime> deadline;     ///< default: acceptance + the policy's deadline
+  std::optional<WallTime> deadline;  ///< default: acceptance + the policy's deadline
 };
 
 /// What submit decided, and the operation as it is now. `operation` is null only for `late`.
@@ -47,7 +47,7 @@ enum class ProblemCode : std::uint8_t {
 
 struct EngineProblem {
   ProblemCode code = ProblemCode::ledger_unavailable;
-  std::string name;    ///< for `refused`: "not-cancelable", …
+  std::string name;  ///< for `refused`: "not-cancelable", …
   std::string detail;
   Duration retry_after{};
 };

@@ -60,19 +60,19 @@ bool Engine::Impl::load(TurnState& turn) {
     if (!entries_.contains(id) && turn.rows.try_emplace(id).second) ids.push_back(id);
   };
   for (const Message& message : turn.messages) {
-    std::visit(Overloaded{
-                   [&](const SubmitMessage& m) {
-                     const Digest digest = identity_digest(m.submission.identity);
-                     if (!open_identities_.contains(digest) &&
-                         turn.known.try_emplace(digest).second) {
-                       identities.push_back(m.submission.identity);
-                     }
-                   },
-                   [&](const PersonMessage& m) { want_row(m.id); },
-                   [&](const WaitMessage& m) { want_row(m.id); },
-                   [&](const MoveMessage& m) { want_row(m.id); },
-               },
-               message);
+    std::visit(
+        Overloaded{
+            [&](const SubmitMessage& m) {
+              const Digest digest = identity_digest(m.submission.identity);
+              if (!open_identities_.contains(digest) && turn.known.try_emplace(digest).second) {
+                identities.push_back(m.submission.identity);
+              }
+            },
+            [&](const PersonMessage& m) { want_row(m.id); },
+            [&](const WaitMessage& m) { want_row(m.id); },
+            [&](const MoveMessage& m) { want_row(m.id); },
+        },
+        message);
   }
   for (const auto& [id, counts] : repeats_) {
     if (turn.now >= repeats_due_) want_row(id);
@@ -230,21 +230,21 @@ void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
   ++counters_.decisions.at(std::to_underlying(SubmitDecision::fresh));
   const Submission& submission = message.submission;
   const Policy& policy = policy_of(submission.intent->target);
-  Accepted accepted{.identity = submission.identity,
-                    .fingerprint = submission.fingerprint,
-                    .definition = submission.definition,
-                    .target = submission.intent->target,
-                    .actor = submission.actor,
-                    .priority = submission.priority,
-                    .verify = submission.intent->verify && policy.verify,
-                    .has_serving = policy.has_serving,
-                    .not_before = submission.not_before,
-                    .deadline = submission.deadline.value_or(
-                        std::max(submission.not_before.value_or(turn.now), turn.now) +
-                        policy.deadline),
-                    .retention = policy.retention,
-                    .on_failure = policy.on_failure,
-                    .artifacts = {}};
+  Accepted accepted{
+      .identity = submission.identity,
+      .fingerprint = submission.fingerprint,
+      .definition = submission.definition,
+      .target = submission.intent->target,
+      .actor = submission.actor,
+      .priority = submission.priority,
+      .verify = submission.intent->verify && policy.verify,
+      .has_serving = policy.has_serving,
+      .not_before = submission.not_before,
+      .deadline = submission.deadline.value_or(
+          std::max(submission.not_before.value_or(turn.now), turn.now) + policy.deadline),
+      .retention = policy.retention,
+      .on_failure = policy.on_failure,
+      .artifacts = {}};
   accepted.artifacts.reserve(submission.intent->artifacts.size());
   for (const ArtifactIntent& artifact : submission.intent->artifacts) {
     accepted.artifacts.push_back(summary_of(artifact));
@@ -267,19 +267,19 @@ void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
 void Engine::Impl::on_person(TurnState& turn, PersonMessage& message) {
   Work* work = work_on(turn, message.id);
   if (work == nullptr) {
-    turn.answers.push_back({std::move(message.reply),
-                            EngineProblem{.code = ProblemCode::not_found,
-                                          .name = {},
-                                          .detail = "no operation " + to_string(message.id),
-                                          .retry_after = {}}});
+    turn.answers.push_back(
+        {std::move(message.reply), EngineProblem{.code = ProblemCode::not_found,
+                                                 .name = {},
+                                                 .detail = "no operation " + to_string(message.id),
+                                                 .retry_after = {}}});
     return;
   }
   if (auto refusal = apply(turn, *work, message.input)) {
-    turn.answers.push_back({std::move(message.reply),
-                            EngineProblem{.code = ProblemCode::refused,
-                                          .name = std::move(refusal->code),
-                                          .detail = std::move(refusal->detail),
-                                          .retry_after = {}}});
+    turn.answers.push_back(
+        {std::move(message.reply), EngineProblem{.code = ProblemCode::refused,
+                                                 .name = std::move(refusal->code),
+                                                 .detail = std::move(refusal->detail),
+                                                 .retry_after = {}}});
     return;
   }
   if (message.input.action == PersonAction::retry) start_when_free(turn, *work);
@@ -290,11 +290,11 @@ void Engine::Impl::on_person(TurnState& turn, PersonMessage& message) {
 void Engine::Impl::on_wait(TurnState& turn, WaitMessage& message) {
   Work* work = work_on(turn, message.id);
   if (work == nullptr) {
-    turn.answers.push_back({std::move(message.reply),
-                            EngineProblem{.code = ProblemCode::not_found,
-                                          .name = {},
-                                          .detail = "no operation " + to_string(message.id),
-                                          .retry_after = {}}});
+    turn.answers.push_back(
+        {std::move(message.reply), EngineProblem{.code = ProblemCode::not_found,
+                                                 .name = {},
+                                                 .detail = "no operation " + to_string(message.id),
+                                                 .retry_after = {}}});
     return;
   }
   work->waiters.push_back(
@@ -305,9 +305,9 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
   if (std::exchange(message.ends_job, false)) --jobs_in_flight;
   Work* work = work_on(turn, message.id);
   if (work == nullptr) return;
-  const bool turn_came = std::holds_alternative<Start>(message.input) ||
-                         (std::holds_alternative<TimerDue>(message.input) &&
-                          work->operation.due_for == Due::start);
+  const bool turn_came =
+      std::holds_alternative<Start>(message.input) ||
+      (std::holds_alternative<TimerDue>(message.input) && work->operation.due_for == Due::start);
   if (turn_came) return start_when_free(turn, *work);
   apply(turn, *work, message.input);
 }

@@ -33,7 +33,8 @@ class Fields {
       for (const std::string_view one : allowed) known = known || name == one;
       if (known) continue;
       std::string list;
-      for (const std::string_view one : allowed) list += (list.empty() ? "" : ", ") + std::string(one);
+      for (const std::string_view one : allowed)
+        list += (list.empty() ? "" : ", ") + std::string(one);
       return fail(name, "unknown field; expected one of: " + list);
     }
     return true;

@@ -28,7 +28,7 @@ inline constexpr std::size_t kArtifactsMax = 10'000;
 
 struct WriteInput {
   std::shared_ptr<const Intent> intent;
-  std::string canonical;    ///< RFC 8785 form of the input
+  std::string canonical;  ///< RFC 8785 form of the input
   Fingerprint fingerprint;
 };
 

@@ -1,6 +1,6 @@
 #include "io/client_connection.h"
 
-#include <openssl/ssl.h>
+#include <utility>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -8,7 +8,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
-#include <utility>
+#include <openssl/ssl.h>
 
 namespace trued::io {
 namespace {
@@ -22,8 +22,7 @@ Error not_connected(const Origin& origin, const beast::error_code& why) {
   return {.code = why == beast::error::timeout ? ErrorCode::timeout : ErrorCode::unavailable,
           .happened = Happened::no,
           .retryable = true,
-          .message = "cannot connect to " + origin.host + ":" + origin.port + ": " +
-                     why.message()};
+          .message = "cannot connect to " + origin.host + ":" + origin.port + ": " + why.message()};
 }
 
 Error broke_off(const char* where, const beast::error_code& why) {
@@ -84,9 +83,8 @@ Result<void> ClientConnection::connect(const Origin& origin, asio::ssl::context&
   run();
   if (failure) return not_connected(origin, failure);
   lowest().expires_after(timeout);
-  lowest().async_connect(addresses, [&](const beast::error_code& why, const tcp::endpoint&) {
-    failure = why;
-  });
+  lowest().async_connect(
+      addresses, [&](const beast::error_code& why, const tcp::endpoint&) { failure = why; });
   run();
   if (failure) return not_connected(origin, failure);
   beast::error_code ignored;
@@ -118,11 +116,11 @@ Exchange ClientConnection::exchange(Message& message, Duration timeout, std::siz
     exchange.reusable = parser.keep_alive() && !write_failure && buffer_.size() == 0;
     exchange.result = to_response(parser.release());
   } else if (failure == http::error::body_limit) {
-    exchange.result = Error{.code = ErrorCode::too_large,
-                            .happened = Happened::maybe,
-                            .retryable = false,
-                            .message = "the answer is larger than " + std::to_string(bytes_max) +
-                                       " bytes"};
+    exchange.result =
+        Error{.code = ErrorCode::too_large,
+              .happened = Happened::maybe,
+              .retryable = false,
+              .message = "the answer is larger than " + std::to_string(bytes_max) + " bytes"};
   } else if (write_failure) {
     exchange.result = broke_off("the request was sent", write_failure);
   } else {

@@ -1,6 +1,10 @@
 // client_connection.h: one connection of the client, driven synchronously. Private to src/io.
 #pragma once
 
+#include <memory>
+#include <optional>
+#include <string>
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -8,9 +12,6 @@
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
-#include <memory>
-#include <optional>
-#include <string>
 
 #include "base/result.h"
 #include "base/time.h"

@@ -24,9 +24,8 @@ struct Url {
 };
 
 bool has_control(std::string_view text) {
-  return std::ranges::any_of(text, [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  });
+  return std::ranges::any_of(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 Result<Url> parse_url(const std::string& text) {
@@ -50,17 +49,16 @@ Result<Url> parse_url(const std::string& text) {
   }
   const std::size_t bracket = url.authority.rfind(']');
   const std::size_t colon = url.authority.rfind(':');
-  const bool has_port = colon != std::string::npos &&
-                        (bracket == std::string::npos || colon > bracket);
+  const bool has_port =
+      colon != std::string::npos && (bracket == std::string::npos || colon > bracket);
   url.origin.host = url.authority.substr(0, has_port ? colon : std::string::npos);
   url.origin.port = has_port ? url.authority.substr(colon + 1) : url.origin.tls ? "443" : "80";
   if (url.origin.host.starts_with('[') && url.origin.host.ends_with(']')) {
     url.origin.host = url.origin.host.substr(1, url.origin.host.size() - 2);
   }
-  const bool numeric = !url.origin.port.empty() &&
-                       std::ranges::all_of(url.origin.port, [](char c) {
-                         return c >= '0' && c <= '9';
-                       });
+  const bool numeric = !url.origin.port.empty() && std::ranges::all_of(url.origin.port, [](char c) {
+    return c >= '0' && c <= '9';
+  });
   const bool spaced = text.find(' ') != std::string::npos;
   if (url.origin.host.empty() || !numeric || spaced || has_control(text)) {
     return bad_request("the URL is malformed");
@@ -80,7 +78,8 @@ bool is_token(std::string_view text) {
 
 class HttpClient::Impl {
  public:
-  explicit Impl(ClientOptions options) : options_(std::move(options)), tls_(ssl::context::tls_client) {
+  explicit Impl(ClientOptions options)
+      : options_(std::move(options)), tls_(ssl::context::tls_client) {
     boost::system::error_code ignored;
     tls_.set_default_verify_paths(ignored);
     tls_.set_options(ssl::context::default_workarounds | ssl::context::no_tlsv1 |
@@ -169,12 +168,9 @@ Result<HttpResponse> HttpClient::Impl::call(const ClientRequest& request) {
   return std::move(exchange.result);
 }
 
-HttpClient::HttpClient(ClientOptions options)
-    : impl_(std::make_unique<Impl>(std::move(options))) {}
+HttpClient::HttpClient(ClientOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 HttpClient::~HttpClient() = default;
 
-Result<HttpResponse> HttpClient::call(const ClientRequest& request) {
-  return impl_->call(request);
-}
+Result<HttpResponse> HttpClient::call(const ClientRequest& request) { return impl_->call(request); }
 
 }  // namespace trued::io

@@ -51,7 +51,7 @@ class HttpServer {
     std::size_t connections_max = 20'000;  ///< beyond it, new ones wait to be accepted
     Duration header_timeout{10'000};       ///< from the first byte of a request
     Duration body_timeout{60'000};
-    Duration idle_timeout{75'000};         ///< between requests
+    Duration idle_timeout{75'000};  ///< between requests
     Duration write_timeout{60'000};
   };
   /// Runs on the loop's thread and must not block.

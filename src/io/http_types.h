@@ -24,7 +24,7 @@ struct HttpRequest {
   std::string query;   ///< as it was sent, without '?'
   std::vector<Header> headers;
   std::string body;
-  std::string peer;    ///< "address:port"
+  std::string peer;  ///< "address:port"
   [[nodiscard]] const std::string* find(std::string_view name) const {
     return find_header(headers, name);
   }

@@ -1,7 +1,8 @@
 #include "io/loop.h"
 
-#include <boost/asio/post.hpp>
 #include <csignal>
+
+#include <boost/asio/post.hpp>
 
 #include "io/loop_impl.h"
 

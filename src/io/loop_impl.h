@@ -1,11 +1,12 @@
 // loop_impl.h: the loop with its Asio side showing. Private to src/io.
 #pragma once
 
+#include <functional>
+#include <thread>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <functional>
-#include <thread>
 
 #include "io/loop.h"
 

@@ -1,10 +1,11 @@
 #include "io/session.h"
 
+#include <array>
+#include <charconv>
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
-#include <array>
-#include <charconv>
 
 #include "base/encoding.h"
 
@@ -110,10 +111,9 @@ void Session::read_header() {
   parser_->header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
   parser_->body_limit(boost::none);  // set once the target is known
   stream_.expires_after(options.header_timeout);
-  http::async_read_header(stream_, buffer_, *parser_,
-                          [self = shared_from_this()](Failure failure, std::size_t) {
-                            self->on_header(failure);
-                          });
+  http::async_read_header(
+      stream_, buffer_, *parser_,
+      [self = shared_from_this()](Failure failure, std::size_t) { self->on_header(failure); });
 }
 
 void Session::refuse_malformed(Failure failure) {
@@ -126,8 +126,7 @@ void Session::refuse_malformed(Failure failure) {
                   "the body exceeds the limit of this server; split it or raise the limit");
   }
   const bool theirs = failure.category() == make_error_code(http::error::bad_method).category();
-  if (!theirs || failure == http::error::end_of_stream ||
-      failure == http::error::partial_message) {
+  if (!theirs || failure == http::error::end_of_stream || failure == http::error::partial_message) {
     return close();
   }
   refuse(400, "malformed", "The request cannot be read", "it is not well-formed HTTP/1.1");
@@ -162,10 +161,9 @@ void Session::on_header(Failure failure) {
 
 void Session::read_body() {
   stream_.expires_after(host_->options().body_timeout);
-  http::async_read(stream_, buffer_, *parser_,
-                   [self = shared_from_this()](Failure failure, std::size_t) {
-                     self->on_body(failure);
-                   });
+  http::async_read(
+      stream_, buffer_, *parser_,
+      [self = shared_from_this()](Failure failure, std::size_t) { self->on_body(failure); });
 }
 
 void Session::on_body(Failure failure) {
@@ -218,8 +216,8 @@ void Session::write(HttpResponse response) {
   out_ += "HTTP/1.1 ";
   append_number(out_, static_cast<std::size_t>(response.status));
   out_ += ' ';
-  out_ += text_of(http::obsolete_reason(http::int_to_status(
-      static_cast<unsigned>(response.status))));
+  out_ +=
+      text_of(http::obsolete_reason(http::int_to_status(static_cast<unsigned>(response.status))));
   out_ += "\r\n";
   for (const Header& header : response.headers) append(out_, header);
   out_ += "Content-Length: ";
@@ -229,10 +227,9 @@ void Session::write(HttpResponse response) {
   stream_.expires_after(host_->options().write_timeout);
   writing_ = true;
   parser_.reset();
-  asio::async_write(stream_, asio::buffer(out_),
-                    [self = shared_from_this()](Failure failure, std::size_t) {
-                      self->on_written(failure);
-                    });
+  asio::async_write(
+      stream_, asio::buffer(out_),
+      [self = shared_from_this()](Failure failure, std::size_t) { self->on_written(failure); });
 }
 
 void Session::on_written(Failure failure) {

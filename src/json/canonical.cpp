@@ -12,9 +12,7 @@ namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
 
-bool needs_escape(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
-}
+bool needs_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
 
 void write_escape(char c, std::string& out) {
   switch (c) {

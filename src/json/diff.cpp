@@ -48,11 +48,9 @@ class Walk {
     auto a = before.members().begin();
     auto b = after.members().begin();
     while (a != before.members().end() || b != after.members().end()) {
-      const bool only_a =
-          b == after.members().end() ||
-          (a != before.members().end() && name_less(a->first, b->first));
-      const bool only_b =
-          !only_a && (a == before.members().end() || name_less(b->first, a->first));
+      const bool only_a = b == after.members().end() ||
+                          (a != before.members().end() && name_less(a->first, b->first));
+      const bool only_b = !only_a && (a == before.members().end() || name_less(b->first, a->first));
       if (only_a) {
         report((a++)->first);
       } else if (only_b) {

@@ -1,10 +1,9 @@
 #include "json/parse.h"
 
-#include <simdjson.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <simdjson.h>
 #include <string>
 #include <utility>
 
@@ -120,8 +119,8 @@ class Builder {
 Result<Value> parse(std::string_view text, const ParseLimits& limits) {
   if (text.size() > limits.bytes_max) {
     return Error{.code = ErrorCode::too_large,
-                 .message = "the document has " + std::to_string(text.size()) +
-                            " bytes; at most " + std::to_string(limits.bytes_max) + " are read"};
+                 .message = "the document has " + std::to_string(text.size()) + " bytes; at most " +
+                            std::to_string(limits.bytes_max) + " are read"};
   }
   if (text.starts_with("\xef\xbb\xbf")) return refused("the document begins with a BOM; send none");
   // A parser keeps its memory from document to document; a huge one's is given back.

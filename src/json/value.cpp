@@ -106,10 +106,9 @@ const Value* Value::find(std::string_view name) const {
     }
     return nullptr;
   }
-  const auto at = std::ranges::lower_bound(*object, name, name_less,
-                                           [](const auto& member) -> const std::string& {
-                                             return member.first;
-                                           });
+  const auto at = std::ranges::lower_bound(
+      *object, name, name_less,
+      [](const auto& member) -> const std::string& { return member.first; });
   return at != object->end() && at->first == name ? &at->second : nullptr;
 }
 

@@ -122,8 +122,8 @@ Event get_accepted(Get& get) {
   get.word("prio", e.priority, &parse_priority);
   get.flag("verify", e.verify);
   get.flag("serving", e.has_serving);
-  get.time("not_before", e.not_before);
-  get.time("deadline", e.deadline);
+  get.moment("not_before", e.not_before);
+  get.moment("deadline", e.deadline);
   get.span("retention", e.retention);
   get.word("on_failure", e.on_failure, &parse_on_failure);
   if (const auto* list = get.list("artifacts")) {
@@ -166,7 +166,7 @@ Event get_person(Get& get) {
   get.word("action", e.action, &parse_person_action);
   get.text("who", e.who);
   get.text("why", e.why);
-  get.time("deadline", e.deadline);
+  get.moment("deadline", e.deadline);
   return e;
 }
 
@@ -174,7 +174,7 @@ Event get_attempt_event(std::string_view name, Get& get) {
   if (name == "attempt_started") {
     AttemptStarted e;
     get.attempt("n", e.attempt);
-    get.time("by", e.report_by);
+    get.moment("by", e.report_by);
     return e;
   }
   if (name == "read_back") {
@@ -220,7 +220,7 @@ Event get_event(Get& get) {
   if (name == "wait_scheduled") {
     WaitScheduled e;
     get.word("for", e.due_for, &parse_due);
-    get.time("at", e.due_at);
+    get.moment("at", e.due_at);
     get.text("reason", e.reason);
     return e;
   }

@@ -14,7 +14,8 @@
 //     repeated decision, count                   late_evidence  n, kind, detail
 //     recovered n                                retired
 //   meant     = {"p": name, "x": absent, "h": sha256, "n": bytes}
-//   read      = {"a": artifact, "l": level, "s": seen, "h", "n", "pre": proper prefix, "v": version,
+//   read      = {"a": artifact, "l": level, "s": seen, "h", "n", "pre": proper prefix, "v":
+//   version,
 //                "by": served by, "d": detail, "t": read at, "ms": latency}
 //   history   = {"ours", "rep", "v", "a": [{"l": landed, "by"}, …]}     present only if known
 //   row       = the operation's fold without what stands in columns (id, identity, target, state,

@@ -72,15 +72,15 @@ class Get {
     number(name, count);
     out = Duration(count);
   }
-  void time(std::string_view name, WallTime& out) {
+  void moment(std::string_view name, WallTime& out) {
     Duration since = out.time_since_epoch();
     span(name, since);
     out = WallTime(since);
   }
-  void time(std::string_view name, std::optional<WallTime>& out) {
+  void moment(std::string_view name, std::optional<WallTime>& out) {
     if (object_.find(name) == nullptr) return;
     WallTime at{};
-    time(name, at);
+    moment(name, at);
     out = at;
   }
   void digest(std::string_view name, Digest& out) {

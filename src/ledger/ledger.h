@@ -89,12 +89,12 @@ struct ListPage {
 
 struct Counts {
   std::uint64_t operations = 0;
-  std::uint64_t open = 0;          ///< not settled
+  std::uint64_t open = 0;  ///< not settled
   std::uint64_t needs_action = 0;
   std::uint64_t events = 0;
   std::uint64_t batches = 0;
   std::uint64_t tombstones = 0;
-  std::uint64_t bytes = 0;         ///< on disk; 0 for memory
+  std::uint64_t bytes = 0;  ///< on disk; 0 for memory
 };
 
 /// Snapshot reads; may run beside the engine. Every call may fail with `io` (nothing happened).
@@ -111,9 +111,9 @@ class LedgerReader {
 
 /// One difference that an audit found, the first in the order of the log.
 struct AuditFinding {
-  std::string what;   ///< "chain", "row", "event", "intent", "tombstone", "schema"
-  std::string where;  ///< batch number, operation id, …
-  std::string detail; ///< expected and found
+  std::string what;    ///< "chain", "row", "event", "intent", "tombstone", "schema"
+  std::string where;   ///< batch number, operation id, …
+  std::string detail;  ///< expected and found
 };
 
 struct AuditReport {
@@ -131,13 +131,13 @@ class Ledger {
   virtual ~Ledger() = default;
 
   /// What is held under each identity, in order. Fails with `io`: nothing happened.
-  [[nodiscard]] virtual Result<std::vector<Known>> load(const std::vector<Identity>& identities) = 0;
+  [[nodiscard]] virtual Result<std::vector<Known>> load(
+      const std::vector<Identity>& identities) = 0;
   /// Rows by id, in order.
   [[nodiscard]] virtual Result<std::vector<std::optional<Operation>>> load(
       const std::vector<OperationId>& ids) = 0;
   /// Every operation that is not settled, in the order of acceptance: for recovery at start.
-  [[nodiscard]] virtual Result<void> each_open(
-      const std::function<void(Operation&&)>& visit) = 0;
+  [[nodiscard]] virtual Result<void> each_open(const std::function<void(Operation&&)>& visit) = 0;
 
   /// One durable batch. Blocks until it is durable.
   [[nodiscard]] virtual CommitResult commit(const Batch& batch) = 0;

@@ -103,8 +103,8 @@ void get_declared(Get& get, Operation& o) {
   get.word("prio", o.priority, &parse_priority);
   get.flag("verify", o.verify);
   get.flag("serving", o.has_serving);
-  get.time("not_before", o.not_before);
-  get.time("deadline", o.deadline);
+  get.moment("not_before", o.not_before);
+  get.moment("deadline", o.deadline);
   get.span("retention", o.retention);
   get.word("on_failure", o.on_failure, &parse_on_failure);
 }
@@ -141,13 +141,13 @@ void get_progress(Get& get, Operation& o) {
   get.number("reads", o.reads_done);
   get.number("unreadable", o.unreadable_rounds);
   get.number("rounds", o.serving_rounds);
-  get.time("ended", o.effect_ended_at);
+  get.moment("ended", o.effect_ended_at);
   codec::get_history(get, "history", o.history);
   get.word("due", o.due_for, &parse_due);
-  get.time("due_at", o.due_at);
+  get.moment("due_at", o.due_at);
   get.number("events", o.events);
-  get.time("updated", o.updated_at);
-  get.time("settled", o.settled_at);
+  get.moment("updated", o.updated_at);
+  get.moment("settled", o.settled_at);
 }
 
 }  // namespace

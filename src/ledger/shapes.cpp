@@ -49,7 +49,7 @@ void get_value(Get& get, Observation& read) {
   get.text("v", read.version);
   get.text("by", read.served_by);
   get.text("d", read.detail);
-  get.time("t", read.read_at);
+  get.moment("t", read.read_at);
   get.span("ms", read.latency);
 }
 

@@ -28,6 +28,7 @@ Result<std::unique_ptr<SqliteLedger>> open_patiently(const std::string& path) {
     auto ledger = SqliteLedger::open({.path = path});
     const bool busy = !ledger.has_value() && ledger.error().code == ErrorCode::already_exists;
     if (!busy || clock.wall() >= give_up) return ledger;
+    // tidy: allow sleep because a file lock of another process has nothing to wait on.
     std::this_thread::sleep_for(kLockPause);
   }
 }
@@ -89,7 +90,8 @@ int show(const Common& common, const Answer& answer) {
                         "' belongs to another command; nothing was run");
   }
   if (answer.decision == SubmitDecision::late) {
-    return complain(common, kBadData, "the key was used and is past its retention; nothing was run");
+    return complain(common, kBadData,
+                    "the key was used and is past its retention; nothing was run");
   }
   const std::string text = api::receipt(*answer.operation, answer.decision, "fsync");
   if (common.json) {
@@ -122,13 +124,13 @@ int exec(const Common& common, const ExecOptions& options) {
   if (!ledger.has_value()) return complain(common, kTempFail, ledger.error().message);
   const Policy policy = policy_of(options, *timeout);
   Targets targets;
-  targets.emplace(std::string(kType),
-                  make_target(std::string(kType), std::string(kType),
-                              std::make_unique<ExecConnector>(options.attempts > 1), nullptr, "",
-                              policy));
+  targets.emplace(
+      std::string(kType),
+      make_target(std::string(kType), std::string(kType),
+                  std::make_unique<ExecConnector>(options.attempts > 1), nullptr, "", policy));
   Result<void> recovered;
-  const auto reply = run_engine(**ledger, targets, submission_of(options), policy.deadline * 2,
-                                recovered);
+  const auto reply =
+      run_engine(**ledger, targets, submission_of(options), policy.deadline * 2, recovered);
   if (!recovered.has_value()) return complain(common, kTempFail, recovered.error().message);
   if (const auto* problem = std::get_if<EngineProblem>(&reply)) {
     return complain(common, kTempFail, problem->detail);

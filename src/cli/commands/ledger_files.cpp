@@ -9,9 +9,8 @@ namespace {
 
 int exit_code_for(const Error& error) {
   if (error.code == ErrorCode::corrupt) return kFailed;
-  return error.code == ErrorCode::not_found || error.code == ErrorCode::already_exists
-             ? kBadData
-             : kConfig;
+  return error.code == ErrorCode::not_found || error.code == ErrorCode::already_exists ? kBadData
+                                                                                       : kConfig;
 }
 
 void print_json(const AuditReport& report) {
@@ -38,9 +37,8 @@ int audit(const Common& common, const LedgerFileOptions& options) {
   Result<AuditReport> report = Error{};
   {
     ProgressLine line("auditing " + *path);
-    report = audit_sqlite(*path, [&](std::uint64_t done, std::uint64_t total) {
-      line.update(done, total);
-    });
+    report = audit_sqlite(
+        *path, [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
   }
   if (!report.has_value()) {
     return complain(common, exit_code_for(report.error()), report.error().message);
@@ -53,8 +51,7 @@ int audit(const Common& common, const LedgerFileOptions& options) {
   } else {
     print("clean: " + std::to_string(report->operations) + " operations, " +
           std::to_string(report->events) + " records in " + std::to_string(report->batches) +
-          " batches, " + std::to_string(report->tombstones) + " tombstones\nhead " +
-          report->head);
+          " batches, " + std::to_string(report->tombstones) + " tombstones\nhead " + report->head);
   }
   return report->first ? kFailed : kOk;
 }
@@ -65,10 +62,9 @@ int backup(const Common& common, const LedgerFileOptions& options) {
   Result<std::uint64_t> bytes = Error{};
   {
     ProgressLine line("copying " + *path);
-    bytes = backup_sqlite(*path, options.destination,
-                          [&](std::uint64_t done, std::uint64_t total) {
-                            line.update(done, total);
-                          });
+    bytes = backup_sqlite(*path, options.destination, [&](std::uint64_t done, std::uint64_t total) {
+      line.update(done, total);
+    });
   }
   if (!bytes.has_value()) {
     return complain(common, exit_code_for(bytes.error()), bytes.error().message);

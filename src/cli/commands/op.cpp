@@ -72,8 +72,7 @@ int op_show(const Common& common, const OpOptions& options) {
   if (!options.wait.empty()) {
     auto wait = parse_duration(options.wait);
     if (!wait.has_value()) return complain(common, kUsage, wait.error().message);
-    below = "?wait=" +
-            std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count());
+    below = "?wait=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count());
   }
   Remote remote(common);
   return remote.show_receipt(remote.call("GET", path_of(options, below)));

@@ -1,15 +1,15 @@
 // The server: ledger, targets, engine, HTTP, put together and taken down in order.
-#include <spdlog/spdlog.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include "api/service.h"
 #include "cli/commands.h"
@@ -70,8 +70,9 @@ int read_config(const Common& common, const ServeOptions& options, config::Confi
     config::Loaded loaded = config::load(options.config);
     for (const config::Fault& fault : loaded.faults) say(config::to_string(fault));
     if (!loaded.faults.empty()) {
-      return complain(common, kConfig, "the configuration has " +
-                                           std::to_string(loaded.faults.size()) + " fault(s)");
+      return complain(
+          common, kConfig,
+          "the configuration has " + std::to_string(loaded.faults.size()) + " fault(s)");
     }
     config = std::move(loaded.config);
   }
@@ -158,18 +159,17 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
   TRUED_TRY(r.ledger, SqliteLedger::open({.path = ledger_path}));
   TRUED_TRY(r.targets, build_targets(config, state));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
-  r.engine = std::make_unique<Engine>(
-      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random},
-      EngineOptions{.open_max = config.open_max});
+  r.engine =
+      std::make_unique<Engine>(EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random},
+                               EngineOptions{.open_max = config.open_max});
   TRUED_TRY_VOID(r.engine->recover());
   TRUED_TRY(auto reader, r.ledger->open_reader());
   r.loop = std::make_unique<io::Loop>();
   r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
   r.service = std::make_unique<api::Service>(
       api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader)},
-      api::ServiceOptions{.auth = auth_of(config),
-                          .version = TRUED_VERSION,
-                          .durability = r.ledger->durability()});
+      api::ServiceOptions{
+          .auth = auth_of(config), .version = TRUED_VERSION, .durability = r.ledger->durability()});
   r.pump = std::make_unique<EnginePump>(*r.engine);
   io::HttpServer::Options options;
   options.address = config.address;
@@ -178,11 +178,11 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
   options.body_limit_for = [single = config.body_bytes_max](std::string_view target) {
     return api::body_limit(target, single);
   };
-  TRUED_TRY(r.server, io::HttpServer::listen(
-                          *r.loop, std::move(options),
-                          [&r](io::HttpRequest&& request, io::Responder responder) {
-                            r.service->handle(std::move(request), std::move(responder));
-                          }));
+  TRUED_TRY(r.server,
+            io::HttpServer::listen(*r.loop, std::move(options),
+                                   [&r](io::HttpRequest&& request, io::Responder responder) {
+                                     r.service->handle(std::move(request), std::move(responder));
+                                   }));
   r.service->set_port(r.server->port());
   return {};
 }

@@ -5,9 +5,9 @@
 #include <iostream>
 #include <sstream>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/uuid.h"
-#include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/remote.h"
@@ -92,8 +92,7 @@ Result<Intent> intent_of(const WriteOptions& options) {
 std::string new_key() {
   SystemRandom random;
   SystemClock clock;
-  return "cli-" +
-         UuidV7Generator().next(clock.wall(), random.next(), random.next()).base32();
+  return "cli-" + UuidV7Generator().next(clock.wall(), random.next(), random.next()).base32();
 }
 
 }  // namespace
@@ -118,8 +117,7 @@ int write(const Common& common, const WriteOptions& options) {
   Remote remote(common);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(*wait).count();
   return remote.show_receipt(
-      remote.call("POST", "/v1/operations", body,
-                  {{"Prefer", "wait=" + std::to_string(seconds)}}));
+      remote.call("POST", "/v1/operations", body, {{"Prefer", "wait=" + std::to_string(seconds)}}));
 }
 
 }  // namespace trued::cli

@@ -189,8 +189,7 @@ CommitResult MemoryLedger::settle_unknown() {
 Result<std::uint32_t> MemoryLedger::retire(WallTime now, std::uint32_t limit) {
   const std::scoped_lock lock(store_->mutex);
   std::uint32_t retired = 0;
-  for (auto at = store_->operations.begin();
-       at != store_->operations.end() && retired < limit;) {
+  for (auto at = store_->operations.begin(); at != store_->operations.end() && retired < limit;) {
     const Operation& operation = at->second;
     if (!operation.settled_at || *operation.settled_at + operation.retention > now) {
       ++at;

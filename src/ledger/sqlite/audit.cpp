@@ -85,7 +85,7 @@ bool Audit::add_records(Statement& records, int& code, std::uint64_t batch, Batc
     ++report_.events;
     if (!records.is_null(3)) {
       hash.add(record_digest(records.unsigned_integer(0), records.unsigned_integer(1),
-                             records.time(2), records.bytes(3)));
+                             records.moment(2), records.bytes(3)));
       continue;
     }
     const auto kept = sqlite::digest_of(records.bytes(4));
@@ -126,7 +126,7 @@ Result<void> Audit::check_chain() {
       find("chain", where, "batch " + std::to_string(expected) + " is missing");
       return {};
     }
-    BatchHash hash(previous, no, batches.time(1));
+    BatchHash hash(previous, no, batches.moment(1));
     std::uint64_t count = 0;
     if (!add_records(records, code, no, hash, count)) return {};
     const Digest computed = hash.finish();
@@ -184,7 +184,7 @@ Result<std::optional<Operation>> Audit::refold(std::uint64_t last, const std::st
     }
     for (const Event& event : *events) {
       if (folded) {
-        evolve(*folded, event, read.time(0));
+        evolve(*folded, event, read.moment(0));
         continue;
       }
       const auto* accepted = std::get_if<Accepted>(&event);
@@ -193,7 +193,7 @@ Result<std::optional<Operation>> Audit::refold(std::uint64_t last, const std::st
         find("event", where, "its first event is not its acceptance");
         return std::optional<Operation>();
       }
-      folded = begin(*id, *accepted, read.time(0));
+      folded = begin(*id, *accepted, read.moment(0));
     }
   }
   return folded;
@@ -210,8 +210,8 @@ void Audit::compare(const Operation& stored, const Operation& folded, Statement&
     return differ("state", std::string(to_string(folded.state)),
                   std::string(to_string(stored.state)));
   }
-  if (folded.identity != stored.identity) return differ("identity", folded.identity.key,
-                                                        stored.identity.key);
+  if (folded.identity != stored.identity)
+    return differ("identity", folded.identity.key, stored.identity.key);
   if (folded.target != stored.target) return differ("target", folded.target, stored.target);
   if (folded.created_at != stored.created_at) {
     return differ("created_at", format_rfc3339(folded.created_at),
@@ -223,7 +223,7 @@ void Audit::compare(const Operation& stored, const Operation& folded, Statement&
     return differ("identity", "the digest of its key", "another");
   }
   const auto expiry = sqlite::expiry_of(folded);
-  const bool same = expiry ? !row.is_null(11) && row.time(11) == *expiry : row.is_null(11);
+  const bool same = expiry ? !row.is_null(11) && row.moment(11) == *expiry : row.is_null(11);
   if (!same) differ("expires_at", expiry ? format_rfc3339(*expiry) : "none", "another");
 }
 

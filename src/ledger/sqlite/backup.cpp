@@ -1,12 +1,12 @@
 // An online copy that is whole or not there.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <memory>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
 
 #include "ledger/sqlite/connection.h"
 #include "ledger/sqlite/sqlite_ledger.h"
@@ -20,7 +20,7 @@ constexpr int kPagesPerStep = 1'024;
 constexpr int kPauseMs = 5;  // when the writer holds what is being copied
 
 Error system_error(const std::string& what) {
-  return {.code = ErrorCode::io, .message = what + ": " + std::strerror(errno)};
+  return {.code = ErrorCode::io, .message = what + ": " + std::generic_category().message(errno)};
 }
 
 Result<void> copy(Connection& from, const std::string& to, const Progress& progress) {
@@ -28,8 +28,7 @@ Result<void> copy(Connection& from, const std::string& to, const Progress& progr
   // One file, no log beside it: the copy is moved under its name as a whole.
   TRUED_TRY_VOID(target->run("PRAGMA journal_mode=DELETE"));
   const std::unique_ptr<sqlite3_backup, decltype(&sqlite3_backup_finish)> backup(
-      sqlite3_backup_init(target->handle(), "main", from.handle(), "main"),
-      &sqlite3_backup_finish);
+      sqlite3_backup_init(target->handle(), "main", from.handle(), "main"), &sqlite3_backup_finish);
   if (backup == nullptr) return target->failure("cannot begin the copy");
   int code = SQLITE_OK;
   while (code == SQLITE_OK || code == SQLITE_BUSY || code == SQLITE_LOCKED) {
@@ -46,7 +45,7 @@ Result<void> copy(Connection& from, const std::string& to, const Progress& progr
 Result<std::uint64_t> sync_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return system_error("cannot open " + path);
-  struct stat file {};
+  struct stat file{};
   const bool done = ::fsync(fd) == 0 && ::fstat(fd, &file) == 0;
   ::close(fd);
   if (!done) return system_error("cannot sync " + path);
@@ -68,7 +67,7 @@ Result<void> sync_parent(const std::string& path) {
 
 Result<std::uint64_t> backup_sqlite(const std::string& path, const std::string& destination,
                                     const Progress& progress) {
-  struct stat existing {};
+  struct stat existing{};
   if (::stat(destination.c_str(), &existing) == 0) {
     return Error{.code = ErrorCode::already_exists,
                  .message = destination + " exists; name a file that does not"};

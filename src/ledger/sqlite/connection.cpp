@@ -1,8 +1,7 @@
 #include "ledger/sqlite/connection.h"
 
-#include <sys/stat.h>
-
 #include <cstring>
+#include <sys/stat.h>
 
 #include "base/assert.h"
 
@@ -52,14 +51,16 @@ bool Statement::is_null(int column) const {
 std::string_view Statement::bytes(int column) const {
   const auto* data = static_cast<const char*>(sqlite3_column_blob(handle_.get(), column));
   const int size = sqlite3_column_bytes(handle_.get(), column);
-  return data == nullptr ? std::string_view() : std::string_view(data, static_cast<std::size_t>(size));
+  return data == nullptr ? std::string_view()
+                         : std::string_view(data, static_cast<std::size_t>(size));
 }
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, bool writable) {
   const mode_t mask = umask(0077);
   sqlite3* handle = nullptr;
-  const int flags = (writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE) |
-                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int flags =
+      (writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE) |
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   umask(mask);
   std::unique_ptr<Connection> connection(new Connection(handle));

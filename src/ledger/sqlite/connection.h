@@ -3,11 +3,10 @@
 // Threads: a connection and its statements belong to one thread at a time.
 #pragma once
 
-#include <sqlite3.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <sqlite3.h>
 #include <string>
 #include <string_view>
 
@@ -25,7 +24,9 @@ class Statement {
 
   // Parameters are numbered from 1. Texts and blobs must outlive the next step().
   Statement& bind(int at, std::int64_t value);
-  Statement& bind(int at, std::uint64_t value) { return bind(at, static_cast<std::int64_t>(value)); }
+  Statement& bind(int at, std::uint64_t value) {
+    return bind(at, static_cast<std::int64_t>(value));
+  }
   Statement& bind(int at, WallTime value) { return bind(at, value.time_since_epoch().count()); }
   Statement& bind_text(int at, std::string_view value);
   Statement& bind_blob(int at, std::string_view value);
@@ -39,7 +40,7 @@ class Statement {
   [[nodiscard]] std::uint64_t unsigned_integer(int column) const {
     return static_cast<std::uint64_t>(integer(column));
   }
-  [[nodiscard]] WallTime time(int column) const { return WallTime(Duration(integer(column))); }
+  [[nodiscard]] WallTime moment(int column) const { return WallTime(Duration(integer(column))); }
   [[nodiscard]] bool is_null(int column) const;
   /// Valid until the next step() or reset().
   [[nodiscard]] std::string_view bytes(int column) const;

@@ -1,12 +1,12 @@
 #include "ledger/sqlite/owner_lock.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <system_error>
+#include <unistd.h>
 
 namespace trued::sqlite {
 
@@ -16,7 +16,7 @@ Result<OwnerLock> OwnerLock::take(const std::string& path) {
   if (fd < 0) {
     const bool denied = errno == EACCES || errno == EPERM || errno == EROFS;
     return Error{.code = denied ? ErrorCode::permission_denied : ErrorCode::io,
-                 .message = "cannot open " + name + ": " + std::strerror(errno)};
+                 .message = "cannot open " + name + ": " + std::generic_category().message(errno)};
   }
   OwnerLock lock(fd);
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {

@@ -1,8 +1,8 @@
 // owner_lock.h: makes sure that one process writes a ledger. Private.
 #pragma once
 
-#include <utility>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 

@@ -1,7 +1,6 @@
 // Snapshot reads on a connection of their own.
-#include <sys/stat.h>
-
 #include <algorithm>
+#include <sys/stat.h>
 
 #include "ledger/codec.h"
 #include "ledger/query.h"
@@ -28,9 +27,8 @@ class SqliteReader final : public LedgerReader {
       : path_(std::move(path)), connection_(std::move(connection)) {}
 
   Result<std::optional<Operation>> find(const OperationId& id) override {
-    TRUED_TRY(Statement statement,
-              connection_->prepare("SELECT " + std::string(sqlite::kColumns) +
-                                   " FROM operation WHERE id=?1"));
+    TRUED_TRY(Statement statement, connection_->prepare("SELECT " + std::string(sqlite::kColumns) +
+                                                        " FROM operation WHERE id=?1"));
     const int code = statement.bind_blob(1, sqlite::id_blob(id)).step();
     if (code == SQLITE_DONE) return std::optional<Operation>();
     if (code != SQLITE_ROW) return connection_->failure("cannot read an operation");
@@ -126,7 +124,7 @@ Result<std::vector<EventRecord>> SqliteReader::events(const OperationId& id) {
       records.push_back({.sequence = sequence + i,
                          .batch = read.unsigned_integer(1),
                          .operation = id,
-                         .at = read.time(2),
+                         .at = read.moment(2),
                          .event = std::move(events.at(i))});
     }
     sequence = read.unsigned_integer(0);
@@ -164,7 +162,7 @@ Result<Counts> SqliteReader::counts() {
   counts.needs_action = s.unsigned_integer(3);
   counts.events = s.unsigned_integer(4);
   counts.batches = s.unsigned_integer(5);
-  struct stat file {};
+  struct stat file{};
   if (::stat(path_.c_str(), &file) == 0) counts.bytes = static_cast<std::uint64_t>(file.st_size);
   return counts;
 }
@@ -172,7 +170,7 @@ Result<Counts> SqliteReader::counts() {
 }  // namespace
 
 Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path) {
-  struct stat file {};
+  struct stat file{};
   if (::stat(path.c_str(), &file) != 0) {
     return Error{.code = ErrorCode::not_found, .message = "there is no ledger at " + path};
   }
@@ -184,8 +182,7 @@ Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path
                             std::to_string(version) + "; this program reads " +
                             std::to_string(sqlite::kSchemaVersion)};
   }
-  return std::unique_ptr<LedgerReader>(
-      std::make_unique<SqliteReader>(path, std::move(connection)));
+  return std::unique_ptr<LedgerReader>(std::make_unique<SqliteReader>(path, std::move(connection)));
 }
 
 }  // namespace trued

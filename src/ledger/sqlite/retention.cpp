@@ -56,7 +56,7 @@ Result<void> reduce_records(Connection& connection, std::uint64_t last) {
     }
     const std::uint64_t previous = read.unsigned_integer(0);
     const Digest digest =
-        record_digest(sequence, read.unsigned_integer(1), read.time(2), read.bytes(3));
+        record_digest(sequence, read.unsigned_integer(1), read.moment(2), read.bytes(3));
     reduce.bind(1, sequence).bind_blob(2, blob_of(digest));
     TRUED_TRY_VOID(run_one(connection, reduce));
     sequence = previous;
@@ -82,7 +82,8 @@ Result<void> bury(Connection& connection, const Expired& dead, WallTime now,
 
 Result<void> leave_mark(Connection& connection, const Expired& dead, const Ends& next,
                         WallTime now) {
-  TRUED_TRY(Statement mark, connection.prepare("INSERT INTO record VALUES(?1,?2,?3,?4,?5,?6,NULL)"));
+  TRUED_TRY(Statement mark,
+            connection.prepare("INSERT INTO record VALUES(?1,?2,?3,?4,?5,?6,NULL)"));
   mark.bind(1, next.sequence).bind(2, next.batch).bind(3, dead.no).bind(4, std::int64_t{0});
   mark.bind(5, now).bind_text(6, kRetiredRecord);
   return run_one(connection, mark);
@@ -98,20 +99,19 @@ Result<void> drop_prefix(Connection& connection) {
   const int found = first.step();
   if (found != SQLITE_ROW && found != SQLITE_DONE) return connection.failure("cannot read the log");
   // The newest batch always stays: it carries the chain on.
-  const std::string keep = found == SQLITE_ROW
-                               ? std::to_string(first.unsigned_integer(0))
-                               : "(SELECT max(no) FROM batch)";
+  const std::string keep = found == SQLITE_ROW ? std::to_string(first.unsigned_integer(0))
+                                               : "(SELECT max(no) FROM batch)";
   first.reset();
   TRUED_TRY(const std::int64_t dropped,
             connection.integer("SELECT max(no) FROM batch WHERE no < " + keep));
   if (dropped == 0) return {};
   const std::string upto = std::to_string(dropped);
-  return connection.run(
-      ("UPDATE base SET batch=" + upto + ", hash=(SELECT hash FROM batch WHERE no=" + upto +
-       "), sequence=coalesce((SELECT min(sequence) FROM record WHERE batch>" + upto +
-       "), sequence); DELETE FROM record WHERE batch<=" + upto +
-       "; DELETE FROM batch WHERE no<=" + upto + ";")
-          .c_str());
+  return connection.run(("UPDATE base SET batch=" + upto +
+                         ", hash=(SELECT hash FROM batch WHERE no=" + upto +
+                         "), sequence=coalesce((SELECT min(sequence) FROM record WHERE batch>" +
+                         upto + "), sequence); DELETE FROM record WHERE batch<=" + upto +
+                         "; DELETE FROM batch WHERE no<=" + upto + ";")
+                            .c_str());
 }
 
 Result<void> write_batch(Connection& connection, Ends& next, WallTime now, std::uint64_t records) {

@@ -52,7 +52,7 @@ Result<Operation> read_operation(Statement& statement) {
   }
   operation.id = *id;
   TRUED_TRY(operation.state, state_from(statement.integer(1)));
-  operation.created_at = statement.time(2);
+  operation.created_at = statement.moment(2);
   operation.identity = {statement.text(3), statement.text(4), statement.text(5)};
   operation.target = statement.text(6);
   TRUED_TRY_VOID(decode_row(statement.bytes(7), operation));

@@ -71,8 +71,8 @@ class SqliteLedger::Impl {
   Statements statements_;
   std::unique_ptr<Connection> connection_;
   std::unordered_map<OperationId, Place, IdHash> places_;  ///< of open operations
-  sqlite::Ends ends_;        ///< as committed
-  sqlite::Ends next_;        ///< of the batch being written
+  sqlite::Ends ends_;                                      ///< as committed
+  sqlite::Ends next_;                                      ///< of the batch being written
   bool unsettled_ = false;
 };
 
@@ -138,8 +138,8 @@ Result<Known> SqliteLedger::Impl::load_one(const Identity& identity) {
   known.tombstone = Tombstone{.id = *id,
                               .fingerprint = Fingerprint(*fingerprint),
                               .state = state,
-                              .settled_at = dead.time(3),
-                              .retired_at = dead.time(4)};
+                              .settled_at = dead.moment(3),
+                              .retired_at = dead.moment(4)};
   return known;
 }
 
@@ -212,8 +212,7 @@ int SqliteLedger::Impl::insert(const Change& change, const std::string& body, Pl
   return intent.bind(1, place.no).bind_text(2, change.intent).step();
 }
 
-int SqliteLedger::Impl::update(const Change& change, const std::string& body,
-                               const Place& place) {
+int SqliteLedger::Impl::update(const Change& change, const std::string& body, const Place& place) {
   Statement& s = statements_.update;
   const Scope scope(s);
   s.bind(1, place.no).bind(2, std::int64_t{sqlite::state_number(change.row.state)});
