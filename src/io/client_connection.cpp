@@ -18,6 +18,8 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 
+constexpr int kInterimMax = 16;  // interim answers before the one that counts
+
 Error not_connected(const Origin& origin, const beast::error_code& why) {
   return {.code = why == beast::error::timeout ? ErrorCode::timeout : ErrorCode::unavailable,
           .happened = Happened::no,
@@ -105,13 +107,23 @@ Exchange ClientConnection::exchange(Message& message, Duration timeout, std::siz
   run();
   // A server may answer before it has read everything; so a failed write is not the last word.
   const beast::error_code write_failure = failure;
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(bytes_max);
-  parser.skip(message.method() == http::verb::head);
-  secure_ ? http::async_read(*secure_, buffer_, parser, note)
-          : http::async_read(*plain_, buffer_, parser, note);
-  run();
-  Exchange exchange{.result = Error{}, .answered_partly = parser.got_some(), .reusable = false};
+  std::optional<http::response_parser<http::string_body>> reading;
+  bool got_some = false;
+  // Interim answers (1xx) come before the one that counts (RFC 9110, section 15.2).
+  for (int interim = 0; interim <= kInterimMax; ++interim) {
+    reading.emplace();
+    reading->body_limit(bytes_max);
+    reading->skip(message.method() == http::verb::head);
+    secure_ ? http::async_read(*secure_, buffer_, *reading, note)
+            : http::async_read(*plain_, buffer_, *reading, note);
+    run();
+    got_some = got_some || reading->got_some();
+    const bool is_interim = !failure && reading->get().result_int() < 200;
+    if (!is_interim) break;
+    if (interim == kInterimMax) failure = http::error::bad_status;
+  }
+  auto& parser = *reading;
+  Exchange exchange{.result = Error{}, .answered_partly = got_some, .reusable = false};
   if (!failure) {
     exchange.reusable = parser.keep_alive() && !write_failure && buffer_.size() == 0;
     exchange.result = to_response(parser.release());

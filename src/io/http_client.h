@@ -23,8 +23,9 @@
 namespace trued::io {
 
 struct ClientOptions {
-  Duration connect_timeout{5'000};  ///< name, connection and TLS together
-  Duration total_timeout{30'000};   ///< from the first byte sent to the last received
+  /// Connection and TLS together. Looking the name up takes what the system's resolver allows.
+  Duration connect_timeout{5'000};
+  Duration total_timeout{30'000};  ///< from the first byte sent to the last received
   std::size_t response_bytes_max = std::size_t{64} << 20;
   std::size_t pooled_per_origin_max = 16;
   std::string user_agent = "trued";
@@ -34,9 +35,9 @@ struct ClientOptions {
 struct ClientRequest {
   std::string method = "GET";
   std::string url;  ///< http:// or https://
-  std::vector<Header> headers;
-  std::string body;
-  std::optional<Duration> total_timeout;
+  std::vector<Header> headers = {};
+  std::string body = {};
+  std::optional<Duration> total_timeout = {};
 };
 
 class HttpClient {

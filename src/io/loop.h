@@ -1,6 +1,7 @@
 // loop.h: an event loop on a thread of its own.
 //
-// Everything of src/io that waits for sockets runs on it. Work posted to it must not block.
+// Everything of src/io that waits for sockets runs on it. Work posted to it must not block. A loop
+// outlives the servers on it and every responder that they handed out.
 #pragma once
 
 #include <functional>

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <exception>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -44,6 +45,22 @@ bool split_target(HttpRequest& request) {
   }
   return request.path.starts_with('/') && utf8_valid(request.path) &&
          request.path.find('\0') == std::string::npos;
+}
+
+// Lengths that another reader of the same bytes could take differently: two of them, even if they
+// agree, or a coding whose end only some recognise (RFC 9112, section 6.3).
+bool has_one_clear_length(const http::request_header<>& header) {
+  std::size_t lengths = 0;
+  for (const auto& field : header) {
+    if (field.name() == http::field::content_length) {
+      lengths += field.value().find(',') == beast::string_view::npos ? 1 : 2;
+    }
+    if (field.name() == http::field::transfer_encoding &&
+        !beast::iequals(field.value(), "chunked")) {
+      return false;
+    }
+  }
+  return lengths <= 1 && header.count(http::field::transfer_encoding) <= 1;
 }
 
 std::string problem_json(int status, std::string_view name, std::string_view title,
@@ -108,6 +125,7 @@ void Session::wait_for_request() {
 void Session::read_header() {
   const HttpServer::Options& options = host_->options();
   parser_.emplace();
+  head_ = false;
   parser_->header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
   parser_->body_limit(boost::none);  // set once the target is known
   stream_.expires_after(options.header_timeout);
@@ -136,6 +154,11 @@ void Session::on_header(Failure failure) {
   if (failure) return refuse_malformed(failure);
   const HttpServer::Options& options = host_->options();
   const auto& message = parser_->get();
+  head_ = message.method() == http::verb::head;
+  if (!has_one_clear_length(message)) {
+    return refuse(400, "malformed", "The request cannot be read",
+                  "it does not say clearly how long its body is");
+  }
   if (message.target().size() > kTargetBytesMax) {
     return refuse(414, "target-too-long", "The request target is too long",
                   "it exceeds 8192 bytes");
@@ -176,7 +199,6 @@ void Session::handle() {
   auto message = parser_->release();
   parser_.reset();
   keep_alive_ = message.keep_alive();
-  head_ = message.method() == http::verb::head;
   HttpRequest request;
   request.method = text_of(message.method_string());
   request.target = text_of(message.target());
@@ -191,7 +213,11 @@ void Session::handle() {
                   "its target is not a path of valid UTF-8");
   }
   handling_ = true;
-  host_->handler()(std::move(request), Responder(host_->mailbox(), weak_from_this()));
+  try {
+    host_->handler()(std::move(request), Responder(host_->mailbox(), weak_from_this()));
+  } catch (const std::exception&) {
+    // The responder went with the stack and has answered 500; the server goes on.
+  }
 }
 
 void Session::refuse(int status, std::string_view name, std::string_view title,

@@ -1,5 +1,5 @@
-"""Many writers and an outside committer on the same paths: every write is in the history, nothing is
-written twice over another's work, and every operation ends in a state that git proves."""
+"""Many writers and an outside committer on the same paths: every write is in the history, nothing
+is written twice over another's work, and every operation ends in a state that git proves."""
 
 import os
 import subprocess

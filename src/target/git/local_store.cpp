@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "target/git/git_connector.h"
+#include "target/git/lock_note.h"
 #include "target/git/store.h"
 
 namespace trued::git {
@@ -57,9 +58,14 @@ class LocalStore final : public Store {
     if (acquire(transaction, git_transaction_new, repository) != 0) {
       return rejected(EffectKind::rejected_retryable, last_error("start moving " + reference_));
     }
+    const std::string directory = git_repository_commondir(repository);
+    const LockNote note(directory, reference_);
     int code = git_transaction_lock_ref(transaction.get(), reference_.c_str());
     for (int tries = 1; code == GIT_ELOCKED && tries < kLockTriesMax; ++tries) {
       pause();
+      code = git_transaction_lock_ref(transaction.get(), reference_.c_str());
+    }
+    if (code == GIT_ELOCKED && break_stale_lock(directory, reference_)) {
       code = git_transaction_lock_ref(transaction.get(), reference_.c_str());
     }
     if (code != 0) {

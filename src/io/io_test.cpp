@@ -1,0 +1,311 @@
+#include <arpa/inet.h>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <poll.h>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "io/blocking_pool.h"
+#include "io/http_client.h"
+#include "io/http_server.h"
+
+namespace trued::io {
+namespace {
+
+/// A raw connection, for what no well-behaved client would send.
+class Raw {
+ public:
+  explicit Raw(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  ~Raw() { ::close(fd_); }
+  void send(std::string_view text) const {
+    EXPECT_EQ(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+  }
+  /// Everything until the other side closes, or `enough` stands in it.
+  std::string read(std::string_view enough = "\x01") const {
+    std::string all;
+    char buffer[4096];
+    pollfd waiting{.fd = fd_, .events = POLLIN, .revents = 0};
+    while (all.find(enough) == std::string::npos && ::poll(&waiting, 1, 10'000) == 1) {
+      const ssize_t size = ::recv(fd_, buffer, sizeof buffer, 0);
+      if (size <= 0) break;
+      all.append(buffer, static_cast<std::size_t>(size));
+    }
+    return all;
+  }
+
+ private:
+  int fd_;
+};
+
+class ServerTest : public testing::Test {
+ protected:
+  void start(HttpServer::Options options = {}) {
+    auto listening = HttpServer::listen(
+        loop_, std::move(options), [this](HttpRequest&& request, Responder responder) {
+          ++executed_;
+          if (request.path == "/drop") return;
+          HttpResponse response;
+          response.body =
+              request.method + " " + request.path + "?" + request.query + " " + request.body;
+          if (request.path != "/slow") return responder.send(std::move(response));
+          const std::scoped_lock lock(mutex_);
+          held_.emplace(std::move(responder));
+          arrived_.notify_all();
+        });
+    ASSERT_TRUE(listening.has_value()) << listening.error().message;
+    server_ = std::move(listening).value();
+  }
+  std::string url(const std::string& path) const {
+    return "http://127.0.0.1:" + std::to_string(server_->port()) + path;
+  }
+  std::string exchange(std::string_view request) const {
+    const Raw raw(server_->port());
+    raw.send(request);
+    return raw.read();
+  }
+
+  Loop loop_;
+  std::unique_ptr<HttpServer> server_;
+  std::atomic<int> executed_{0};
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::optional<Responder> held_;
+};
+
+TEST_F(ServerTest, answers_on_one_connection_in_order_also_when_pipelined) {
+  start();
+  const Raw raw(server_->port());
+  raw.send(
+      "GET /a?x=1 HTTP/1.1\r\nHost: h\r\n\r\nPOST /b HTTP/1.1\r\nHost: h\r\n"
+      "Content-Length: 2\r\n\r\nhiGET /c HTTP/1.1\r\nHost: h\r\n\r\n");
+  const std::string text = raw.read("GET /c?");
+  EXPECT_LT(text.find("GET /a?x=1"), text.find("POST /b? hi"));
+  EXPECT_LT(text.find("POST /b? hi"), text.find("GET /c?"));
+}
+
+TEST_F(ServerTest, refuses_what_could_be_smuggled) {
+  start();
+  for (const char* bad :
+       {"GARBAGE\r\n\r\n", "GET / HTTP/1.1\r\nHost : h\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2, 2\r\n\r\nhi",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\nhi",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, gzip\r\n\r\nhi",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -2\r\n\r\nhi",
+        "GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", "GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /%ff HTTP/1.1\r\nHost: h\r\n\r\n"}) {
+    const std::string text = exchange(bad);
+    EXPECT_TRUE(text.starts_with("HTTP/1.1 400")) << bad << " -> " << text;
+    EXPECT_NE(text.find("urn:trued:problem:malformed"), std::string::npos);
+  }
+  EXPECT_EQ(executed_, 0);
+}
+
+TEST_F(ServerTest, bounds_bodies_headers_and_targets) {
+  start({.body_bytes_max = 10});
+  EXPECT_TRUE(exchange("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n")
+                  .starts_with("HTTP/1.1 413"));
+  EXPECT_TRUE(exchange("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       "b\r\n01234567890\r\n0\r\n\r\n")
+                  .starts_with("HTTP/1.1 413"));
+  EXPECT_TRUE(exchange("GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n")
+                  .starts_with("HTTP/1.1 431"));
+  EXPECT_TRUE(exchange("GET /" + std::string(9'000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n")
+                  .starts_with("HTTP/1.1 414"));
+  EXPECT_EQ(executed_, 0);
+}
+
+TEST_F(ServerTest, a_body_that_is_expected_is_asked_for) {
+  start();
+  const Raw raw(server_->port());
+  raw.send("POST /e HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_TRUE(raw.read("\r\n\r\n").starts_with("HTTP/1.1 100"));
+  raw.send("hi");
+  EXPECT_NE(raw.read("hi").find("POST /e? hi"), std::string::npos);
+}
+
+TEST_F(ServerTest, a_header_that_never_ends_ends_the_connection) {
+  start({.header_timeout = Duration{50}});
+  const Raw raw(server_->port());
+  raw.send("GET / HTTP/1.1\r\nHost: h\r\nX: ");
+  EXPECT_EQ(raw.read(), "");
+}
+
+TEST_F(ServerTest, head_has_no_body_and_a_dropped_request_is_answered) {
+  start();
+  const std::string head = exchange("HEAD /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200"));
+  EXPECT_TRUE(head.ends_with("\r\n\r\n"));
+  EXPECT_TRUE(exchange("GET /drop HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                  .starts_with("HTTP/1.1 500"));
+}
+
+TEST_F(ServerTest, stop_lets_a_request_under_way_be_answered) {
+  start();
+  const Raw raw(server_->port());
+  raw.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+  {
+    std::unique_lock lock(mutex_);
+    arrived_.wait(lock, [this] { return held_.has_value(); });
+  }
+  std::thread answerer([this] {
+    HttpResponse response;
+    response.body = "late";
+    held_->send(std::move(response));
+  });
+  server_->stop(Duration{5'000});
+  answerer.join();
+  EXPECT_NE(raw.read().find("late"), std::string::npos);
+}
+
+TEST_F(ServerTest, the_client_reads_answers_and_reuses_connections) {
+  start();
+  HttpClient client({});
+  for (int i = 0; i < 3; ++i) {
+    auto answer = client.call({.url = url("/hello?n=" + std::to_string(i))});
+    ASSERT_TRUE(answer.has_value()) << answer.error().message;
+    EXPECT_EQ(answer->body, "GET /hello?n=" + std::to_string(i) + " ");
+  }
+  auto answer = client.call({.method = "POST", .url = url("/p"), .body = "data"});
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->body, "POST /p? data");
+}
+
+TEST(HttpClient, T1_nothing_happened_where_nothing_could_be_sent) {
+  HttpClient client({.connect_timeout = Duration{1'000}});
+  for (const char* url : {"http://127.0.0.1:1/", "http://no-such-name.invalid/", "ftp://x/",
+                          "http://u:p@127.0.0.1/", "http:///", "http://127.0.0.1:x/"}) {
+    auto answer = client.call({.method = "POST", .url = url, .body = "x"});
+    ASSERT_FALSE(answer.has_value()) << url;
+    EXPECT_EQ(answer.error().happened, Happened::no) << url;
+  }
+  auto injected = client.call({.url = "http://127.0.0.1:1/", .headers = {{"X", "a\r\nY: b"}}});
+  EXPECT_EQ(injected.error().code, ErrorCode::invalid_argument);
+}
+
+/// Accepts connections, reads a request, and then does what it likes.
+class Rude {
+ public:
+  explicit Rude(std::string answer, bool hang = false)
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), hang_(hang) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(fd_, 16), 0);
+    socklen_t size = sizeof address;
+    ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
+    port = ntohs(address.sin_port);
+    thread_ = std::thread([this, answer = std::move(answer)] { serve(answer); });
+  }
+  ~Rude() {
+    ::shutdown(fd_, SHUT_RDWR);
+    thread_.join();
+    ::close(fd_);
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port) + "/"; }
+  std::uint16_t port = 0;
+  std::atomic<int> requests{0};
+
+ private:
+  void serve(const std::string& answer) {
+    while (true) {
+      const int client = ::accept(fd_, nullptr, nullptr);
+      if (client < 0) return;
+      char buffer[4096];
+      if (::recv(client, buffer, sizeof buffer, 0) > 0) ++requests;
+      ::send(client, answer.data(), answer.size(), MSG_NOSIGNAL);
+      if (hang_) (void)::recv(client, buffer, sizeof buffer, 0);
+      ::close(client);
+    }
+  }
+  int fd_;
+  bool hang_;
+  std::thread thread_;
+};
+
+TEST(HttpClient, T1_T5_an_answer_that_does_not_come_is_maybe_and_is_never_asked_for_twice) {
+  for (const char* answer :
+       {"", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"}) {
+    Rude rude(answer);
+    HttpClient client({});
+    auto reply = client.call({.method = "POST", .url = rude.url(), .body = "charge"});
+    ASSERT_FALSE(reply.has_value());
+    EXPECT_EQ(reply.error().happened, Happened::maybe) << answer;
+    EXPECT_EQ(rude.requests, 1);
+  }
+}
+
+TEST(HttpClient, T1_a_server_that_hangs_is_maybe) {
+  Rude rude("", true);
+  HttpClient client({.total_timeout = Duration{100}});
+  auto reply = client.call({.method = "POST", .url = rude.url(), .body = "x"});
+  ASSERT_FALSE(reply.has_value());
+  EXPECT_EQ(reply.error().code, ErrorCode::timeout);
+  EXPECT_EQ(reply.error().happened, Happened::maybe);
+}
+
+TEST(HttpClient, V1_an_interim_answer_is_not_the_answer) {
+  Rude rude(
+      "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n"
+      "\r\nreal");
+  HttpClient client({});
+  auto reply = client.call({.url = rude.url()});
+  ASSERT_TRUE(reply.has_value()) << reply.error().message;
+  EXPECT_EQ(reply->status, 200);
+  EXPECT_EQ(reply->body, "real");
+}
+
+TEST_F(ServerTest, a_refusal_after_a_head_request_has_its_body) {
+  start({.body_bytes_max = 10});
+  const Raw raw(server_->port());
+  raw.send("HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n");
+  raw.read("\r\n\r\n");
+  raw.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n");
+  EXPECT_NE(raw.read().find("urn:trued:problem:too-large"), std::string::npos);
+}
+
+TEST(HttpClient, an_answer_beyond_the_bound_is_refused) {
+  Rude rude("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + std::string(1'000, 'x'));
+  HttpClient client({.response_bytes_max = 100});
+  auto reply = client.call({.url = rude.url()});
+  ASSERT_FALSE(reply.has_value());
+  EXPECT_EQ(reply.error().code, ErrorCode::too_large);
+}
+
+TEST(BlockingPool, takes_no_more_than_its_bound_and_finishes_what_it_took) {
+  std::atomic<int> done{0};
+  std::mutex gate;
+  gate.lock();
+  {
+    BlockingPool pool(1, 2);
+    std::atomic<bool> begun{false};
+    ASSERT_TRUE(pool.try_post([&] {
+      begun = true;
+      const std::scoped_lock lock(gate);
+      ++done;
+    }));
+    while (!begun) std::this_thread::yield();
+    EXPECT_TRUE(pool.try_post([&] { ++done; }));
+    EXPECT_TRUE(pool.try_post([&] { ++done; }));
+    EXPECT_FALSE(pool.try_post([&] { ++done; }));
+    gate.unlock();
+  }
+  EXPECT_EQ(done, 3);
+}
+
+}  // namespace
+}  // namespace trued::io

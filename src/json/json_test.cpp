@@ -1,0 +1,181 @@
+#include <bit>
+#include <cmath>
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "json/canonical.h"
+#include "json/diff.h"
+#include "json/parse.h"
+#include "json/writer.h"
+
+namespace trued::json {
+namespace {
+
+std::string number(std::uint64_t bits) {
+  std::string out;
+  write_number(std::bit_cast<double>(bits), out);
+  return out;
+}
+
+Value parsed(std::string_view text) {
+  auto value = parse(text);
+  EXPECT_TRUE(value.has_value()) << text << (value ? "" : ": " + value.error().message);
+  return value ? std::move(value).value() : Value();
+}
+
+std::string refusal(std::string_view text) {
+  auto value = parse(text);
+  EXPECT_FALSE(value.has_value()) << text;
+  return value ? "" : value.error().message;
+}
+
+// RFC 8785, appendix B.
+TEST(Canonical, T2_numbers_of_rfc_8785) {
+  EXPECT_EQ(number(0x0000000000000000), "0");
+  EXPECT_EQ(number(0x8000000000000000), "0");
+  EXPECT_EQ(number(0x0000000000000001), "5e-324");
+  EXPECT_EQ(number(0x8000000000000001), "-5e-324");
+  EXPECT_EQ(number(0x7fefffffffffffff), "1.7976931348623157e+308");
+  EXPECT_EQ(number(0x4340000000000000), "9007199254740992");
+  EXPECT_EQ(number(0xc340000000000000), "-9007199254740992");
+  EXPECT_EQ(number(0x4430000000000000), "295147905179352830000");
+  EXPECT_EQ(number(0x44b52d02c7e14af5), "9.999999999999997e+22");
+  EXPECT_EQ(number(0x44b52d02c7e14af6), "1e+23");
+  EXPECT_EQ(number(0x444b1ae4d6e2ef4e), "999999999999999700000");
+  EXPECT_EQ(number(0x444b1ae4d6e2ef50), "1e+21");
+  EXPECT_EQ(number(0x3eb0c6f7a0b5ed8c), "9.999999999999997e-7");
+  EXPECT_EQ(number(0x3eb0c6f7a0b5ed8d), "0.000001");
+  EXPECT_EQ(number(0x41b3de4355555553), "333333333.3333332");
+  EXPECT_EQ(number(0xbecbf647612f3696), "-0.0000033333333333333333");
+}
+
+TEST(Canonical, T2_the_structure_of_rfc_8785) {
+  EXPECT_EQ(canonical(parsed(R"({
+    "numbers": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],
+    "string": "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+    "literals": [null, true, false]})")),
+            "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,0.002,"
+            "1e-27],\"string\":\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
+}
+
+// RFC 8785, section 3.2.3: by UTF-16 code units, not by bytes.
+TEST(Canonical, T2_names_sort_by_utf_16_code_units) {
+  EXPECT_EQ(canonical(parsed(R"({"\u20ac":"Euro Sign","\r":"Carriage Return",
+    "\ufb33":"Hebrew Letter Dalet With Dagesh","1":"One","\ud83d\ude00":"Emoji: Grinning Face",
+    "\u0080":"Control","\u00f6":"Latin Small Letter O With Diaeresis"})")),
+            "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\xc2\x80\":\"Control\",\"ö\":\"Latin "
+            "Small Letter O With Diaeresis\",\"€\":\"Euro Sign\",\"😀\":\"Emoji: Grinning "
+            "Face\",\"\xef\xac\xb3\":\"Hebrew Letter Dalet With Dagesh\"}");
+}
+
+TEST(Parse, hostile_input_is_refused_with_its_reason) {
+  for (const char* bad : {"",
+                          " ",
+                          "{",
+                          "[1,]",
+                          "{\"a\":1,}",
+                          "01",
+                          "1.",
+                          "+1",
+                          "NaN",
+                          "Infinity",
+                          "nul",
+                          "\"\x01\"",
+                          "\"\\x\"",
+                          "\"abc",
+                          "[1] 2",
+                          "'a'",
+                          "\xef\xbb\xbf{}",
+                          "\"\xff\"",
+                          "\"\xc0\xaf\"",
+                          "\"\\ud800\"",
+                          "1e400"}) {
+    EXPECT_FALSE(refusal(bad).empty()) << bad;
+  }
+  EXPECT_NE(refusal(R"({"a":{"b":1,"b":2}})").find("\"b\" twice"), std::string::npos);
+  EXPECT_NE(refusal("9007199254740993").find("2^53"), std::string::npos);
+  EXPECT_NE(refusal("18446744073709551615").find("2^53"), std::string::npos);
+  EXPECT_NE(refusal(std::string(100, '[') + std::string(100, ']')).find("deeper"),
+            std::string::npos);
+  EXPECT_FALSE(refusal(std::string(100'000, '[')).empty());
+  EXPECT_FALSE(parse("[1,2,3]", {.depth_max = 64, .bytes_max = 3}).has_value());
+}
+
+TEST(Parse, numbers_that_are_equal_are_one) {
+  EXPECT_EQ(parsed("1"), parsed("1.0"));
+  EXPECT_EQ(parsed("1e2"), parsed("100"));
+  EXPECT_EQ(parsed("-0"), parsed("0"));
+  EXPECT_EQ(parsed("9007199254740992").as_int(), 9'007'199'254'740'992);
+}
+
+rc::Gen<Value> any_value(int depth) {
+  const auto text = rc::gen::map(rc::gen::container<std::string>(rc::gen::inRange(' ', '~')),
+                                 [](std::string s) { return Value(std::move(s)); });
+  const auto whole = rc::gen::map(rc::gen::inRange<std::int64_t>(-(1LL << 53), 1LL << 53),
+                                  [](std::int64_t n) { return Value(n); });
+  const auto flag = rc::gen::map(rc::gen::arbitrary<bool>(), [](bool b) { return Value(b); });
+  if (depth == 0) return rc::gen::oneOf(text, whole, flag, rc::gen::just(Value()));
+  const auto list = rc::gen::map(rc::gen::container<std::vector<Value>>(
+                                     rc::gen::lazy([depth] { return any_value(depth - 1); })),
+                                 [](std::vector<Value> items) { return Value(std::move(items)); });
+  const auto object = rc::gen::map(rc::gen::container<std::map<std::string, Value>>(
+                                       rc::gen::container<std::string>(rc::gen::inRange('a', 'f')),
+                                       rc::gen::lazy([depth] { return any_value(depth - 1); })),
+                                   [](std::map<std::string, Value> members) {
+                                     Value::Object object_members;
+                                     for (auto& [name, value] : members)
+                                       object_members.emplace_back(name, std::move(value));
+                                     return Value(std::move(object_members));
+                                   });
+  return rc::gen::oneOf(text, whole, flag, list, object);
+}
+
+RC_GTEST_PROP(Canonical, T2_the_canonical_form_reads_back_and_is_its_own, ()) {
+  const Value value = *any_value(2);
+  const std::string text = canonical(value);
+  const auto again = parse(text);
+  RC_ASSERT(again.has_value());
+  RC_ASSERT(*again == value);
+  RC_ASSERT(canonical(*again) == text);
+  std::string pretty;
+  write_pretty(value, pretty);
+  RC_ASSERT(*parse(pretty) == value);
+}
+
+RC_GTEST_PROP(Canonical, T2_doubles_read_back_exactly, (std::uint64_t bits)) {
+  const double original = std::bit_cast<double>(bits);
+  RC_PRE(std::isfinite(original) && std::fabs(original) < 9e15);
+  std::string text;
+  write_number(original, text);
+  const auto again = parse(text);
+  RC_ASSERT(again.has_value());
+  RC_ASSERT(again->as_double() == original);
+}
+
+TEST(Diff, T2_pointers_name_what_differs) {
+  const Value before = parsed(R"({"a":1,"b":{"c~d":[1,2],"e/f":true},"g":null})");
+  const Value after = parsed(R"({"a":2,"b":{"c~d":[1,3,4],"e/f":true},"h":null})");
+  EXPECT_EQ(differing_pointers(before, after, 10),
+            (std::vector<std::string>{"/a", "/b/c~0d/1", "/b/c~0d/2", "/g", "/h"}));
+  EXPECT_EQ(differing_pointers(before, after, 2).size(), 2U);
+  EXPECT_TRUE(differing_pointers(before, before, 10).empty());
+  EXPECT_EQ(differing_pointers(parsed("1"), parsed("[1]"), 10), std::vector<std::string>{""});
+}
+
+TEST(Writer, writes_what_it_is_told_with_the_commas_in_place) {
+  std::string text;
+  Writer out(text);
+  out.begin_object().member("a", 1).key("b").begin_array().null().boolean(true).string("x\n");
+  out.end_array().member("c", std::uint64_t{18'446'744'073'709'551'615U}).end_object();
+  EXPECT_EQ(text, R"({"a":1,"b":[null,true,"x\n"],"c":18446744073709551615})");
+  EXPECT_DEATH(
+      {
+        std::string broken;
+        Writer(broken).begin_object().string("no key");
+      },
+      "assertion failed");
+}
+
+}  // namespace
+}  // namespace trued::json
