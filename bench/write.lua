@@ -1,0 +1,32 @@
+-- One write a request, each under a key of its own. Arguments: "whole" waits for the verdict,
+-- "accept" does not, "repeat" sends the same key again and again.
+local thread_count = 0
+
+function setup(thread)
+  thread:set("number", thread_count)
+  thread_count = thread_count + 1
+end
+
+function init(args)
+  mode = args[1]
+  count = 0
+  stamp = args[2]
+end
+
+function request()
+  count = count + 1
+  local key = mode == "repeat" and ("repeat-" .. number .. "-" .. (count % 16))
+    or (stamp .. "-" .. number .. "-" .. count)
+  local artifact = mode == "repeat" and key or (number .. "/" .. (count % 4096))
+  local content = mode == "repeat" and "same" or (key .. string.rep("x", 200))
+  local body = '{"type":"write","key":"' .. key .. '","input":{"target":"bench","artifacts":[{"path":"'
+    .. artifact .. '","content":"' .. content .. '"}]}}'
+  local headers = { ["Content-Type"] = "application/json" }
+  if mode ~= "accept" then headers["Prefer"] = "wait=30" end
+  return wrk.format("POST", "/v1/operations", headers, body)
+end
+
+failed = 0
+function response(status)
+  if status >= 300 then failed = failed + 1 end
+end
