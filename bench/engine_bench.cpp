@@ -1,10 +1,10 @@
 // What the engine costs without HTTP: whole operations, repeats, and the parts they are made of.
-#include <benchmark/benchmark.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <unistd.h>
+
+#include <benchmark/benchmark.h>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -37,8 +37,8 @@ class Bench {
     }
     targets_.emplace("bench", make_target("bench", "memory", std::make_unique<MemoryConnector>(),
                                           nullptr, "", Policy{}));
-    engine_ = std::make_unique<Engine>(
-        EnginePorts{*ledger_, targets_, runner_, clock_, random_}, EngineOptions{});
+    engine_ = std::make_unique<Engine>(EnginePorts{*ledger_, targets_, runner_, clock_, random_},
+                                       EngineOptions{});
     TRUED_ASSERT(engine_->recover().has_value());
   }
   ~Bench() {

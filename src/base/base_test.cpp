@@ -66,11 +66,11 @@ TEST(Encoding, utf8_is_that_of_rfc_3629) {
 
 TEST(Uuid, T2_ids_grow_strictly_even_if_the_clock_steps_back) {
   UuidV7Generator generator;
-  SeededRandom random(1);
-  Uuid last = generator.next(WallTime(Duration(1'000)), random.next(), random.next());
+  SeededRandom dice(1);
+  Uuid last = generator.next(WallTime(Duration(1'000)), dice.next(), dice.next());
   for (int i = 0; i < 20'000; ++i) {
     const WallTime now{Duration(1'000 - i % 7)};
-    const Uuid next = generator.next(now, random.next(), random.next());
+    const Uuid next = generator.next(now, dice.next(), dice.next());
     ASSERT_LT(last, next);
     ASSERT_LT(last.base32(), next.base32());
     last = next;

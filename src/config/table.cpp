@@ -134,7 +134,7 @@ void Table::texts(const char* name, std::vector<std::string>& out) {
   const toml::node* node = get(name);
   if (node == nullptr) return;
   const toml::array* list = node->as_array();
-  if (list == nullptr || !list->is_homogeneous<std::string>()) {
+  if (list == nullptr || (!list->empty() && !list->is_homogeneous<std::string>())) {
     return fault(name, "expected a list of texts");
   }
   for (const toml::node& each : *list) out.push_back(*each.value_exact<std::string>());

@@ -1,0 +1,208 @@
+// ledger_conformance.h: what every ledger must do. One suite; each implementation instantiates it.
+//
+// Included by tests only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/operation.h"
+#include "ledger/codec.h"
+#include "ledger/ledger.h"
+
+namespace trued::test {
+
+inline constexpr WallTime kStart{Duration{1'800'000'000'000}};
+
+/// Makes operations and the batches of their lives, as the engine would.
+class Lives {
+ public:
+  Operation accept(const std::string& key, std::vector<Event>& events,
+                   const std::string& target = "docs") {
+    const std::string intent = intent_of(key, target);
+    const Accepted accepted{
+        .identity = {"default", "write", key},
+        .fingerprint = fingerprint_of(intent, "write"),
+        .definition = "write@1",
+        .target = target,
+        .actor = "test",
+        .priority = Priority::normal,
+        .verify = true,
+        .has_serving = false,
+        .not_before = {},
+        .deadline = kStart + Duration{900'000},
+        .retention = Duration{60'000},
+        .on_failure = OnFailure::replay,
+        .artifacts = {{.name = key + ".md", .absent = false, .id = {sha256(key), key.size()}}}};
+    Uuid uuid;
+    uuid.bytes.at(14) = static_cast<std::uint8_t>(++number_ >> 8);
+    uuid.bytes.at(15) = static_cast<std::uint8_t>(number_ & 0xff);
+    events.emplace_back(accepted);
+    Operation operation = begin(OperationId(uuid), accepted, kStart);
+    record(operation, events, AttemptStarted{AttemptNo(1), kStart + Duration{60'000}});
+    return operation;
+  }
+
+  static std::string intent_of(const std::string& key, const std::string& target = "docs") {
+    return R"({"artifacts":[{"content":")" + key + R"(","path":")" + key + R"(.md"}],"target":")" +
+           target + R"("})";
+  }
+
+  static void record(Operation& operation, std::vector<Event>& events, Event event,
+                     WallTime at = kStart) {
+    evolve(operation, event, at);
+    events.push_back(std::move(event));
+  }
+
+  static Change change(Operation operation, std::vector<Event> events, bool insert) {
+    std::string intent;
+    if (insert) intent = intent_of(operation.identity.key, operation.target);
+    return {.row = std::move(operation),
+            .insert = insert,
+            .intent = std::move(intent),
+            .events = std::move(events),
+            .at = kStart};
+  }
+
+  /// Accepts one operation in a batch of its own.
+  Operation put(Ledger& ledger, const std::string& key, const std::string& target = "docs") {
+    std::vector<Event> events;
+    Operation operation = accept(key, events, target);
+    EXPECT_EQ(ledger.commit({{change(operation, events, true)}, kStart}).outcome,
+              CommitOutcome::committed);
+    return operation;
+  }
+
+  /// Ends it, as a second batch.
+  static Operation settle(Ledger& ledger, Operation operation, State state) {
+    std::vector<Event> events;
+    const ArtifactSummary meant = operation.artifacts.front().meant;
+    Observation seen;
+    seen.seen = Seen::found;
+    seen.id = meant.id;
+    seen.read_at = kStart;
+    record(operation, events,
+           EffectEnded{.attempt = AttemptNo(1),
+                       .kind = EffectKind::acknowledged,
+                       .changed = true,
+                       .version = "v1",
+                       .version_before = "",
+                       .result = "",
+                       .reason = ""});
+    record(operation, events, ReadBack{AttemptNo(1), {seen}, {}});
+    record(operation, events, Settled{state, "", {}, ""});
+    EXPECT_EQ(ledger.commit({{change(operation, events, false)}, kStart}).outcome,
+              CommitOutcome::committed);
+    return operation;
+  }
+
+ private:
+  unsigned number_ = 0;
+};
+
+using MakeLedger = std::function<std::unique_ptr<Ledger>()>;
+
+class LedgerConformance : public testing::TestWithParam<MakeLedger> {
+ protected:
+  std::unique_ptr<Ledger> ledger = GetParam()();
+  Lives lives;
+
+  Known known(const std::string& key) {
+    return ledger->load(std::vector<Identity>{{"default", "write", key}}).value().front();
+  }
+};
+
+TEST_P(LedgerConformance, T6_intent_state_and_events_are_there_after_a_commit) {
+  const Operation operation = lives.put(*ledger, "a");
+  const auto reader = ledger->open_reader().value();
+  EXPECT_EQ(encode_row(**reader->find(operation.id)), encode_row(operation));
+  EXPECT_EQ(**reader->intent(operation.id), Lives::intent_of("a"));
+  EXPECT_EQ(reader->events(operation.id)->size(), 2U);
+  EXPECT_EQ(known("a").operation->id, operation.id);
+  EXPECT_FALSE(known("b").operation);
+}
+
+TEST_P(LedgerConformance, T2_an_identity_is_taken_once_and_the_whole_batch_is_refused) {
+  lives.put(*ledger, "a");
+  std::vector<Event> other;
+  std::vector<Event> again;
+  const Operation fresh = lives.accept("b", other);
+  const Operation twin = lives.accept("a", again);
+  const CommitResult result = ledger->commit(
+      {{Lives::change(fresh, other, true), Lives::change(twin, again, true)}, kStart});
+  EXPECT_EQ(result.outcome, CommitOutcome::conflict);
+  EXPECT_FALSE(known("b").operation);
+  lives.put(*ledger, "b");
+}
+
+TEST_P(LedgerConformance, T6_open_operations_come_in_the_order_of_acceptance) {
+  for (const char* key : {"c", "a", "b"}) lives.put(*ledger, key);
+  Lives::settle(*ledger, *known("a").operation, State::confirmed);
+  std::vector<std::string> keys;
+  ASSERT_TRUE(ledger->each_open([&](Operation&& o) { keys.push_back(o.identity.key); }));
+  EXPECT_EQ(keys, (std::vector<std::string>{"c", "b"}));
+}
+
+TEST_P(LedgerConformance, T11_events_keep_their_order_over_batches) {
+  Operation operation = lives.put(*ledger, "a");
+  lives.put(*ledger, "b");
+  Lives::settle(*ledger, operation, State::confirmed);
+  const auto events = ledger->open_reader().value()->events(operation.id).value();
+  ASSERT_EQ(events.size(), 5U);
+  for (std::size_t i = 1; i < events.size(); ++i) {
+    EXPECT_LT(events.at(i - 1).sequence, events.at(i).sequence);
+  }
+  EXPECT_EQ(name_of(events.back().event), "settled");
+}
+
+TEST_P(LedgerConformance, lists_are_filtered_and_paged_newest_first) {
+  for (int i = 0; i < 5; ++i) lives.put(*ledger, "k" + std::to_string(i), i < 3 ? "x" : "y");
+  Lives::settle(*ledger, *known("k1").operation, State::confirmed);
+  const auto reader = ledger->open_reader().value();
+  ListQuery query;
+  query.target = "x";
+  query.limit = 2;
+  auto page = reader->list(query).value();
+  ASSERT_EQ(page.operations.size(), 2U);
+  EXPECT_EQ(page.operations.front().identity.key, "k2");
+  EXPECT_TRUE(page.more);
+  query.before = page.operations.back().id;
+  page = reader->list(query).value();
+  ASSERT_EQ(page.operations.size(), 1U);
+  EXPECT_EQ(page.operations.front().identity.key, "k0");
+  EXPECT_FALSE(page.more);
+  ListQuery confirmed;
+  confirmed.status = Status::confirmed;
+  EXPECT_EQ(reader->list(confirmed)->operations.size(), 1U);
+  ListQuery key;
+  key.key = "k4";
+  EXPECT_EQ(reader->list(key)->operations.size(), 1U);
+}
+
+TEST_P(LedgerConformance, T3_past_retention_a_tombstone_stands_for_the_identity) {
+  const Operation done = Lives::settle(*ledger, lives.put(*ledger, "a"), State::confirmed);
+  lives.put(*ledger, "open");
+  EXPECT_EQ(*ledger->retire(kStart + Duration{59'999}, 10), 0U);
+  EXPECT_EQ(*ledger->retire(kStart + Duration{60'000}, 10), 1U);
+  const Known after = known("a");
+  EXPECT_FALSE(after.operation);
+  ASSERT_TRUE(after.tombstone);
+  EXPECT_EQ(after.tombstone->id, done.id);
+  EXPECT_EQ(after.tombstone->fingerprint, done.fingerprint);
+  EXPECT_EQ(after.tombstone->state, State::confirmed);
+  EXPECT_FALSE(*ledger->open_reader().value()->find(done.id));
+  EXPECT_TRUE(known("open").operation);
+  std::vector<Event> again;
+  const Operation twin = lives.accept("a", again);
+  if (ledger->durability() == "memory") {
+    EXPECT_EQ(ledger->commit({{Lives::change(twin, again, true)}, kStart}).outcome,
+              CommitOutcome::conflict);
+  }
+}
+
+}  // namespace trued::test
