@@ -1,9 +1,11 @@
 // auth.h: who may speak to the server: Host, Origin, bearer token.
 //
 // Checked before anything else of a request is looked at, on loopback too: a web page must not
-// reach the server by DNS rebinding or across sites. Belongs to the loop's thread.
+// reach the server by DNS rebinding or across sites. check() belongs to the loop's thread.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,26 +23,34 @@ struct Token {
 };
 
 struct AuthOptions {
-  std::uint16_t port = 0;                  ///< we listen at; Host must name it
+  std::string address = "127.0.0.1";  ///< we listen at; a Host may name it, unless it is a wildcard
+  std::uint16_t port = 0;             ///< we listen at; Host must name it
   std::vector<std::string> allowed_hosts;  ///< besides loopback names: "host" or "host:port"
   std::vector<std::string> allowed_origins;
   std::vector<Token> tokens;  ///< empty: none is asked for (loopback only)
 };
 
+/// Whether a resource can be had without a token. Host and Origin are checked for all.
+enum class Access : std::uint8_t { open, token };
+
 class Auth {
  public:
   Auth(AuthOptions options, Clock& clock);
 
-  void set_port(std::uint16_t port) { options_.port = port; }
+  /// Any thread.
+  void set_port(std::uint16_t port) { port_ = port; }
 
   /// The problem, or nothing; then `actor` is the token's name (empty without tokens).
-  [[nodiscard]] std::optional<Problem> check(const io::HttpRequest& request, std::string& actor);
+  [[nodiscard]] std::optional<Problem> check(const io::HttpRequest& request, Access access,
+                                             std::string& actor);
 
  private:
   bool host_allowed(const std::string& host) const;
+  std::optional<Problem> check_host(const io::HttpRequest& request) const;
   std::optional<Problem> check_token(const io::HttpRequest& request, std::string& actor);
 
-  AuthOptions options_;
+  const AuthOptions options_;
+  std::atomic<std::uint16_t> port_;
   Clock& clock_;
   struct Wrong {
     std::uint32_t count = 0;

@@ -1,43 +1,13 @@
 // Batches: one submission a line in, one answer a line out, in order.
-#include <atomic>
+#include <mutex>
 
 #include "api/impl.h"
-#include "api/receipts.h"
 #include "api/submit.h"
 #include "json/parse.h"
+#include "json/writer.h"
 
 namespace trued::api {
 namespace {
-
-// The answers of one batch; the last one to arrive sends them all.
-struct Gathering {
-  Gathering(Call batch, std::size_t lines) : call(std::move(batch)), answers(lines), open(lines) {}
-
-  void put(std::size_t index, const io::HttpResponse& response) {
-    std::string& line = answers.at(index);
-    json::Writer out(line);
-    out.begin_object().member("index", static_cast<std::uint64_t>(index));
-    out.member("status", response.status);
-    out.key(response.status < 300 ? "receipt" : "problem").raw(response.body).end_object();
-    line += '\n';
-    if (open.fetch_sub(1) == 1) send();
-  }
-
-  void send() {
-    io::HttpResponse response;
-    response.headers.push_back({"Content-Type", "application/x-ndjson"});
-    response.headers.push_back({"Cache-Control", "no-store"});
-    std::size_t size = 0;
-    for (const std::string& line : answers) size += line.size();
-    response.body.reserve(size);
-    for (const std::string& line : answers) response.body += line;
-    call.answer(std::move(response));
-  }
-
-  Call call;
-  std::vector<std::string> answers;
-  std::atomic<std::size_t> open;
-};
 
 std::vector<std::string_view> lines_of(std::string_view body) {
   std::vector<std::string_view> lines;
@@ -51,49 +21,169 @@ std::vector<std::string_view> lines_of(std::string_view body) {
   return lines;
 }
 
+std::string line_of(std::size_t index, const io::HttpResponse& response) {
+  std::string line;
+  json::Writer out(line);
+  out.begin_object().member("index", static_cast<std::uint64_t>(index));
+  out.member("status", response.status);
+  out.key(response.status < 300 ? "receipt" : "problem").raw(response.body).end_object();
+  line += '\n';
+  return line;
+}
+
+// One batch under way. Lines are read and submitted on the pool, one after another and so in order;
+// at most `in_flight_max` of them are with the engine. Whoever answers the last line sends them
+// all.
+class BatchRun : public std::enable_shared_from_this<BatchRun> {
+ public:
+  BatchRun(std::shared_ptr<Service::Impl> service, Call call)
+      : service_(std::move(service)),
+        call_(std::move(call)),
+        lines_(lines_of(call_.request.body)),
+        wait_(preferred_wait(call_.request)),
+        until_(service_->ports.clock.monotonic() + wait_.span),
+        answers_(lines_.size()) {}
+
+  void start() {
+    const std::size_t most = service_->options.batch_lines_max;
+    if (lines_.empty()) return call_.fail(malformed("the batch has no line"));
+    if (lines_.size() > most) {
+      return call_.fail({.name = "too-large",
+                         .detail = "the batch has " + std::to_string(lines_.size()) +
+                                   " lines; at most " + std::to_string(most) +
+                                   " are taken at once. Send the rest in another"});
+    }
+    feed();
+  }
+
+ private:
+  // REQUIRES: feeding_. Leaves it false when the engine has enough for now.
+  void feed() {
+    while (true) {
+      std::size_t index = 0;
+      {
+        const std::scoped_lock lock(mutex_);
+        const bool full = in_flight_ >= service_->options.batch_in_flight_max;
+        if (full || next_ == lines_.size()) {
+          feeding_ = false;
+          return;
+        }
+        index = next_++;
+        ++in_flight_;
+      }
+      submit(index);
+    }
+  }
+
+  void submit(std::size_t index) {
+    const std::string_view line = lines_.at(index);
+    const std::size_t most = service_->options.batch_line_bytes_max;
+    if (line.size() > most) {
+      return put(index,
+                 respond({.name = "too-large",
+                          .detail = "the line is longer than " + std::to_string(most) + " bytes"}));
+    }
+    auto value = json::parse(line);
+    if (!value.has_value()) return put(index, respond(malformed(value.error().message)));
+    Problem problem;
+    auto submission = read_submission(
+        std::move(value).value(), {service_->ports.targets, std::nullopt, call_.actor}, problem);
+    if (!submission) return put(index, respond(problem));
+    service_->ports.engine.submit(
+        std::move(*submission), time_left(),
+        [self = shared_from_this(), index](std::variant<Answer, EngineProblem> reply) {
+          self->on_reply(index, reply);
+        });
+  }
+
+  // The wait is for the batch as a whole.
+  Duration time_left() const {
+    const auto left = std::chrono::floor<Duration>(until_ - service_->ports.clock.monotonic());
+    return std::max(left, Duration{0});
+  }
+
+  // On the engine's thread.
+  void on_reply(std::size_t index, std::variant<Answer, EngineProblem>& reply) {
+    if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
+      return put(index, respond(problem_of(*refused)));
+    }
+    Answer& answer = std::get<Answer>(reply);
+    if (answer.decision != SubmitDecision::conflict) {
+      return put(index, service_->answer_of(answer, {}));
+    }
+    // The comparison reads the ledger.
+    const bool posted = service_->ports.pool.try_post([self = shared_from_this(), index, answer] {
+      self->put(index, respond(self->service_->conflict(answer, self->lines_.at(index))));
+    });
+    if (!posted) put(index, respond(service_->conflict_unread(answer)));
+  }
+
+  void put(std::size_t index, const io::HttpResponse& response) {
+    answers_.at(index) = line_of(index, response);
+    bool refill = false;
+    bool last = false;
+    {
+      const std::scoped_lock lock(mutex_);
+      --in_flight_;
+      last = ++answered_ == lines_.size();
+      const bool low = in_flight_ <= service_->options.batch_in_flight_max / 2;
+      refill = low && !feeding_ && next_ < lines_.size();
+      if (refill) feeding_ = true;
+    }
+    if (last) return send();
+    if (!refill) return;
+    const bool posted =
+        service_->ports.pool.try_post([self = shared_from_this()] { self->feed(); });
+    if (!posted) refuse_rest();
+  }
+
+  // REQUIRES: feeding_, so nobody else takes lines.
+  void refuse_rest() {
+    std::size_t from = 0;
+    {
+      const std::scoped_lock lock(mutex_);
+      from = std::exchange(next_, lines_.size());
+      in_flight_ += lines_.size() - from;
+      feeding_ = false;
+    }
+    const io::HttpResponse refused =
+        respond({.name = "overloaded",
+                 .detail = "the server has too much to do; send this line again in a moment",
+                 .retry_after = Duration{1'000}});
+    const std::size_t end = lines_.size();
+    for (std::size_t index = from; index < end; ++index) put(index, refused);
+  }
+
+  void send() {
+    io::HttpResponse response;
+    response.headers.push_back({"Content-Type", "application/x-ndjson"});
+    say_applied(wait_, response);
+    std::size_t size = 0;
+    for (const std::string& line : answers_) size += line.size();
+    response.body.reserve(size);
+    for (const std::string& line : answers_) response.body += line;
+    call_.answer(std::move(response));
+  }
+
+  const std::shared_ptr<Service::Impl> service_;
+  Call call_;
+  const std::vector<std::string_view> lines_;  ///< of the body
+  const Wait wait_;
+  const std::chrono::nanoseconds until_;
+  std::vector<std::string> answers_;  ///< each written once, by whoever has its answer
+
+  std::mutex mutex_;
+  std::size_t next_ = 0;       ///< guarded by mutex_, as all below
+  std::size_t in_flight_ = 0;  ///< taken and not answered
+  std::size_t answered_ = 0;
+  bool feeding_ = true;
+};
+
 }  // namespace
 
 void Service::Impl::batch(Call call) {
-  if (!is_media_type(call.request, "application/x-ndjson")) {
-    return call.fail({.name = "unsupported-media-type",
-                      .detail = "send the batch as application/x-ndjson, one submission a line"});
-  }
   on_pool(std::move(call), [self = shared_from_this()](Call later) {
-    const std::string body = std::move(later.request.body);
-    const auto lines = lines_of(body);
-    if (lines.empty() || lines.size() > self->options.batch_lines_max) {
-      return later.fail({.name = lines.empty() ? "malformed" : "too-large",
-                         .detail = "a batch has 1 to " +
-                                   std::to_string(self->options.batch_lines_max) +
-                                   " lines; this one has " + std::to_string(lines.size())});
-    }
-    const Duration wait = preferred_wait(later.request).span;
-    const std::string actor = later.actor;
-    auto gathering = std::make_shared<Gathering>(std::move(later), lines.size());
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      Problem problem;
-      auto value = json::parse(lines.at(i));
-      std::optional<Submission> submission;
-      if (!value.has_value()) {
-        problem = {.name = "malformed", .detail = value.error().message};
-      } else {
-        submission = read_submission(std::move(value).value(),
-                                     {self->ports.targets, std::nullopt, actor}, problem);
-      }
-      if (!submission) {
-        gathering->put(i, respond(problem));
-        continue;
-      }
-      const std::shared_ptr<const Intent> intent = submission->intent;
-      self->ports.engine.submit(
-          std::move(*submission), wait,
-          [self, gathering, i, intent](std::variant<Answer, EngineProblem> reply) {
-            const auto* refused = std::get_if<EngineProblem>(&reply);
-            gathering->put(i, refused != nullptr
-                                  ? respond(problem_of(*refused))
-                                  : self->respond_to(std::get<Answer>(reply), intent.get()));
-          });
-    }
+    std::make_shared<BatchRun>(self, std::move(later))->start();
   });
 }
 

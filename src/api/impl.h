@@ -7,9 +7,10 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "api/service.h"
+#include "api/wait.h"
 
 namespace trued::api {
 
@@ -17,16 +18,35 @@ namespace trued::api {
 struct Call {
   io::HttpRequest request;
   io::Responder responder;
-  std::string actor;  ///< of the token
-  std::string id;     ///< {id} of the path
-  std::string verb;   ///< {verb} of the path
+  std::string actor = {};  ///< of the token
+  std::string id = {};     ///< {id} of the path
+  std::string verb = {};   ///< last segment of the path
 
-  void answer(io::HttpResponse response) { responder.send(std::move(response)); }
-  void fail(const Problem& problem) { responder.send(respond(problem)); }
+  /// Adds the headers that every answer has, and sends it.
+  void answer(io::HttpResponse response);
+  void fail(const Problem& problem) { answer(respond(problem, instance())); }
+  /// The path as it was sent.
+  [[nodiscard]] std::string_view instance() const;
 };
+
+/// What a route takes as a body.
+enum class Takes : std::uint8_t { nothing, json, json_or_nothing, ndjson };
 
 class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
  public:
+  using Handler = void (Impl::*)(Call);
+  struct Route {
+    std::string_view method;
+    std::string_view pattern;  ///< "{id}" stands for one segment
+    Access access;
+    Takes takes;
+    std::string_view parameters;  ///< of the query, separated by blanks
+    Handler handler;
+  };
+  /// The one table: routing, 404, 405, 415, unknown parameters, and the comparison with
+  /// openapi.yaml come from it.
+  [[nodiscard]] static std::span<const Route> routes();
+
   Impl(ServicePorts ports, ServiceOptions options);
 
   void handle(io::HttpRequest&& request, io::Responder responder);
@@ -36,6 +56,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   void get(Call call);
   void list(Call call);
   void events(Call call);
+  // people.cpp
   void person(Call call);
   // batch.cpp
   void batch(Call call);
@@ -43,32 +64,34 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   void status(Call call);
   void health(Call call);
   void ready(Call call);
-  void metrics(Call call);
   void openapi(Call call);
   void index(Call call);
+  // metrics.cpp
+  void metrics(Call call);
 
-  io::HttpResponse respond_to(const Answer& answer, const Intent* intent);
-  Problem conflict(const Answer& answer, const Intent* intent);
-  Problem late(const Answer& answer) const;
+  // answers.cpp
+  /// The answer to a submission that is no conflict.
+  [[nodiscard]] io::HttpResponse answer_of(const Answer& answer, std::string_view instance) const;
+  /// REQUIRES: the decision is conflict. `body` is the submission as it was sent. Reads the ledger:
+  /// on the pool.
+  [[nodiscard]] Problem conflict(const Answer& answer, std::string_view body);
+  /// The same without saying which fields differ, where the ledger cannot be read now.
+  [[nodiscard]] Problem conflict_unread(const Answer& answer) const;
+  /// What a person's choice or a read of one operation is answered with.
+  [[nodiscard]] Reply reply_with_receipt(Call call, Wait wait = {});
 
   /// Runs `work` on the pool; answers `overloaded` if it is full.
   void on_pool(Call call, std::move_only_function<void(Call)> work);
 
   ServicePorts ports;
-  ServiceOptions options;
+  const ServiceOptions options;
   Auth auth;
   std::mutex reader_mutex;  ///< one reader, used by one pool thread at a time
-  WallTime started_at;
+  const WallTime started_at;
 };
-
-/// "wait" of a Prefer header, or of a query: seconds, at most 60; nothing if there is none.
-struct Wait {
-  Duration span{};
-  bool asked = false;
-};
-[[nodiscard]] Wait preferred_wait(const io::HttpRequest& request);
 
 [[nodiscard]] io::HttpResponse json_response(int status, std::string body);
-[[nodiscard]] bool is_media_type(const io::HttpRequest& request, std::string_view wanted);
+/// "malformed", with what is wrong.
+[[nodiscard]] Problem malformed(std::string detail, std::string pointer = {});
 
 }  // namespace trued::api

@@ -6,6 +6,34 @@
 #include "json/writer.h"
 
 namespace trued::api {
+namespace {
+
+constexpr std::size_t kDetailBytesMax = 2'000;
+constexpr std::size_t kPointerBytesMax = 1'000;
+
+// At most `bytes_max` of it, ending between two characters.
+std::string_view cut(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  std::size_t end = bytes_max;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+void write_retired(json::Writer& writer, const Tombstone& tombstone) {
+  writer.key("operation").begin_object();
+  writer.member("id", std::string_view(to_string(tombstone.id)));
+  writer.member("status", to_string(status_of(tombstone.state)));
+  writer.member("state", to_string(tombstone.state));
+  writer.member("settled_at", std::string_view(format_rfc3339(tombstone.settled_at)));
+  writer.member("retired_at", std::string_view(format_rfc3339(tombstone.retired_at)));
+  writer.end_object();
+}
+
+std::int64_t whole_seconds(Duration span) {
+  return std::max<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(span).count(), 1);
+}
+
+}  // namespace
 
 const ProblemType& problem_type(std::string_view name) {
   const auto* const found =
@@ -14,35 +42,41 @@ const ProblemType& problem_type(std::string_view name) {
   return *found;
 }
 
-void write_problem(const Problem& problem, std::string& out) {
+void write_problem(const Problem& problem, std::string_view instance, std::string& out) {
   const ProblemType& type = problem_type(problem.name);
   json::Writer writer(out);
   writer.begin_object();
   writer.member("type", std::string_view("urn:trued:problem:" + std::string(type.name)));
   writer.member("title", type.title);
   writer.member("status", type.status);
-  writer.member("detail", std::string_view(problem.detail));
-  if (!problem.pointer.empty()) writer.member("pointer", std::string_view(problem.pointer));
+  writer.member("detail", cut(problem.detail, kDetailBytesMax));
+  if (!instance.empty()) writer.member("instance", instance);
+  // Half a pointer would point at something else.
+  if (!problem.pointer.empty() && problem.pointer.size() <= kPointerBytesMax) {
+    writer.member("pointer", std::string_view(problem.pointer));
+  }
   if (!problem.differing.empty()) {
     writer.key("differing").begin_array();
     for (const std::string& pointer : problem.differing) writer.string(pointer);
     writer.end_array();
   }
   if (!problem.receipt.empty()) writer.key("receipt").raw(problem.receipt);
+  if (problem.retired) write_retired(writer, *problem.retired);
+  if (problem.retry_after) writer.member("retry_after", whole_seconds(*problem.retry_after));
   writer.end_object();
 }
 
-io::HttpResponse respond(const Problem& problem) {
+io::HttpResponse respond(const Problem& problem, std::string_view instance) {
   const ProblemType& type = problem_type(problem.name);
   io::HttpResponse response;
   response.status = type.status;
   response.headers.push_back({"Content-Type", "application/problem+json"});
   if (type.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   if (problem.retry_after) {
-    const auto seconds = std::max<Duration::rep>((problem.retry_after->count() + 999) / 1'000, 1);
-    response.headers.push_back({"Retry-After", std::to_string(seconds)});
+    response.headers.push_back(
+        {"Retry-After", std::to_string(whole_seconds(*problem.retry_after))});
   }
-  write_problem(problem, response.body);
+  write_problem(problem, instance, response.body);
   return response;
 }
 
@@ -71,6 +105,20 @@ Problem problem_of(const EngineProblem& problem) {
       break;
   }
   return out;
+}
+
+std::string pointer_to(std::string_view name) {
+  std::string pointer = "/";
+  for (const char c : name) {
+    if (c == '~') {
+      pointer += "~0";
+    } else if (c == '/') {
+      pointer += "~1";
+    } else {
+      pointer += c;
+    }
+  }
+  return pointer;
 }
 
 }  // namespace trued::api

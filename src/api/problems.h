@@ -1,6 +1,6 @@
 // problems.h: every problem the API answers with, in one list (RFC 9457).
 //
-// docs/problems.md has a section for each; a test holds the two together.
+// docs/problems.md has a section for each; a test holds the two together. Pure.
 #pragma once
 
 #include <array>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "core/identity.h"
 #include "engine/submission.h"
 #include "io/http_types.h"
 
@@ -38,11 +39,13 @@ inline constexpr std::array kProblems{
     ProblemType{"not-resolvable", 409, "The operation does not wait for a person"},
     ProblemType{"not-retryable", 409, "The operation cannot be tried again"},
     ProblemType{"too-large", 413, "The request is too large"},
+    ProblemType{"target-too-long", 414, "The request target is too long"},
     ProblemType{"unsupported-media-type", 415, "The body is of the wrong type"},
     ProblemType{"host-not-allowed", 421, "The request is for another host"},
     ProblemType{"input-invalid", 422, "The input does not fit the type"},
     ProblemType{"too-many-wrong-tokens", 429, "Too many wrong tokens"},
-    ProblemType{"overloaded", 429, "Too many operations are open"},
+    ProblemType{"overloaded", 429, "The server has too much to do"},
+    ProblemType{"header-too-large", 431, "The request header is too large"},
     ProblemType{"internal", 500, "Something went wrong here"},
     ProblemType{"draining", 503, "The server is stopping"},
     ProblemType{"ledger-unavailable", 503, "The ledger cannot be written or read"},
@@ -51,21 +54,27 @@ inline constexpr std::array kProblems{
 
 /// A problem on its way out.
 struct Problem {
-  std::string_view name = "internal";
-  std::string detail;                  ///< what is wrong and what to do
-  std::string pointer;                 ///< RFC 6901, into the body; may be empty
-  std::vector<std::string> differing;  ///< idempotency-conflict: pointers of what differs
-  std::string receipt;                 ///< JSON; empty where there is none
-  std::optional<Duration> retry_after;
+  std::string_view name = "internal";        ///< one of kProblems
+  std::string detail = {};                   ///< what is wrong and what to do
+  std::string pointer = {};                  ///< RFC 6901, into the body; may be empty
+  std::vector<std::string> differing = {};   ///< idempotency-conflict: pointers of what differs
+  std::string receipt = {};                  ///< JSON; empty where there is none
+  std::optional<Tombstone> retired = {};     ///< late-duplicate: what the key was used for
+  std::optional<Duration> retry_after = {};  ///< written in whole seconds, rounded up
 };
 
+/// Asserts that it is in the list.
 [[nodiscard]] const ProblemType& problem_type(std::string_view name);
 
-/// Appends the problem's JSON object.
-void write_problem(const Problem& problem, std::string& out);
-[[nodiscard]] io::HttpResponse respond(const Problem& problem);
+/// Appends the problem's JSON object. `instance` is the path of the request; may be empty. Texts
+/// that quote more of the request than a person reads are cut.
+void write_problem(const Problem& problem, std::string_view instance, std::string& out);
+[[nodiscard]] io::HttpResponse respond(const Problem& problem, std::string_view instance = {});
 
 /// What the engine refused, as a problem.
 [[nodiscard]] Problem problem_of(const EngineProblem& problem);
+
+/// "/" + `name`, escaped as a token of a JSON pointer.
+[[nodiscard]] std::string pointer_to(std::string_view name);
 
 }  // namespace trued::api

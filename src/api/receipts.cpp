@@ -127,12 +127,21 @@ void write_history(json::Writer& out, const History& history) {
 void attempt(json::Writer& out, AttemptNo number) { out.member("attempt", number.value()); }
 
 void write_fields(json::Writer& out, const Accepted& e) {
+  out.member("type", std::string_view(e.identity.type));
+  out.member("scope", std::string_view(e.identity.scope));
+  out.member("key", std::string_view(e.identity.key));
+  out.member("fingerprint", std::string_view("sha256:" + e.fingerprint.value().hex()));
   out.member("definition", std::string_view(e.definition));
   out.member("target", std::string_view(e.target));
   text_or_null(out, "actor", e.actor);
-  out.member("fingerprint", std::string_view("sha256:" + e.fingerprint.value().hex()));
-  out.member("verify", e.verify);
+  out.member("priority", to_string(e.priority)).member("verified", e.verify);
+  out.key("levels").begin_array().string("store");
+  if (e.has_serving) out.string("serving");
+  out.end_array();
+  time_or_null(out, "not_before", e.not_before);
   out.member("deadline", std::string_view(format_rfc3339(e.deadline)));
+  out.member("retention", std::string_view(format_duration(e.retention)));
+  out.member("on_failure", to_string(e.on_failure));
   out.key("artifacts").begin_array();
   for (const ArtifactSummary& meant : e.artifacts) {
     out.begin_object().member("name", std::string_view(meant.name));
@@ -147,6 +156,7 @@ void write_fields(json::Writer& out, const EffectEnded& e) {
   out.member("outcome", to_string(e.kind)).member("changed", e.changed);
   text_or_null(out, "version", e.version);
   text_or_null(out, "version_before", e.version_before);
+  write_result(out, e.result);
   text_or_null(out, "reason", e.reason);
 }
 
@@ -173,8 +183,8 @@ void write_fields(json::Writer& out, const Event& event) {
                    write_history(out, e.history);
                  },
                  [&](const WaitScheduled& e) {
-                   out.member("for", to_string(e.due_for));
-                   out.member("at_time", std::string_view(format_rfc3339(e.due_at)));
+                   out.member("due_for", to_string(e.due_for));
+                   out.member("due_at", std::string_view(format_rfc3339(e.due_at)));
                    text_or_null(out, "reason", e.reason);
                  },
                  [&](const LieCaught& e) {

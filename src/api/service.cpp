@@ -1,45 +1,15 @@
 #include "api/service.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
+#include <exception>
 
 #include "api/impl.h"
+#include "api/text.h"
 
 namespace trued::api {
 namespace {
 
 constexpr std::size_t kBatchBytesMax = std::size_t{64} << 20;
-constexpr Duration kWaitMax{60'000};
-
-using Handler = void (Service::Impl::*)(Call);
-
-struct Route {
-  std::string_view method;
-  std::string_view pattern;
-  Handler handler;
-};
-
-// The one table: routing, 404 and 405, and the comparison with openapi.yaml come from it.
-template <class Impl>
-constexpr auto routes() {
-  return std::array{
-      Route{"POST", "/v1/operations", &Impl::submit},
-      Route{"GET", "/v1/operations", &Impl::list},
-      Route{"POST", "/v1/operations/batch", &Impl::batch},
-      Route{"GET", "/v1/operations/{id}", &Impl::get},
-      Route{"GET", "/v1/operations/{id}/events", &Impl::events},
-      Route{"POST", "/v1/operations/{id}/resolve", &Impl::person},
-      Route{"POST", "/v1/operations/{id}/retry", &Impl::person},
-      Route{"POST", "/v1/operations/{id}/cancel", &Impl::person},
-      Route{"GET", "/v1/status", &Impl::status},
-      Route{"GET", "/healthz", &Impl::health},
-      Route{"GET", "/readyz", &Impl::ready},
-      Route{"GET", "/metrics", &Impl::metrics},
-      Route{"GET", "/openapi.yaml", &Impl::openapi},
-      Route{"GET", "/", &Impl::index},
-  };
-}
 
 std::string_view next_segment(std::string_view& path) {
   if (path.starts_with('/')) path.remove_prefix(1);
@@ -49,7 +19,7 @@ std::string_view next_segment(std::string_view& path) {
   return segment;
 }
 
-// Matches a pattern; `call` receives {id} and the last segment.
+// `call` receives {id} and the last segment.
 bool match(std::string_view pattern, std::string_view path, Call& call) {
   while (!pattern.empty() || !path.empty()) {
     const std::string_view wanted = next_segment(pattern);
@@ -65,63 +35,94 @@ bool match(std::string_view pattern, std::string_view path, Call& call) {
   return true;
 }
 
-void add_safety(io::HttpResponse& response) {
-  response.headers.push_back({"X-Content-Type-Options", "nosniff"});
-  response.headers.push_back({"Cache-Control", "no-store"});
+bool is_media_type(const io::HttpRequest& request, std::string_view wanted) {
+  const std::string* type = request.find("Content-Type");
+  if (type == nullptr || type->size() < wanted.size()) return false;
+  const bool same = is_word(std::string_view(*type).substr(0, wanted.size()), wanted);
+  return same && (type->size() == wanted.size() || (*type)[wanted.size()] == ';' ||
+                  (*type)[wanted.size()] == ' ');
+}
+
+std::optional<Problem> check_body(const io::HttpRequest& request, Takes takes) {
+  constexpr std::string_view kJson = "application/json";
+  constexpr std::string_view kLines = "application/x-ndjson";
+  const auto wants = [&](std::string_view type) -> std::optional<Problem> {
+    if (is_media_type(request, type)) return std::nullopt;
+    return Problem{.name = "unsupported-media-type",
+                   .detail = "send the body with Content-Type: " + std::string(type)};
+  };
+  switch (takes) {
+    case Takes::nothing:
+      return std::nullopt;
+    case Takes::json:
+      return wants(kJson);
+    case Takes::json_or_nothing:
+      return request.body.empty() ? std::nullopt : wants(kJson);
+    case Takes::ndjson:
+      return wants(kLines);
+  }
+  return std::nullopt;
+}
+
+// Every parameter is one of `known` (separated by blanks), and given once.
+std::optional<Problem> check_parameters(const io::HttpRequest& request, std::string_view known) {
+  if (request.query.empty()) return std::nullopt;
+  std::vector<std::string> seen;
+  for (auto& [name, value] : io::parse_query(request.query)) {
+    if (std::ranges::find(seen, name) != seen.end()) {
+      return malformed("the parameter '" + name + "' is given twice");
+    }
+    std::string_view rest = known;
+    bool is_known = false;
+    while (!rest.empty() && !is_known) {
+      const std::size_t end = std::min(rest.find(' '), rest.size());
+      is_known = rest.substr(0, end) == name;
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    if (!is_known) {
+      return malformed("unknown parameter '" + name + "'; " +
+                       (known.empty() ? "this resource takes none"
+                                      : "this resource takes: " + std::string(known)));
+    }
+    seen.push_back(std::move(name));
+  }
+  return std::nullopt;
+}
+
+void add(io::HttpResponse& response, const char* name, const char* value) {
+  response.headers.push_back({name, value});
 }
 
 }  // namespace
 
-std::vector<RouteName> route_names() {
-  std::vector<RouteName> names;
-  for (const Route& route : routes<Service::Impl>()) names.push_back({route.method, route.pattern});
-  return names;
-}
-
 std::size_t body_limit(std::string_view target, std::size_t single_bytes_max) {
-  const bool batch = target.starts_with("/v1/operations/batch");
+  const std::string_view path = target.substr(0, target.find('?'));
+  const bool batch = path == "/v1/operations/batch";
   return batch ? std::max(kBatchBytesMax, single_bytes_max) : single_bytes_max;
 }
 
 io::HttpResponse json_response(int status, std::string body) {
   io::HttpResponse response;
   response.status = status;
-  response.headers.push_back({"Content-Type", "application/json"});
+  add(response, "Content-Type", "application/json");
   response.body = std::move(body);
-  add_safety(response);
   return response;
 }
 
-bool is_media_type(const io::HttpRequest& request, std::string_view wanted) {
-  const std::string* type = request.find("Content-Type");
-  if (type == nullptr || type->size() < wanted.size()) return false;
-  const bool same = std::ranges::equal(
-      std::string_view(*type).substr(0, wanted.size()), wanted, [](char a, char b) {
-        return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-      });
-  return same && (type->size() == wanted.size() || (*type)[wanted.size()] == ';' ||
-                  (*type)[wanted.size()] == ' ');
+Problem malformed(std::string detail, std::string pointer) {
+  return {.name = "malformed", .detail = std::move(detail), .pointer = std::move(pointer)};
 }
 
-Wait preferred_wait(const io::HttpRequest& request) {
-  std::string_view text;
-  const std::string* header = request.find("Prefer");
-  std::string from_query;
-  if (header != nullptr) {
-    const std::size_t at = header->find("wait=");
-    if (at == std::string::npos) return {};
-    text = std::string_view(*header).substr(at + 5);
-  } else {
-    for (auto& [name, value] : io::parse_query(request.query)) {
-      if (name == "wait") from_query = value;
-    }
-    text = from_query;
-  }
-  std::int64_t seconds = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (failure != std::errc{} || seconds < 0) return {};
-  constexpr std::int64_t kSecondsMax = kWaitMax.count() / 1'000;
-  return {.span = std::chrono::seconds(std::min(seconds, kSecondsMax)), .asked = true};
+void Call::answer(io::HttpResponse response) {
+  add(response, "X-Content-Type-Options", "nosniff");
+  add(response, "Cache-Control", "no-store");
+  add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+  responder.send(std::move(response));
+}
+
+std::string_view Call::instance() const {
+  const std::string_view target = request.target;
+  return target.substr(0, target.find('?'));
 }
 
 Service::Impl::Impl(ServicePorts service_ports, ServiceOptions service_options)
@@ -131,15 +132,30 @@ Service::Impl::Impl(ServicePorts service_ports, ServiceOptions service_options)
       started_at(ports.clock.wall()) {}
 
 void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
-  Call call{std::move(request), std::move(responder), {}, {}, {}};
-  if (auto problem = auth.check(call.request, call.actor)) return call.fail(*problem);
+  Call call{std::move(request), std::move(responder)};
   const bool head = call.request.method == "HEAD";
   const std::string_view method = head ? std::string_view("GET") : call.request.method;
+  const Route* found = nullptr;
+  bool named = false;  // a path that stands in the table literally is not also an {id}
   std::string allowed;
-  for (const Route& route : routes<Impl>()) {
-    if (!match(route.pattern, call.request.path, call)) continue;
-    if (route.method == method) return (this->*route.handler)(std::move(call));
+  for (const Route& route : routes()) {
+    const bool literal = route.pattern.find('{') == std::string_view::npos;
+    if ((!literal && named) || !match(route.pattern, call.request.path, call)) continue;
+    named = named || literal;
     allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
+    if (route.method == "GET") allowed += ", HEAD";
+    if (route.method != method) continue;
+    found = &route;
+    break;
+  }
+  const Access access = found == nullptr ? Access::token : found->access;
+  if (auto problem = auth.check(call.request, access, call.actor)) return call.fail(*problem);
+  if (found != nullptr) {
+    if (auto problem = check_body(call.request, found->takes)) return call.fail(*problem);
+    if (auto problem = check_parameters(call.request, found->parameters)) {
+      return call.fail(*problem);
+    }
+    return (this->*found->handler)(std::move(call));
   }
   if (allowed.empty()) {
     return call.fail(
@@ -147,7 +163,8 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
          .detail = "nothing is served at '" + call.request.path + "'; GET / lists what there is"});
   }
   io::HttpResponse response =
-      respond({.name = "method-not-allowed", .detail = "this resource answers to " + allowed});
+      respond({.name = "method-not-allowed", .detail = "this resource answers to " + allowed},
+              call.instance());
   response.headers.push_back({"Allow", allowed});
   call.answer(std::move(response));
 }
@@ -156,7 +173,11 @@ void Service::Impl::on_pool(Call call, std::move_only_function<void(Call)> work)
   auto shared = std::make_shared<Call>(std::move(call));
   const bool posted =
       ports.pool.try_post([self = shared_from_this(), shared, work = std::move(work)]() mutable {
-        work(std::move(*shared));
+        try {
+          work(std::move(*shared));
+        } catch (const std::exception&) {
+          // Out of memory, most likely. The responder, dropped on the way, has answered 500.
+        }
       });
   if (posted) return;
   shared->fail({.name = "overloaded",
@@ -170,7 +191,11 @@ Service::Service(ServicePorts ports, ServiceOptions options)
 Service::~Service() = default;
 
 void Service::handle(io::HttpRequest&& request, io::Responder responder) {
-  impl_->handle(std::move(request), std::move(responder));
+  try {
+    impl_->handle(std::move(request), std::move(responder));
+  } catch (const std::exception&) {
+    // As on the pool: one request must not end the loop for all.
+  }
 }
 
 void Service::set_port(std::uint16_t port) { impl_->auth.set_port(port); }

@@ -1,11 +1,21 @@
 // service.h: the HTTP API on an engine (docs/openapi.yaml).
 //
-// handle() runs on the loop's thread and never blocks it: submissions are posted to the engine,
-// reads of the ledger go to a pool. Outlives every request it was given.
+//   request ─► Host, Origin, token ─► route ─► media type, parameters ─► handler ─► answer
+//
+// Invariants
+//   (1) A request that is refused leaves engine and ledger as they were.
+//   (2) handle() never blocks: submissions are posted to the engine, reads of the ledger go to the
+//       pool, which refuses when it is full.
+//   (3) Every request is answered exactly once.
+//
+// Threads: handle() on the loop's thread, the rest from any.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "api/auth.h"
 #include "base/clock.h"
@@ -22,22 +32,26 @@ struct ServiceOptions {
   std::string version;
   std::string durability;  ///< Ledger::durability()
   std::size_t batch_lines_max = 10'000;
+  std::size_t batch_line_bytes_max = std::size_t{16} << 20;
+  /// Submissions of one batch that the engine has at a time: enough for it to commit them in few
+  /// rounds, and a bound on what one batch takes from others.
+  std::size_t batch_in_flight_max = 2'000;
 };
 
+/// What the service works on; all of it outlives the service, its requests, and the pool's work.
 struct ServicePorts {
   Engine& engine;
   const Targets& targets;
   Clock& clock;
   io::BlockingPool& pool;
-  std::unique_ptr<LedgerReader> reader;
+  std::unique_ptr<LedgerReader> reader;  ///< its own; used on the pool only
 };
 
-/// Method and path pattern of every route, for the test that holds them to openapi.yaml.
+/// Method and path pattern of a route, for the test that holds them to openapi.yaml.
 struct RouteName {
   std::string_view method;
   std::string_view pattern;  ///< "/v1/operations/{id}"
 };
-[[nodiscard]] std::vector<RouteName> route_names();
 
 /// Bytes a request body may have: batches may be longer than single submissions.
 [[nodiscard]] std::size_t body_limit(std::string_view target, std::size_t single_bytes_max);
@@ -47,11 +61,14 @@ class Service {
   Service(ServicePorts ports, ServiceOptions options);
   ~Service();
 
+  /// Answers the request: now, or from another thread later.
   void handle(io::HttpRequest&& request, io::Responder responder);
   /// The port became known after construction (port 0).
   void set_port(std::uint16_t port);
 
-  class Impl;
+  [[nodiscard]] static std::vector<RouteName> route_names();
+
+  class Impl;  ///< for src/api only
 
  private:
   std::shared_ptr<Impl> impl_;

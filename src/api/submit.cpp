@@ -50,7 +50,7 @@ bool check_members(const json::Value& body, Problem& problem) {
     bool known = false;
     for (const std::string_view member : kMembers) known = known || member == name;
     if (!known) {
-      return fail(problem, "malformed", "/" + name,
+      return fail(problem, "malformed", pointer_to(name),
                   "unknown member '" + name +
                       "'; a submission has type, input, key, scope, priority, not_before, "
                       "deadline and actor");

@@ -40,13 +40,10 @@ using Message = std::variant<SubmitMessage, PersonMessage, WaitMessage, MoveMess
 class Inbox {
  public:
   void push(Message message) {
-    std::function<void()> wake;
-    {
-      const std::scoped_lock lock(mutex_);
-      messages_.push_back(std::move(message));
-      if (messages_.size() == 1) wake = wake_;
-    }
-    if (wake) wake();
+    // Woken under the lock: once on_input() has returned, the one before is not called any more.
+    const std::scoped_lock lock(mutex_);
+    messages_.push_back(std::move(message));
+    if (messages_.size() == 1 && wake_) wake_();
   }
 
   /// Moves at most `limit` messages to the end of `out`.

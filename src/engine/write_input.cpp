@@ -14,6 +14,21 @@ namespace {
 constexpr std::size_t kMessageBytesMax = 64 * 1024;
 constexpr std::size_t kBaseBytesMax = 255;
 
+// A member's name as a step of a JSON pointer (RFC 6901).
+std::string escaped(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    if (c == '~') {
+      out += "~0";
+    } else if (c == '/') {
+      out += "~1";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 // Reads members of one object and remembers the first fault.
 class Fields {
  public:
@@ -21,7 +36,7 @@ class Fields {
       : object_(object), pointer_(std::move(pointer)), fault_(fault) {}
 
   bool fail(std::string_view member, std::string detail) {
-    fault_.pointer = pointer_ + (member.empty() ? "" : "/" + std::string(member));
+    fault_.pointer = pointer_ + (member.empty() ? "" : "/" + escaped(member));
     fault_.detail = std::move(detail);
     return false;
   }
@@ -125,8 +140,9 @@ bool take_artifacts(json::Value& input, const Target* target, Intent& intent, In
     const std::string pointer = "/artifacts/" + std::to_string(i);
     if (!take_artifact(items.at(i), pointer, target, intent.artifacts.at(i), fault)) return false;
     if (!names.insert(intent.artifacts.at(i).name).second) {
-      return fields.fail("artifacts/" + std::to_string(i) + "/path",
-                         "names an artifact that stands earlier in the list");
+      fault.pointer = pointer + "/path";
+      fault.detail = "names an artifact that stands earlier in the list";
+      return false;
     }
   }
   return true;

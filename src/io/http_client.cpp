@@ -115,7 +115,10 @@ Result<ClientConnection::Message> HttpClient::Impl::message_of(const ClientReque
     if (!is_token(header.name) || has_control(header.value)) {
       return bad_request("the header '" + header.name + "' is malformed");
     }
-    message.insert(header.name, header.value);
+    // What a caller gives stands instead of what we would have sent; otherwise repeats are kept.
+    const bool ours = boost::beast::iequals(header.name, "host") ||
+                      boost::beast::iequals(header.name, "user-agent");
+    ours ? message.set(header.name, header.value) : message.insert(header.name, header.value);
   }
   message.body() = request.body;
   const bool sends_body = !request.body.empty() || request.method == "POST" ||

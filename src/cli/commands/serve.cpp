@@ -128,6 +128,7 @@ void announce(const Common& common, const config::Config& config, std::uint16_t 
 api::AuthOptions auth_of(const config::Config& config) {
   api::AuthOptions auth;
   auth.port = config.port;
+  auth.address = config.address;
   auth.allowed_hosts = config.allowed_hosts;
   auth.allowed_origins = config.allowed_origins;
   for (const config::TokenSpec& token : config.tokens) {

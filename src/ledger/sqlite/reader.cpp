@@ -5,6 +5,7 @@
 #include "ledger/codec.h"
 #include "ledger/query.h"
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/retention.h"
 #include "ledger/sqlite/rows.h"
 #include "ledger/sqlite/schema.h"
 #include "ledger/sqlite/sqlite_ledger.h"
@@ -151,7 +152,7 @@ Result<Counts> SqliteReader::counts() {
       "SELECT coalesce((SELECT max(no) FROM operation), 0), (SELECT count(*) FROM tombstone), "
       "(SELECT count(*) FROM operation WHERE state IN (0, 1, 2, 3, 10)), "
       "(SELECT count(*) FROM operation WHERE state = 9), "
-      "coalesce((SELECT max(sequence) FROM record), 0), coalesce((SELECT max(no) FROM batch), 0)";
+      "coalesce((SELECT max(no) FROM batch), 0)";
   TRUED_TRY(Statement s, connection_->prepare(kSql));
   if (s.step() != SQLITE_ROW) return connection_->failure("cannot count");
   Counts counts;
@@ -160,8 +161,9 @@ Result<Counts> SqliteReader::counts() {
   counts.operations = ever > counts.tombstones ? ever - counts.tombstones : 0;
   counts.open = s.unsigned_integer(2);
   counts.needs_action = s.unsigned_integer(3);
-  counts.events = s.unsigned_integer(4);
-  counts.batches = s.unsigned_integer(5);
+  TRUED_TRY(const sqlite::Ends ends, sqlite::read_ends(*connection_));
+  counts.events = ends.sequence - 1;
+  counts.batches = s.unsigned_integer(4);
   struct stat file{};
   if (::stat(path_.c_str(), &file) == 0) counts.bytes = static_cast<std::uint64_t>(file.st_size);
   return counts;

@@ -1,0 +1,102 @@
+// What submissions are answered with.
+#include "api/impl.h"
+#include "api/receipts.h"
+#include "json/diff.h"
+#include "json/parse.h"
+
+namespace trued::api {
+namespace {
+
+constexpr std::size_t kDifferencesMax = 20;
+
+// Where two inputs differ, as pointers into the submission.
+std::vector<std::string> differences(const std::string& stored, std::string_view sent) {
+  const auto before = json::parse(stored);
+  const auto after = json::parse(sent);
+  if (!before.has_value() || !after.has_value()) return {};
+  const json::Value* input = after->find("input");
+  if (input == nullptr) return {};
+  auto pointers = json::differing_pointers(*before, *input, kDifferencesMax);
+  for (std::string& pointer : pointers) pointer.insert(0, "/input");
+  return pointers;
+}
+
+std::string listed(const std::vector<std::string>& texts) {
+  std::string list;
+  for (const std::string& text : texts) list += (list.empty() ? "" : ", ") + text;
+  return list;
+}
+
+Problem late(const Tombstone& tombstone) {
+  return {.name = "late-duplicate",
+          .detail = "the key was used by " + to_string(tombstone.id) + ", which ended " +
+                    std::string(to_string(tombstone.state)) + " at " +
+                    format_rfc3339(tombstone.settled_at) +
+                    " and is past its retention; nothing was executed. Use a new key if you mean "
+                    "a new operation",
+          .retired = tombstone};
+}
+
+}  // namespace
+
+io::HttpResponse Service::Impl::answer_of(const Answer& answer, std::string_view instance) const {
+  if (answer.decision == SubmitDecision::late) return respond(late(*answer.tombstone), instance);
+  const Operation& operation = *answer.operation;
+  const bool settled = is_settled(operation.state);
+  const bool fresh = answer.decision == SubmitDecision::fresh;
+  const int status = !settled ? 202 : fresh ? 201 : 200;
+  io::HttpResponse response =
+      json_response(status, receipt(operation, answer.decision, options.durability));
+  response.headers.push_back({"Idempotent-Replayed", fresh ? "false" : "true"});
+  if (status != 200) {
+    response.headers.push_back({"Location", "/v1/operations/" + to_string(operation.id)});
+  }
+  return response;
+}
+
+Problem Service::Impl::conflict_unread(const Answer& answer) const {
+  const Operation& operation = *answer.operation;
+  return {.name = "idempotency-conflict",
+          .detail = "the key '" + operation.identity.key + "' belongs to " +
+                    to_string(operation.id) +
+                    ", whose input is another; nothing was executed. Use a new key for a new "
+                    "request",
+          .differing = {"/input"},
+          .receipt = receipt(operation, answer.decision, options.durability)};
+}
+
+Problem Service::Impl::conflict(const Answer& answer, std::string_view body) {
+  Problem problem = conflict_unread(answer);
+  std::optional<std::string> stored;
+  {
+    const std::scoped_lock lock(reader_mutex);
+    auto intent = ports.reader->intent(answer.operation->id);
+    if (intent.has_value()) stored = std::move(intent).value();
+  }
+  if (!stored) return problem;
+  auto pointers = differences(*stored, body);
+  if (pointers.empty()) return problem;
+  const bool all = pointers.size() < kDifferencesMax;
+  problem.detail = "the key '" + answer.operation->identity.key + "' belongs to " +
+                   to_string(answer.operation->id) + ", whose request differs in " +
+                   listed(pointers) + (all ? "" : " and perhaps more") +
+                   "; nothing was executed. Use a new key for a new request";
+  problem.differing = std::move(pointers);
+  return problem;
+}
+
+Reply Service::Impl::reply_with_receipt(Call call, Wait wait) {
+  auto shared = std::make_shared<Call>(std::move(call));
+  return [self = shared_from_this(), shared, wait](std::variant<Answer, EngineProblem> reply) {
+    if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
+      return shared->fail(problem_of(*refused));
+    }
+    const Operation& operation = *std::get<Answer>(reply).operation;
+    io::HttpResponse response =
+        json_response(200, receipt(operation, std::nullopt, self->options.durability));
+    say_applied(wait, response);
+    shared->answer(std::move(response));
+  };
+}
+
+}  // namespace trued::api

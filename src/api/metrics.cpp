@@ -1,0 +1,169 @@
+// Prometheus metrics, sampled from the engine's counters and the ledger's.
+#include <limits>
+#include <utility>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "api/impl.h"
+
+namespace trued::api {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+constexpr auto kCounter = MetricType::Counter;
+constexpr auto kGauge = MetricType::Gauge;
+
+MetricFamily family(const char* name, const char* help, MetricType type) {
+  return {.name = name, .help = help, .type = type, .metric = {}};
+}
+
+ClientMetric sample(double value) {
+  ClientMetric metric;
+  metric.counter.value = value;
+  metric.gauge.value = value;
+  return metric;
+}
+
+template <class Number>
+MetricFamily single(const char* name, const char* help, MetricType type, Number value) {
+  MetricFamily out = family(name, help, type);
+  out.metric.push_back(sample(static_cast<double>(value)));
+  return out;
+}
+
+// One metric for each value of an enum that is `wanted`, labelled by its word.
+template <class Enum, std::size_t N>
+MetricFamily by_word(
+    MetricFamily out, const char* label, const std::array<std::uint64_t, N>& values,
+    bool (*wanted)(Enum) = [](Enum) { return true; }) {
+  for (std::size_t i = 0; i < N; ++i) {
+    const auto word = static_cast<Enum>(i);
+    if (!wanted(word)) continue;
+    ClientMetric metric = sample(static_cast<double>(values.at(i)));
+    metric.label.push_back({label, std::string(to_string(word))});
+    out.metric.push_back(std::move(metric));
+  }
+  return out;
+}
+
+MetricFamily histogram(const char* name, const char* help, const Histogram& values) {
+  MetricFamily out = family(name, help, MetricType::Histogram);
+  ClientMetric metric;
+  metric.histogram.sample_count = values.count;
+  metric.histogram.sample_sum = values.sum;
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < kLatencyBounds.size(); ++i) {
+    below += values.buckets.at(i);
+    metric.histogram.bucket.push_back({below, kLatencyBounds.at(i)});
+  }
+  metric.histogram.bucket.push_back({values.count, std::numeric_limits<double>::infinity()});
+  out.metric.push_back(std::move(metric));
+  return out;
+}
+
+bool is_open(State state) { return !is_settled(state); }
+bool is_ended(EffectKind kind) { return kind != EffectKind::none; }
+
+using Families = std::vector<MetricFamily>;
+
+void add_operations(const EngineStats& s, Families& out) {
+  out.push_back(by_word<SubmitDecision>(
+      family("trued_submissions_total", "Submissions, by what was decided.", kCounter), "decision",
+      s.decisions));
+  out.push_back(single("trued_submissions_refused_total",
+                       "Submissions refused: overloaded, draining, or the ledger not writable.",
+                       kCounter, s.refused));
+  out.push_back(by_word<State>(
+      family("trued_operations_settled_total", "Operations that settled, by state.", kCounter),
+      "state", s.settled, &is_settled));
+  out.push_back(by_word<State>(
+      family("trued_operations_open", "Operations that have not settled, by state.", kGauge),
+      "state", s.open_by_state, &is_open));
+  out.push_back(single("trued_operations_oldest_open_seconds", "Age of the oldest open operation.",
+                       kGauge, static_cast<double>(s.oldest_open_ms) / 1'000));
+  out.push_back(by_word<Tell>(
+      family("trued_tells_total",
+             "Mismatches that outlived settling, by tell; overwritten is not a lie.", kCounter),
+      "tell", s.tells));
+  out.push_back(by_word<EffectKind>(
+      family("trued_attempts_total", "Attempts that ended, by outcome.", kCounter), "outcome",
+      s.effects, &is_ended));
+  out.push_back(by_word<Verdict>(
+      family("trued_reads_total", "Read-backs of artifacts, by verdict.", kCounter), "verdict",
+      s.verdicts));
+  out.push_back(histogram("trued_operation_settle_seconds",
+                          "Time from acceptance until an operation settled.", s.settle_seconds));
+}
+
+void add_engine(const EngineStats& s, bool ready, Families& out) {
+  out.push_back(
+      single("trued_jobs_in_flight", "Effects and read-backs under way.", kGauge, s.in_flight));
+  out.push_back(
+      single("trued_waiting_callers", "Callers that wait for an answer.", kGauge, s.waiters));
+  out.push_back(single("trued_ready", "1 while submissions are accepted.", kGauge, ready ? 1 : 0));
+  out.push_back(
+      single("trued_ledger_commits_total", "Commits of the ledger.", kCounter, s.commits));
+  out.push_back(single("trued_ledger_commits_unknown_total",
+                       "Commits whose outcome had to be read back from the ledger.", kCounter,
+                       s.commits_unknown));
+  out.push_back(single("trued_ledger_changes_total", "Operations written in commits.", kCounter,
+                       s.committed_changes));
+  out.push_back(single("trued_ledger_retire_failures_total", "Rounds of retention that failed.",
+                       kCounter, s.retire_failures));
+  out.push_back(histogram("trued_ledger_commit_seconds", "Duration of commits.", s.commit_seconds));
+}
+
+void add_ledger(const Counts& c, Families& out) {
+  out.push_back(single("trued_operations_needing_action", "Operations that wait for a person.",
+                       kGauge, c.needs_action));
+  out.push_back(single("trued_ledger_operations", "Operations within their retention.", kGauge,
+                       c.operations));
+  out.push_back(
+      single("trued_ledger_tombstones", "Identities past their retention.", kGauge, c.tombstones));
+  out.push_back(single("trued_ledger_bytes", "Size of the ledger on disk.", kGauge, c.bytes));
+}
+
+MetricFamily about(const std::string& version, const std::string& durability) {
+  MetricFamily out = family("trued_info", "Version and durability, as labels of 1.", kGauge);
+  ClientMetric metric = sample(1);
+  metric.label.push_back({"version", version});
+  metric.label.push_back({"durability", durability});
+  out.metric.push_back(std::move(metric));
+  return out;
+}
+
+}  // namespace
+
+void Service::Impl::metrics(Call call) {
+  const auto answer = [self = shared_from_this()](Call& asked,
+                                                  const std::optional<Counts>& counts) {
+    std::string reason;
+    Families families{about(self->options.version, self->options.durability)};
+    const EngineStats stats = self->ports.engine.stats();
+    add_operations(stats, families);
+    add_engine(stats, self->ports.engine.ready(reason), families);
+    if (counts) add_ledger(*counts, families);
+    io::HttpResponse response;
+    response.headers.push_back({"Content-Type", "text/plain; version=0.0.4; charset=utf-8"});
+    response.body = prometheus::TextSerializer().Serialize(families);
+    asked.answer(std::move(response));
+  };
+  auto shared = std::make_shared<Call>(std::move(call));
+  const bool posted = ports.pool.try_post([self = shared_from_this(), shared, answer] {
+    std::optional<Counts> counts;
+    {
+      const std::scoped_lock lock(self->reader_mutex);
+      auto read = self->ports.reader->counts();
+      if (read.has_value()) counts = *read;
+    }
+    answer(*shared, counts);
+  });
+  // What overload looks like must be seen above all under overload.
+  if (!posted) answer(*shared, std::nullopt);
+}
+
+}  // namespace trued::api

@@ -1,0 +1,367 @@
+#!/usr/bin/env python3
+"""Holds the real server's answers to docs/openapi.yaml: every route, every status but a few.
+
+TRUED_BINARY names the binary. Every answer that a Client receives is judged by the description;
+the last test says which described answers nobody saw.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from contract import Client, Contract
+
+SOURCE = Path(os.environ.get("TRUED_SOURCE_DIR", Path(__file__).resolve().parents[2]))
+CONTRACT = Contract(SOURCE / "docs" / "openapi.yaml")
+TOKEN = "a-token-for-the-tests"
+STOP_WITHIN_S = 20
+
+# Described, but not to be had from a healthy server in a short test; the unit tests have them.
+NOT_SEEN_HERE = {503}
+
+CONFIG = """
+body_bytes_max = 65536
+open_max = 2
+allowed_hosts = ["trued.example"]
+
+[token.tester]
+secret = "${env:TRUED_TEST_TOKEN}"
+
+[target.docs]
+kind = "file"
+directory = "DIRECTORY"
+
+[target.site]
+kind = "file"
+directory = "DIRECTORY/site"
+[target.site.serving]
+kind = "http"
+url = "http://127.0.0.1:PORT/${artifact.path}"
+settle = { within = "100ms", reads_max = 2 }
+[target.site.retry]
+attempts_max = 1
+"""
+
+
+class StaleServing(BaseHTTPRequestHandler):
+    """Serves the same thing whatever was written."""
+
+    def do_GET(self) -> None:  # noqa: N802
+        content = b"what was there before\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+class Server:
+    """One `trued serve`, with a folder of its own."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="trued-openapi-"))
+        (self.folder / "docs").mkdir()
+        binary = os.environ.get("TRUED_BINARY", "")
+        if not binary:
+            raise AssertionError("TRUED_BINARY is not set: build the target `trued`")
+        command = [binary, "serve", "--json", "--listen", "127.0.0.1:0",
+                   "--state-dir", str(self.folder / "state"),
+                   *(each.replace("FOLDER", str(self.folder)) for each in arguments)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                                        env={**os.environ, **environment})
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            self.stop()
+            raise AssertionError(f"the server did not start: {command}")
+        self.address = str(json.loads(line)["address"])
+
+    def client(self) -> Client:
+        return Client(CONTRACT, self.address)
+
+    def stop(self) -> int:
+        """Ends the process, whatever happens, and removes its folder."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return self.process.returncode
+
+
+def write(path: str, content: str, target: str = "docs", **more: Any) -> dict[str, Any]:
+    """A submission."""
+    artifacts = [{"path": path, "content": content}]
+    return {"type": "write", "input": {"target": target, "artifacts": artifacts}, **more}
+
+
+class A_Documents(unittest.TestCase):  # noqa: N801 (unittest runs classes by name)
+    """The description by itself."""
+
+    def test_T10_every_example_fits_its_schema(self) -> None:
+        count = 0
+        for where, schema, value in CONTRACT.examples():
+            self.assertEqual(CONTRACT.complaints(schema, value), [], where)
+            count += 1
+        self.assertGreater(count, 10)
+
+    def test_T10_the_problems_are_those_of_the_docs(self) -> None:
+        text = (SOURCE / "docs" / "problems.md").read_text(encoding="utf-8")
+        names = re.findall(r"^### `([a-z-]+)`", text, re.MULTILINE)
+        described = CONTRACT.document["components"]["schemas"]["ProblemType"]["enum"]
+        self.assertEqual(described, [f"urn:trued:problem:{name}" for name in names])
+
+    def test_T10_what_is_wrong_is_noticed(self) -> None:
+        receipt = CONTRACT.document["components"]["examples"]["Confirmed"]["value"]
+        schema = {"$ref": "#/components/schemas/Receipt"}
+        self.assertEqual(CONTRACT.complaints(schema, receipt), [])
+        self.assertNotEqual(CONTRACT.complaints(schema, {**receipt, "status": "ok"}), [])
+        self.assertNotEqual(CONTRACT.complaints(schema, {**receipt, "extra": 1}), [])
+        self.assertNotEqual(CONTRACT.complaints(schema, {**receipt, "created_at": "today"}), [])
+
+
+class B_Open(unittest.TestCase):  # noqa: N801
+    """A server on loopback, without tokens."""
+
+    server: Server
+    client: Client
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.server = Server("--target", "docs=file:FOLDER/docs")
+        cls.client = cls.server.client()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.server.stop()
+
+    def test_T2_T4_submissions(self) -> None:
+        key = {"Idempotency_Key": "one"}
+        made = self.client.post("/v1/operations", write("a.md", "A"), Prefer="wait=20", **key)
+        self.assertEqual((made.status, made.value["status"]), (201, "confirmed"))
+        again = self.client.post("/v1/operations", write("a.md", "A"), **key)
+        self.assertEqual((again.status, again.value["decision"]), (200, "duplicate"))
+        other = self.client.post("/v1/operations", write("a.md", "B"), **key)
+        self.assertEqual((other.status, other.problem), (409, "idempotency-conflict"))
+        self.assertEqual(other.value["differing"], ["/input/artifacts/0/content"])
+        held = self.client.post("/v1/operations",
+                                write("h.md", "H", key="held", not_before="2099-01-01T00:00:00Z"))
+        self.assertEqual((held.status, held.value["state"]), (202, "accepted"))
+        twice = self.client.post("/v1/operations",
+                                 write("h.md", "H", key="held", not_before="2099-01-01T00:00:00Z"))
+        self.assertEqual((twice.status, twice.value["decision"]), (202, "in_flight"))
+        unread = write("u.md", "U", key="unread")
+        unread["input"]["verify"] = False
+        answer = self.client.post("/v1/operations", unread, Prefer="wait=20")
+        self.assertEqual(answer.value["status"], "unverified")
+
+    def test_T1_refusals(self) -> None:
+        for status, problem, body in (
+                (400, "malformed", "{"),
+                (400, "malformed", write("a", "A", state="confirmed", key="bad")),
+                (400, "idempotency-key-required", write("a", "A")),
+                (404, "no-such-target", write("a", "A", "nowhere", key="bad")),
+                (404, "no-such-type", {"type": "publish", "input": {}, "key": "bad"}),
+                (422, "input-invalid", write("../a", "A", key="bad"))):
+            answer = self.client.post("/v1/operations", body)
+            self.assertEqual((answer.status, answer.problem), (status, problem), body)
+        answer = self.client.post("/v1/operations", "x", Content_Type="text/plain")
+        self.assertEqual(answer.status, 415)
+        large = "x" * (17 << 20)
+        self.assertEqual(self.client.post("/v1/operations", large).status, 413)
+        self.assertEqual(self.client.get("/v1/operations?key=bad").value["operations"], [])
+
+    def test_T10_reading(self) -> None:
+        made = self.client.post("/v1/operations", write("r.md", "R", key="read"), Prefer="wait=20")
+        path = f"/v1/operations/{made.value['id']}"
+        self.assertEqual(self.client.get(path).value["status"], "confirmed")
+        self.assertEqual(self.client.get(path + "?wait=1").status, 200)
+        self.assertEqual(self.client.get(path, Prefer="wait=1").status, 200)
+        self.assertEqual(self.client.get(path + "?wait=x").status, 400)
+        events = self.client.get(path + "/events").value["events"]
+        self.assertEqual([events[0]["event"], events[-1]["event"]], ["accepted", "settled"])
+        self.assertEqual(self.client.get(path + "/events?x=1").status, 400)
+        page = self.client.get("/v1/operations?limit=1&status=confirmed").value
+        self.assertEqual(len(page["operations"]), 1)
+        self.assertEqual(self.client.get("/v1/operations?colour=red").status, 400)
+        none = "/v1/operations/op_00000000000000000000000000"
+        self.assertEqual(self.client.get(none).status, 404)
+        self.assertEqual(self.client.get(none + "/events").status, 404)
+        self.assertEqual(self.client.call("HEAD", path).status, 200)
+
+    def test_T10_people(self) -> None:
+        # A folder stands where the file should be: refused for good.
+        (self.server.folder / "docs" / "taken").mkdir()
+        failed = self.client.post("/v1/operations", write("taken", "T", key="taken"),
+                                  Prefer="wait=20")
+        self.assertEqual(failed.value["status"], "failed", failed.value)
+        path = f"/v1/operations/{failed.value['id']}"
+        self.assertEqual(self.client.post(path + "/cancel", {}).problem, "not-cancelable")
+        verdict = {"verdict": "it_happened"}
+        self.assertEqual(self.client.post(path + "/resolve", verdict).problem, "not-resolvable")
+        (self.server.folder / "docs" / "taken").rmdir()
+        self.assertEqual(self.client.post(path + "/retry", {"why": "mended"}).status, 200)
+        self.assertEqual(self.client.get(path + "?wait=20").value["status"], "confirmed")
+        self.assertEqual(self.client.post(path + "/retry").problem, "not-retryable")
+        held = write("c.md", "C", key="withdrawn", not_before="2099-01-01T00:00:00Z")
+        made = self.client.post("/v1/operations", held)
+        path = f"/v1/operations/{made.value['id']}"
+        self.assertEqual(self.client.post(path + "/cancel").value["status"], "canceled")
+        self.assertTrue(self.client.get(path + "/events").value["events"])
+        for verb, body in (("resolve", {"verdict": "perhaps"}), ("retry", "["), ("cancel", "[")):
+            answer = self.client.post(f"{path}/{verb}", body)
+            self.assertIn(answer.status, (400, 422))
+            answer = self.client.post(f"{path}/{verb}", "x", Content_Type="text/plain")
+            self.assertEqual(answer.status, 415)
+            nobody = f"/v1/operations/nobody/{verb}"
+            self.assertEqual(self.client.post(nobody, verdict if verb == "resolve" else {}).status,
+                             404)
+        self.assertEqual(self.client.post(path + "/resolve", "[").status, 400)
+
+    def test_T1_batches(self) -> None:
+        lines = [json.dumps(write(f"b/{i}.md", "B", key=f"batch-{i}")) for i in range(50)]
+        lines[7] = "not json"
+        answer = self.client.post("/v1/operations/batch", "\n".join(lines), Prefer="wait=20",
+                                  Content_Type="application/x-ndjson")
+        answers = [json.loads(line) for line in answer.body.splitlines()]
+        self.assertEqual([each["index"] for each in answers], list(range(50)))
+        self.assertEqual([each["status"] for each in answers],
+                         [400 if i == 7 else 201 for i in range(50)])
+        batch = {"Content_Type": "application/x-ndjson"}
+        self.assertEqual(self.client.post("/v1/operations/batch", "\n", **batch).status, 400)
+        self.assertEqual(self.client.post("/v1/operations/batch", "1\n" * 10_001, **batch).status,
+                         413)
+        self.assertEqual(self.client.post("/v1/operations/batch", "{}").status, 415)
+
+    def test_T10_the_server_about_itself(self) -> None:
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/v1/status"):
+            self.assertEqual(self.client.get(path).status, 200, path)
+            self.assertEqual(self.client.get(path + "?what=1").status, 400, path)
+        served = self.client.get("/openapi.yaml")
+        self.assertEqual(served.body, (SOURCE / "docs" / "openapi.yaml").read_bytes())
+        self.assertEqual(self.client.get("/openapi.yaml?x").status, 400)
+        self.assertEqual(self.client.get("/nothing").problem, "no-such-resource")
+        self.assertEqual(self.client.call("DELETE", "/v1/status").problem, "method-not-allowed")
+
+    def test_S8_every_route_refuses_foreign_hosts_and_origins(self) -> None:
+        for path, item in CONTRACT.document["paths"].items():
+            for method in item:
+                if method == "parameters":
+                    continue
+                place = path.replace("{id}", "op_00000000000000000000000000")
+                answer = self.client.call(method.upper(), place, Host="evil.example")
+                self.assertEqual(answer.problem, "host-not-allowed", place)
+                answer = self.client.call(method.upper(), place, Origin="http://evil.example")
+                self.assertEqual(answer.problem, "origin-not-allowed", place)
+
+
+class C_Guarded(unittest.TestCase):  # noqa: N801
+    """A server with a token, small bounds, and a serving level that lies."""
+
+    server: Server
+    client: Client
+    serving: ThreadingHTTPServer
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.serving = ThreadingHTTPServer(("127.0.0.1", 0), StaleServing)
+        threading.Thread(target=cls.serving.serve_forever, daemon=True).start()
+        folder = Path(tempfile.mkdtemp(prefix="trued-openapi-"))
+        cls.addClassCleanup(shutil.rmtree, folder, True)
+        cls.addClassCleanup(cls.serving.server_close)
+        cls.addClassCleanup(cls.serving.shutdown)
+        (folder / "site").mkdir()
+        config = CONFIG.replace("DIRECTORY", str(folder))
+        config = config.replace("PORT", str(cls.serving.server_address[1]))
+        (folder / "trued.toml").write_text(config, encoding="utf-8")
+        cls.server = Server("--config", str(folder / "trued.toml"), TRUED_TEST_TOKEN=TOKEN)
+        cls.addClassCleanup(cls.server.stop)
+        cls.client = cls.server.client()
+        cls.client.token = TOKEN
+
+    def test_a_S2_every_route_but_the_open_ones_asks_for_the_token(self) -> None:
+        stranger = self.server.client()
+        for path, item in CONTRACT.document["paths"].items():
+            for method, operation in item.items():
+                if method == "parameters":
+                    continue
+                place = path.replace("{id}", "op_00000000000000000000000000")
+                answer = stranger.call(method.upper(), place)
+                wanted = 200 if operation.get("security") == [{}] else 401
+                self.assertEqual(answer.status, wanted, place)
+
+    def test_b_V2_T10_a_lie_of_the_serving_level_waits_for_a_person(self) -> None:
+        made = self.client.post("/v1/operations", write("p.md", "P", "site", key="lie"),
+                                Prefer="wait=30")
+        self.assertEqual(made.value["status"], "needs_action", made.value)
+        self.assertTrue(made.value["tells"])
+        path = f"/v1/operations/{made.value['id']}"
+        self.assertTrue(self.client.get(path + "/events").value["events"])
+        self.assertEqual(self.client.get("/v1/status").value["ledger"]["needs_action"], 1)
+        done = self.client.post(path + "/resolve", {"verdict": "it_happened", "who": "ada"})
+        self.assertEqual(done.value["status"], "unverified")
+        answer = self.client.post(path + "/resolve", {"verdict": "maybe"})
+        self.assertEqual((answer.status, answer.problem), (422, "input-invalid"))
+
+    def test_c_T10_bounds(self) -> None:
+        for path in ("/v1/operations", "/v1/operations/x/retry", "/v1/operations/x/cancel",
+                     "/v1/operations/x/resolve"):
+            self.assertEqual(self.client.post(path, " " * 65_537).problem, "too-large")
+        for i in range(2):
+            held = write(f"{i}", "O", key=f"open-{i}", not_before="2099-01-01T00:00:00Z")
+            self.assertEqual(self.client.post("/v1/operations", held).status, 202)
+        answer = self.client.post("/v1/operations", write("2", "O", key="open-2"))
+        self.assertEqual((answer.status, answer.problem), (429, "overloaded"))
+        named = self.client.get("/v1/status", Host="trued.example")
+        self.assertEqual(named.status, 200)
+
+    def test_d_S2_guessing_is_slowed_down(self) -> None:
+        guesser = self.server.client()
+        statuses = []
+        for i in range(100):
+            guesser.token = f"guess-{i}"
+            statuses.append(guesser.get("/v1/status").status)
+        self.assertEqual(set(statuses), {401, 429})
+        for path, item in CONTRACT.document["paths"].items():
+            for method, operation in item.items():
+                if method == "parameters" or operation.get("security") == [{}]:
+                    continue
+                place = path.replace("{id}", "op_00000000000000000000000000")
+                answer = guesser.call(method.upper(), place)
+                self.assertEqual(answer.problem, "too-many-wrong-tokens", place)
+
+
+class D_Coverage(unittest.TestCase):  # noqa: N801
+    """What of the description nobody has seen."""
+
+    def test_T10_every_described_answer_was_seen(self) -> None:
+        unseen = []
+        for path, item in CONTRACT.document["paths"].items():
+            for method, operation in item.items():
+                if method == "parameters":
+                    continue
+                for status in map(int, operation["responses"]):
+                    if status not in NOT_SEEN_HERE and (path, method, status) not in CONTRACT.seen:
+                        unseen.append(f"{method.upper()} {path} {status}")
+        self.assertEqual(unseen, [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
