@@ -147,6 +147,10 @@ EffectResult ExecConnector::perform(const EffectRequest& request) {
           {"TRUED_OPERATION=" + to_string(request.operation), "TRUED_KEY=" + request.key,
            "TRUED_ATTEMPT=" + std::to_string(request.attempt.value())},
           request.timeout, false);
+  {
+    const std::scoped_lock lock(mutex_);
+    last_run_ = describe(ended);
+  }
   result.ended.kind = kind_of(ended);
   result.ended.changed = result.ended.kind == EffectKind::acknowledged;
   if (result.ended.kind != EffectKind::acknowledged) result.ended.reason = describe(ended);
@@ -158,7 +162,9 @@ std::vector<RawRead> ExecConnector::read(const ReadRequest& request) {
   const ArtifactIntent& meant = request.intent->artifacts.front();
   const auto command = decode_command(meant.content);
   if (!command || command->verify.empty()) {
-    read.detail = "nothing was given to verify with";
+    const std::scoped_lock lock(mutex_);
+    read.detail = last_run_.empty() ? "" : "the command ended with " + last_run_ + "; ";
+    read.detail += "nothing was given to verify with";
     return std::vector<RawRead>(request.artifacts.size(), read);
   }
   const Ended ended = run({"/bin/sh", "-c", command->verify}, {}, request.timeout, true);

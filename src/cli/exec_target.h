@@ -11,6 +11,7 @@
 // and its outcome is unknown. Any thread.
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,7 +40,9 @@ class ExecConnector final : public Connector {
   [[nodiscard]] std::string check_name(const std::string&) const override { return ""; }
 
  private:
-  bool repeatable_;
+  const bool repeatable_;
+  std::mutex mutex_;
+  std::string last_run_;  ///< how the last run in this process ended; guarded by mutex_
 };
 
 }  // namespace trued::cli
