@@ -38,8 +38,8 @@ def wrk(server, mode, connections, seconds, stamp):
          "-s", os.path.join(HERE, "write.lua"), server.url, "--", mode, stamp],
         check=True, capture_output=True, text=True).stdout
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
-    p50 = milliseconds(re.search(r"50%\s+(\S+)", out).group(1))
-    p99 = milliseconds(re.search(r"99%\s+(\S+)", out).group(1))
+    p50 = milliseconds(re.search(r"^\s+50%\s+(\S+)", out, re.M).group(1))
+    p99 = milliseconds(re.search(r"^\s+99%\s+(\S+)", out, re.M).group(1))
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     return rate, p50, p99, int(refused.group(1)) if refused else 0
 
