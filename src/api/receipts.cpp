@@ -207,7 +207,6 @@ void write_fields(json::Writer& out, const Event& event) {
                    text_or_null(out, "detail", e.detail);
                  },
                  [&](const Recovered& e) { attempt(out, e.attempt); },
-                 [](const Retired&) {},
              },
              event);
 }

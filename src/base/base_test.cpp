@@ -53,6 +53,12 @@ RC_GTEST_PROP(Encoding, base64_and_hex_read_back, (const std::string& data)) {
   RC_ASSERT(hex_decode(hex_encode(data)) == data);
 }
 
+TEST(Encoding, utf8_is_repaired_byte_by_byte_and_only_where_it_is_broken) {
+  EXPECT_EQ(utf8_repaired("gr\xC3\xBC\xC3\x9F"), "gr\xC3\xBC\xC3\x9F");
+  EXPECT_EQ(utf8_repaired("a\xFF\xC3z"), "a\xEF\xBF\xBD\xEF\xBF\xBDz");
+  EXPECT_TRUE(utf8_valid(utf8_repaired("\xED\xA0\x80\xF0\x9F\x98")));
+}
+
 TEST(Encoding, utf8_is_that_of_rfc_3629) {
   for (const char* good :
        {"", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\x9f\xbf"}) {

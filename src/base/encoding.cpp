@@ -141,4 +141,20 @@ bool utf8_valid(std::string_view text) {
   return true;
 }
 
+std::string utf8_repaired(std::string_view text) {
+  std::string repaired;
+  repaired.reserve(text.size() + 8);
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = utf8_sequence(text, i);
+    if (length == 0) {
+      repaired += "\xEF\xBF\xBD";
+      ++i;
+      continue;
+    }
+    repaired.append(text, i, length);
+    i += length;
+  }
+  return repaired;
+}
+
 }  // namespace trued

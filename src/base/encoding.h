@@ -19,5 +19,8 @@ namespace trued {
 
 /// True for well-formed UTF-8 (RFC 3629): no overlong form, surrogate, or value above U+10FFFF.
 [[nodiscard]] bool utf8_valid(std::string_view text);
+/// `text` with every byte that is part of no well-formed sequence replaced by U+FFFD: for what
+/// others say (targets, commands, the system) before it is stored or shown.
+[[nodiscard]] std::string utf8_repaired(std::string_view text);
 
 }  // namespace trued

@@ -34,10 +34,10 @@ constexpr std::array<Name, 5> kSubmitDecisions{"new", "duplicate", "in_flight", 
 constexpr std::array<Name, 4> kOveralls{"match", "mismatch", "unreadable", "nothing_to_read"};
 constexpr std::array<Name, 7> kFollows{"confirm",   "acknowledge", "read_again", "attempt_again",
                                        "supersede", "fail",        "ask_person"};
-constexpr std::array<Name, 13> kEvents{
-    "accepted",       "attempt_started", "baseline_read", "effect_ended", "read_back",
-    "wait_scheduled", "lie_caught",      "settled",       "person_acted", "repeated",
-    "late_evidence",  "recovered",       "retired"};
+constexpr std::array<Name, 12> kEvents{"accepted",     "attempt_started", "baseline_read",
+                                       "effect_ended", "read_back",       "wait_scheduled",
+                                       "lie_caught",   "settled",         "person_acted",
+                                       "repeated",     "late_evidence",   "recovered"};
 static_assert(kEvents.size() == std::variant_size_v<Event>);
 
 }  // namespace

@@ -72,13 +72,12 @@ TEST(Names, T4_a_new_submission_is_spelled_new) {
 TEST(Names, T11_every_event_has_its_name) {
   const Event events[] = {Accepted{},    AttemptStarted{}, BaselineRead{}, EffectEnded{},
                           ReadBack{},    WaitScheduled{},  LieCaught{},    Settled{},
-                          PersonActed{}, Repeated{},       LateEvidence{}, Recovered{},
-                          Retired{}};
+                          PersonActed{}, Repeated{},       LateEvidence{}, Recovered{}};
   static_assert(std::size(events) == std::variant_size_v<Event>);
-  const std::string_view want[] = {
-      "accepted",       "attempt_started", "baseline_read", "effect_ended", "read_back",
-      "wait_scheduled", "lie_caught",      "settled",       "person_acted", "repeated",
-      "late_evidence",  "recovered",       "retired"};
+  const std::string_view want[] = {"accepted",     "attempt_started", "baseline_read",
+                                   "effect_ended", "read_back",       "wait_scheduled",
+                                   "lie_caught",   "settled",         "person_acted",
+                                   "repeated",     "late_evidence",   "recovered"};
   for (std::size_t i = 0; i < std::size(events); ++i) EXPECT_EQ(name_of(events[i]), want[i]);
 }
 

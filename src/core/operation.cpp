@@ -41,8 +41,6 @@ void clear_due(Operation& operation) {
 }
 
 void fold(Operation& operation, const AttemptStarted& event) {
-  TRUED_ASSERT(!is_settled(operation.state) && operation.state != State::attempting);
-  TRUED_ASSERT(event.attempt.value() == operation.attempts + 1);
   operation.state = State::attempting;
   operation.attempts = event.attempt.value();
   ++operation.attempts_counted;
@@ -67,6 +65,54 @@ void fold(Operation& operation, const BaselineRead& event) {
   }
 }
 
+// ---- What can follow what
+// -------------------------------------------------------------------------
+
+using Contradiction = std::optional<std::string_view>;
+
+Contradiction against(const Operation& operation, const AttemptStarted& event) {
+  if (is_settled(operation.state)) return "an attempt of an operation that has settled";
+  if (operation.state == State::attempting) return "an attempt while another runs";
+  if (event.attempt.value() != operation.attempts + 1) return "attempts that are not numbered on";
+  return {};
+}
+
+Contradiction against(const Operation& operation, const std::vector<Observation>& reads) {
+  for (const Observation& read : reads) {
+    if (read.artifact >= operation.artifacts.size()) return "a read of an artifact it has not";
+  }
+  return {};
+}
+
+Contradiction against_running(const Operation& operation, AttemptNo attempt) {
+  if (operation.state != State::attempting) return "the end of an attempt, and none runs";
+  if (attempt.value() != operation.attempts)
+    return "the end of another attempt than the one running";
+  return {};
+}
+
+Contradiction against(const Operation& operation, const Settled& event) {
+  if (!is_settled(event.state)) return "an end in a state that is no end";
+  if (event.state == State::confirmed && overall_of(operation) != Overall::match) {
+    return "confirmed, and no read-back says so";
+  }
+  const bool verified = event.state == State::confirmed || event.state == State::unchanged;
+  if (verified && !operation.verify) return "called verified without verification";
+  if (event.state == State::unchanged && operation.sent)
+    return "unchanged after an effect was sent";
+  return {};
+}
+
+Contradiction against(const Operation& operation, const PersonActed& event) {
+  if (event.action == PersonAction::retry && !is_settled(operation.state)) {
+    return "a retry of an operation that has not settled";
+  }
+  return {};
+}
+
+// ---- What each event changes
+// ----------------------------------------------------------------------
+
 // `sent`: this attempt or one before it may have reached the target.
 State state_after(EffectKind kind, bool sent) {
   switch (kind) {
@@ -85,8 +131,6 @@ State state_after(EffectKind kind, bool sent) {
 }
 
 void fold(Operation& operation, const EffectEnded& event, WallTime at) {
-  TRUED_ASSERT(operation.state == State::attempting);
-  TRUED_ASSERT(event.attempt.value() == operation.attempts);
   operation.effect = event.kind;
   operation.effect_ended_at = at;
   operation.reason = event.reason;
@@ -138,11 +182,6 @@ void fold(Operation& operation, const LieCaught& event) {
 }
 
 void fold(Operation& operation, const Settled& event, WallTime at) {
-  TRUED_ASSERT(is_settled(event.state));
-  TRUED_ASSERT(event.state != State::confirmed || overall_of(operation) == Overall::match);
-  TRUED_ASSERT(operation.verify ||
-               (event.state != State::confirmed && event.state != State::unchanged));
-  TRUED_ASSERT(event.state != State::unchanged || !operation.sent);
   // What an attempt without an answer left behind is there now.
   const bool told = operation.effect == EffectKind::acknowledged;
   if (event.state == State::confirmed && !told) operation.changed = true;
@@ -156,7 +195,6 @@ void fold(Operation& operation, const Settled& event, WallTime at) {
 
 void fold(Operation& operation, const PersonActed& event, WallTime at) {
   if (event.action != PersonAction::retry) return;
-  TRUED_ASSERT(is_settled(operation.state));
   operation.state = State::accepted;
   operation.attempts_counted = 0;
   operation.deadline = event.deadline;
@@ -165,9 +203,7 @@ void fold(Operation& operation, const PersonActed& event, WallTime at) {
   operation.due_at = at;
 }
 
-void fold(Operation& operation, const Recovered& event, WallTime at) {
-  TRUED_ASSERT(operation.state == State::attempting);
-  TRUED_ASSERT(event.attempt.value() == operation.attempts);
+void fold(Operation& operation, WallTime at) {
   operation.state = State::unknown;
   operation.effect = EffectKind::unknown;
   operation.sent = true;
@@ -258,9 +294,29 @@ Operation begin(OperationId id, const Accepted& accepted, WallTime at) {
   return operation;
 }
 
+std::optional<std::string_view> contradiction(const Operation& operation, const Event& event) {
+  return std::visit(
+      Overloaded{
+          [](const Accepted&) -> Contradiction { return "an operation is accepted once"; },
+          [&](const AttemptStarted& e) { return against(operation, e); },
+          [&](const BaselineRead& e) { return against(operation, e.reads); },
+          [&](const EffectEnded& e) { return against_running(operation, e.attempt); },
+          [&](const ReadBack& e) { return against(operation, e.reads); },
+          [&](const Settled& e) { return against(operation, e); },
+          [&](const PersonActed& e) { return against(operation, e); },
+          [&](const Recovered& e) { return against_running(operation, e.attempt); },
+          [](const WaitScheduled&) -> Contradiction { return {}; },
+          [](const LieCaught&) -> Contradiction { return {}; },
+          [](const Repeated&) -> Contradiction { return {}; },
+          [](const LateEvidence&) -> Contradiction { return {}; },
+      },
+      event);
+}
+
 void evolve(Operation& operation, const Event& event, WallTime at) {
+  TRUED_ASSERT(!contradiction(operation, event));
   std::visit(Overloaded{
-                 [](const Accepted&) { TRUED_ASSERT(false && "accepted is folded by begin()"); },
+                 [](const Accepted&) {},
                  [&](const AttemptStarted& e) { fold(operation, e); },
                  [&](const BaselineRead& e) { fold(operation, e); },
                  [&](const EffectEnded& e) { fold(operation, e, at); },
@@ -271,8 +327,7 @@ void evolve(Operation& operation, const Event& event, WallTime at) {
                  [&](const PersonActed& e) { fold(operation, e, at); },
                  [](const Repeated&) {},
                  [](const LateEvidence&) {},
-                 [&](const Recovered& e) { fold(operation, e, at); },
-                 [](const Retired&) {},
+                 [&](const Recovered&) { fold(operation, at); },
              },
              event);
   ++operation.events;

@@ -189,12 +189,10 @@ struct LateEvidence {
 struct Recovered {
   AttemptNo attempt{1};
 };
-/// Past retention: row, intent and events go, a tombstone stays.
-struct Retired {};
 
 using Event =
     std::variant<Accepted, AttemptStarted, BaselineRead, EffectEnded, ReadBack, WaitScheduled,
-                 LieCaught, Settled, PersonActed, Repeated, LateEvidence, Recovered, Retired>;
+                 LieCaught, Settled, PersonActed, Repeated, LateEvidence, Recovered>;
 
 /// "accepted", "attempt_started", … as the API, the ledger and the docs spell it.
 [[nodiscard]] std::string_view name_of(const Event& event);
@@ -284,7 +282,11 @@ struct Operation {
 /// A new operation from its first event.
 [[nodiscard]] Operation begin(OperationId id, const Accepted& accepted, WallTime at);
 
-/// Folds one event. Asserts that the event is possible in the state. Repeats and late evidence are
+/// Why the event cannot be the operation's next; nothing if it can. For logs of doubtful origin.
+[[nodiscard]] std::optional<std::string_view> contradiction(const Operation& operation,
+                                                            const Event& event);
+
+/// Folds one event. REQUIRES: !contradiction(operation, event). Repeats and late evidence are
 /// counted and change nothing else, not even updated_at: a stored receipt stays as it was.
 void evolve(Operation& operation, const Event& event, WallTime at);
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/assert.h"
+#include "base/encoding.h"
 
 namespace trued::json {
 namespace {
@@ -93,6 +94,13 @@ void pretty(const Value& value, std::size_t depth, std::string& out) {
 }  // namespace
 
 void write_string(std::string_view text, std::string& out) {
+  std::string repaired;
+  unsigned char bits = 0;
+  for (const char c : text) bits |= static_cast<unsigned char>(c);
+  if (bits >= 0x80 && !utf8_valid(text)) {
+    repaired = utf8_repaired(text);
+    text = repaired;
+  }
   out += '"';
   std::size_t plain = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -15,7 +15,8 @@ void write_canonical(const Value& value, std::string& out);
 /// Appends a finite double as ECMAScript's Number::toString does.
 void write_number(double number, std::string& out);
 
-/// Appends `text` as a JSON string with the fewest escapes (RFC 8785, section 3.2.2.2).
+/// Appends `text` as a JSON string with the fewest escapes (RFC 8785, section 3.2.2.2). What is not
+/// UTF-8 is repaired (utf8_repaired()), so that whatever we write can be read.
 void write_string(std::string_view text, std::string& out);
 
 /// For people: two spaces of indentation, the same order.

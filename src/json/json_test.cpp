@@ -163,6 +163,14 @@ TEST(Diff, T2_pointers_name_what_differs) {
   EXPECT_EQ(differing_pointers(parsed("1"), parsed("[1]"), 10), std::vector<std::string>{""});
 }
 
+TEST(Writer, T1_what_is_written_can_be_read_even_if_it_was_not_utf_8) {
+  std::string text;
+  Writer(text).begin_object().member("reason", "caf\xE9 \xC3\xA9\xFF").end_object();
+  const auto read = parse(text, {});
+  ASSERT_TRUE(read.has_value()) << text;
+  EXPECT_EQ(read->find("reason")->as_string(), "caf\xEF\xBF\xBD \xC3\xA9\xEF\xBF\xBD");
+}
+
 TEST(Writer, writes_what_it_is_told_with_the_commas_in_place) {
   std::string text;
   Writer out(text);

@@ -103,7 +103,6 @@ void put_fields(json::Writer& out, const OperationId& id, const Event& event) {
                    put(out, "detail", e.detail);
                  },
                  [&](const Recovered& e) { put_attempt(out, e.attempt); },
-                 [](const Retired&) {},
              },
              event);
 }
@@ -111,6 +110,7 @@ void put_fields(json::Writer& out, const OperationId& id, const Event& event) {
 Event get_accepted(Get& get) {
   Accepted e;
   Digest fingerprint;
+  for (const auto* member : {"id", "fp", "artifacts"}) get.need(member);
   get.text("scope", e.identity.scope);
   get.text("type", e.identity.type);
   get.text("key", e.identity.key);
@@ -138,6 +138,8 @@ Event get_accepted(Get& get) {
 
 Event get_effect_ended(Get& get) {
   EffectEnded e;
+  get.need("kind");
+  get.need("n");
   get.attempt("n", e.attempt);
   get.word("kind", e.kind, &parse_effect_kind);
   get.flag("changed", e.changed);
@@ -150,6 +152,7 @@ Event get_effect_ended(Get& get) {
 
 Event get_settled(Get& get) {
   Settled e;
+  get.need("state");
   get.word("state", e.state, &parse_state);
   get.text("reason", e.reason);
   if (get.object("tell") != nullptr) {
@@ -163,6 +166,7 @@ Event get_settled(Get& get) {
 
 Event get_person(Get& get) {
   PersonActed e;
+  get.need("action");
   get.word("action", e.action, &parse_person_action);
   get.text("who", e.who);
   get.text("why", e.why);
@@ -171,6 +175,7 @@ Event get_person(Get& get) {
 }
 
 Event get_attempt_event(std::string_view name, Get& get) {
+  get.need("n");
   if (name == "attempt_started") {
     AttemptStarted e;
     get.attempt("n", e.attempt);
@@ -186,6 +191,7 @@ Event get_attempt_event(std::string_view name, Get& get) {
   }
   if (name == "lie_caught") {
     LieCaught e;
+    get.need("tell");
     get.attempt("n", e.attempt);
     get.word("tell", e.tell, &parse_tell);
     get.text("detail", e.detail);
@@ -193,6 +199,7 @@ Event get_attempt_event(std::string_view name, Get& get) {
   }
   if (name == "late_evidence") {
     LateEvidence e;
+    get.need("kind");
     get.attempt("n", e.attempt);
     get.word("kind", e.kind, &parse_effect_kind);
     get.text("detail", e.detail);
@@ -211,7 +218,6 @@ Event get_event(Get& get) {
   if (name == "effect_ended") return get_effect_ended(get);
   if (name == "settled") return get_settled(get);
   if (name == "person_acted") return get_person(get);
-  if (name == "retired") return Retired{};
   if (name == "baseline_read") {
     BaselineRead e;
     codec::get_reads(get, "reads", e.reads);
@@ -219,6 +225,7 @@ Event get_event(Get& get) {
   }
   if (name == "wait_scheduled") {
     WaitScheduled e;
+    get.need("for");
     get.word("for", e.due_for, &parse_due);
     get.moment("at", e.due_at);
     get.text("reason", e.reason);
@@ -226,6 +233,7 @@ Event get_event(Get& get) {
   }
   if (name == "repeated") {
     Repeated e;
+    get.need("decision");
     get.text("decision", e.decision);
     get.number("count", e.count);
     return e;
@@ -287,6 +295,38 @@ Result<OperationId> decode_accepted_id(std::string_view text) {
   const auto parsed = parse_operation_id(id);
   if (!parsed) return corrupt("an accepted event without its id");
   return *parsed;
+}
+
+std::string encode_mark(const Tombstone& tombstone, std::string_view identity) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_array().begin_object().member("e", "retired");
+  out.member("id", std::string_view(to_string(tombstone.id)));
+  out.member("identity", std::string_view(base64_encode(identity)));
+  put(out, "fp", tombstone.fingerprint.value());
+  out.member("state", to_string(tombstone.state));
+  put(out, "settled", tombstone.settled_at);
+  put(out, "at", tombstone.retired_at);
+  out.end_object().end_array();
+  return text;
+}
+
+std::string encode_base(const LogBase& base) {
+  std::string text;
+  json::Writer out(text);
+  out.begin_array().begin_object().member("e", "base");
+  out.member("batch", base.batch).member("sequence", base.sequence);
+  put(out, "hash", base.hash);
+  put(out, "tombs", base.tombs);
+  out.end_object().end_array();
+  return text;
+}
+
+Digest bury(const Digest& tombs, std::string_view mark) {
+  Sha256 hash;
+  hash.update(as_text(tombs));
+  hash.update(mark);
+  return hash.finish();
 }
 
 Digest record_digest(std::uint64_t sequence, std::uint64_t operation, WallTime at,

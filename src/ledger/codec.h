@@ -12,12 +12,16 @@
 //     wait_scheduled  for, at, reason            lie_caught  n, tell, detail
 //     settled  state, reason, tell, by           person_acted  action, who, why, deadline
 //     repeated decision, count                   late_evidence  n, kind, detail
-//     recovered n                                retired
+//     recovered n
 //   meant     = {"p": name, "x": absent, "h": sha256, "n": bytes}
 //   read      = {"a": artifact, "l": level, "s": seen, "h", "n", "pre": proper prefix, "v":
 //   version,
 //                "by": served by, "d": detail, "t": read at, "ms": latency}
 //   history   = {"ours", "rep", "v", "a": [{"l": landed, "by"}, …]}     present only if known
+//   mark      = [{"e":"retired", id, identity, fp, state, settled, at}]   what its tombstone is
+//   base      = [{"e":"base", batch, sequence, hash, tombs}]   under operation 0: where the log
+//               begins since retention dropped its beginning; tombs = a hash over the marks that
+//               were dropped with it, in order: SHA-256(tombs before ‖ mark)
 //   row       = the operation's fold without what stands in columns (id, identity, target, state,
 //               created_at)
 //
@@ -35,6 +39,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/identity.h"
 #include "core/operation.h"
 
 namespace trued {
@@ -48,8 +53,24 @@ namespace trued {
 /// Fills in everything that encode_row() wrote; the columns' members are the caller's.
 [[nodiscard]] Result<void> decode_row(std::string_view text, Operation& operation);
 
-/// The record that a retired operation leaves in the log.
-inline constexpr std::string_view kRetiredRecord = R"([{"e":"retired"}])";
+/// How the records begin that retention writes.
+inline constexpr std::string_view kMarkPrefix = R"([{"e":"retired")";
+inline constexpr std::string_view kBasePrefix = R"([{"e":"base")";
+
+/// The mark that a retired operation leaves in the log; `identity` as the store keeps it.
+[[nodiscard]] std::string encode_mark(const Tombstone& tombstone, std::string_view identity);
+
+/// Where a log begins.
+struct LogBase {
+  std::uint64_t batch = 0;     ///< the newest one dropped
+  std::uint64_t sequence = 1;  ///< of the first event kept
+  Digest hash{};               ///< of the newest batch dropped
+  Digest tombs{};              ///< over the marks that were dropped
+  bool operator==(const LogBase&) const = default;
+};
+[[nodiscard]] std::string encode_base(const LogBase& base);
+/// Adds a dropped mark to LogBase::tombs.
+[[nodiscard]] Digest bury(const Digest& tombs, std::string_view mark);
 
 [[nodiscard]] Digest record_digest(std::uint64_t sequence, std::uint64_t operation, WallTime at,
                                    std::string_view record);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/encoding.h"
@@ -41,6 +42,9 @@ inline void put(json::Writer& out, std::string_view name, const Digest& digest) 
                        {reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()})));
 }
 
+/// Milliseconds that can be added to another such number without overflow: 280,000 years.
+inline constexpr std::int64_t kSpanMax = std::int64_t{1} << 53;
+
 /// Reads members of one object; remembers whether one was of the wrong kind.
 class Get {
  public:
@@ -48,6 +52,10 @@ class Get {
     if (!object.is_object()) fail("a record's part is not an object");
   }
 
+  /// A member that is always written.
+  void need(std::string_view name) {
+    if (object_.find(name) == nullptr) fail(name);
+  }
   void text(std::string_view name, std::string& out) {
     const json::Value* value = object_.find(name);
     if (value == nullptr) return;
@@ -64,12 +72,13 @@ class Get {
   void number(std::string_view name, Number& out) {
     const json::Value* value = object_.find(name);
     if (value == nullptr) return;
-    if (!value->is_int()) return fail(name);
+    if (!value->is_int() || !std::in_range<Number>(value->as_int())) return fail(name);
     out = static_cast<Number>(value->as_int());
   }
   void span(std::string_view name, Duration& out) {
     Duration::rep count = out.count();
     number(name, count);
+    if (count < -kSpanMax || count > kSpanMax) return fail(name);
     out = Duration(count);
   }
   void moment(std::string_view name, WallTime& out) {

@@ -175,6 +175,7 @@ Result<void> decode_row(std::string_view text, Operation& operation) {
   TRUED_TRY(const json::Value row,
             json::parse(text, {.depth_max = 64, .bytes_max = std::size_t{1} << 30}));
   Get get(row);
+  for (const auto* member : {"fp", "artifacts"}) get.need(member);
   get_declared(get, operation);
   get_progress(get, operation);
   if (const auto* list = get.list("artifacts")) {

@@ -17,6 +17,7 @@ void put_value(json::Writer& out, const ArtifactSummary& meant) {
 void get_value(Get& get, ArtifactSummary& meant) {
   get.text("p", meant.name);
   get.flag("x", meant.absent);
+  if (!meant.absent) get.need("h");
   get.digest("h", meant.id.sha256);
   get.number("n", meant.id.bytes);
 }
@@ -42,7 +43,9 @@ void put_value(json::Writer& out, const Observation& read) {
 void get_value(Get& get, Observation& read) {
   get.number("a", read.artifact);
   get.word("l", read.level, &parse_level);
+  get.need("s");
   get.word("s", read.seen, &parse_seen);
+  if (read.seen == Seen::found) get.need("h");
   get.digest("h", read.id.sha256);
   get.number("n", read.id.bytes);
   get.flag("pre", read.proper_prefix);

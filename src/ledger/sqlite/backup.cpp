@@ -16,7 +16,7 @@ namespace {
 
 using sqlite::Connection;
 
-constexpr int kPagesPerStep = 1'024;
+constexpr int kPagesPerStep = 256;
 constexpr int kPauseMs = 5;  // when the writer holds what is being copied
 
 Error system_error(const std::string& what) {
@@ -30,6 +30,9 @@ Result<void> copy(Connection& from, const std::string& to, const Progress& progr
   const std::unique_ptr<sqlite3_backup, decltype(&sqlite3_backup_finish)> backup(
       sqlite3_backup_init(target->handle(), "main", from.handle(), "main"), &sqlite3_backup_finish);
   if (backup == nullptr) return target->failure("cannot begin the copy");
+  // One snapshot for the whole copy: without it the copy begins again with every commit.
+  TRUED_TRY_VOID(from.run("BEGIN"));
+  TRUED_TRY_VOID(from.integer("SELECT count(*) FROM base"));
   int code = SQLITE_OK;
   while (code == SQLITE_OK || code == SQLITE_BUSY || code == SQLITE_LOCKED) {
     code = sqlite3_backup_step(backup.get(), kPagesPerStep);

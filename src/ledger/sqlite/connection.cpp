@@ -6,12 +6,6 @@
 #include "base/assert.h"
 
 namespace trued::sqlite {
-namespace {
-
-constexpr int kBusyMs = 10'000;
-
-}  // namespace
-
 Statement& Statement::bind(int at, std::int64_t value) {
   TRUED_ASSERT(sqlite3_bind_int64(handle_.get(), at, value) == SQLITE_OK);
   return *this;
@@ -65,7 +59,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, bo
   umask(mask);
   std::unique_ptr<Connection> connection(new Connection(handle));
   if (code != SQLITE_OK) return connection->failure("cannot open " + path);
-  sqlite3_busy_timeout(handle, kBusyMs);
+  connection->set_patience(kPatience);
   const char* pragmas = writable ? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                                    "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-32768;"
                                    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"

@@ -72,6 +72,12 @@ class Connection {
   [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const std::string& path,
                                                                 bool writable);
 
+  /// How long a statement waits for another connection's lock.
+  static constexpr Duration kPatience{10'000};
+  void set_patience(Duration patience) {
+    sqlite3_busy_timeout(handle_.get(), static_cast<int>(patience.count()));
+  }
+
   [[nodiscard]] Result<Statement> prepare(std::string_view sql);
   /// Runs statements without results.
   [[nodiscard]] Result<void> run(const char* sql);

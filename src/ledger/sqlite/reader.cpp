@@ -5,7 +5,7 @@
 #include "ledger/codec.h"
 #include "ledger/query.h"
 #include "ledger/sqlite/connection.h"
-#include "ledger/sqlite/retention.h"
+#include "ledger/sqlite/log_base.h"
 #include "ledger/sqlite/rows.h"
 #include "ledger/sqlite/schema.h"
 #include "ledger/sqlite/sqlite_ledger.h"
@@ -179,10 +179,13 @@ Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path
   TRUED_TRY(auto connection, Connection::open(path, false));
   TRUED_TRY(const int version, sqlite::schema_version(*connection));
   if (version != sqlite::kSchemaVersion) {
+    const bool older = version < sqlite::kSchemaVersion;
     return Error{.code = ErrorCode::unsupported,
                  .message = "the ledger " + path + " has schema version " +
                             std::to_string(version) + "; this program reads " +
-                            std::to_string(sqlite::kSchemaVersion)};
+                            std::to_string(sqlite::kSchemaVersion) +
+                            (older ? ": start the server on it once, which brings it forward"
+                                   : ": use the newer program that wrote it")};
   }
   return std::unique_ptr<LedgerReader>(std::make_unique<SqliteReader>(path, std::move(connection)));
 }

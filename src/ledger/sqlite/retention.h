@@ -1,26 +1,17 @@
-// retention.h: the ends of the log, and how its beginning is let go. Private.
+// retention.h: how the beginning of the log is let go. Private.
 #pragma once
 
 #include <cstdint>
 
-#include "base/digest.h"
 #include "base/result.h"
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/log_base.h"
 
 namespace trued::sqlite {
 
-/// The newest of each number that is in the file, and the hash the next batch follows.
-struct Ends {
-  std::uint64_t operation = 0;
-  std::uint64_t sequence = 1;  ///< of the next event
-  std::uint64_t batch = 0;
-  Digest hash{};
-};
-
-[[nodiscard]] Result<Ends> read_ends(Connection& connection);
-
 /// One transaction: tombstones for what expired, its records reduced to their digests, and the
-/// beginning of the log dropped as far as nothing in it is needed any more. Moves `ends` on.
+/// beginning of the log dropped as far as nothing in it is needed any more. Moves `ends` on. After
+/// a failure a transaction may be open, or a commit of unknown outcome behind it: reopen.
 [[nodiscard]] Result<std::uint32_t> retire(Connection& connection, Ends& ends, WallTime now,
                                            std::uint32_t limit);
 

@@ -8,7 +8,8 @@
 //              records keep their digest only.
 //   batch      one row a commit: the hash over its records and the batch before
 //   tombstone  identities past retention
-//   base       where the chain begins, once retired prefixes were dropped
+//   base       one row: where the chain begins, once retired prefixes were dropped (in the log
+//              as well), a hash over the marks dropped with them, and how often the file was opened
 //
 // `identity` is the first 16 bytes of identity_digest(): 128 bits of SHA-256.
 #pragma once
@@ -19,7 +20,7 @@
 namespace trued::sqlite {
 
 /// The schema this program writes.
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 
 /// Brings the schema forward, in one transaction. A newer one is `unsupported`; nothing happened.
 [[nodiscard]] Result<void> migrate(Connection& connection);

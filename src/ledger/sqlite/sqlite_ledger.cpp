@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "ledger/codec.h"
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/log_base.h"
 #include "ledger/sqlite/owner_lock.h"
 #include "ledger/sqlite/retention.h"
 #include "ledger/sqlite/rows.h"
@@ -33,6 +34,7 @@ struct Place {
 };
 
 constexpr std::size_t kPlacesMax = 100'000;
+constexpr Duration kCheckpointPatience{1'000};
 
 }  // namespace
 
@@ -41,6 +43,7 @@ class SqliteLedger::Impl {
   Impl(SqliteOptions options, sqlite::OwnerLock lock)
       : options_(std::move(options)), lock_(std::move(lock)) {}
 
+  /// For the first time. What cannot be made certain yet is made certain before the first commit.
   Result<void> open();
   Result<std::vector<Known>> load(const std::vector<Identity>& identities);
   Result<std::vector<std::optional<Operation>>> load(const std::vector<OperationId>& ids);
@@ -57,13 +60,17 @@ class SqliteLedger::Impl {
   };
 
   Result<void> prepare();
-  Result<void> read_ends();
+  Result<void> reopen();
+  Result<void> ready();
+  Result<void> make_certain();
+  void close();
   int write(const Change& change, BatchHash& hash);
   int insert(const Change& change, const std::string& body, Place& place);
   int update(const Change& change, const std::string& body, const Place& place);
   int find_place(const OperationId& id, Place& place);
   CommitResult give_up(int code, const char* what);
   CommitResult end(const Batch& batch);
+  CommitResult doubt(const char* what);
   Result<Known> load_one(const Identity& identity);
 
   SqliteOptions options_;
@@ -73,23 +80,75 @@ class SqliteLedger::Impl {
   std::unordered_map<OperationId, Place, IdHash> places_;  ///< of open operations
   sqlite::Ends ends_;                                      ///< as committed
   sqlite::Ends next_;                                      ///< of the batch being written
+  sqlite::Ends before_;                                    ///< of the batch in doubt: ends_ then
   bool unsettled_ = false;
+  bool doubtful_ = false;  ///< a sync may have failed since the log last began afresh
+  bool certain_ = false;   ///< what the file says is what a crash would leave; see make_certain()
 };
 
-Result<void> SqliteLedger::Impl::open() {
+void SqliteLedger::Impl::close() {
   statements_ = {};
   places_.clear();
   connection_.reset();
-  TRUED_TRY(connection_, Connection::open(options_.path, true));
-  TRUED_TRY_VOID(sqlite::migrate(*connection_));
-  if (options_.pages_max > 0) TRUED_TRY_VOID(set_pages_max(options_.pages_max));
-  TRUED_TRY_VOID(prepare());
-  TRUED_TRY(ends_, sqlite::read_ends(*connection_));
+  certain_ = false;
+}
+
+Result<void> SqliteLedger::Impl::reopen() {
+  close();
+  const auto all = [this]() -> Result<void> {
+    TRUED_TRY(connection_, Connection::open(options_.path, true));
+    TRUED_TRY_VOID(sqlite::migrate(*connection_));
+    if (options_.pages_max > 0) TRUED_TRY_VOID(set_pages_max(options_.pages_max));
+    TRUED_TRY_VOID(prepare());
+    TRUED_TRY(ends_, sqlite::read_ends(*connection_));
+    return {};
+  };
+  auto opened = all();
+  if (!opened.has_value()) close();
+  return opened;
+}
+
+// After a sync that failed, the log may hold frames that are readable and not on the disk, or on
+// the disk and not readable (the index in shared memory knows nothing of them, recovery after a
+// crash would). A later sync does not make up for it: the kernel has dropped the pages' dirty mark.
+// So everything readable is written anew, into the database, and the log begins afresh: frames of
+// before can never come back. Needs a moment without readers of old snapshots; fails with `io`. A
+// process that begins and knows of no failed sync goes on without that moment.
+Result<void> SqliteLedger::Impl::make_certain() {
+  if (certain_) return {};
+  {
+    TRUED_TRY(Statement checkpoint, connection_->prepare("PRAGMA wal_checkpoint(TRUNCATE)"));
+    connection_->set_patience(kCheckpointPatience);
+    const int code = checkpoint.step();
+    connection_->set_patience(Connection::kPatience);
+    if (code != SQLITE_ROW) return connection_->failure("cannot move the log");
+    if (checkpoint.integer(0) != 0 && doubtful_) {
+      return Error{.code = ErrorCode::io,
+                   .retryable = true,
+                   .message =
+                       "the log cannot begin afresh while a reader (an audit, a backup) "
+                       "holds an old snapshot"};
+    }
+  }
+  TRUED_TRY_VOID(connection_->run("UPDATE base SET opened = opened + 1"));
+  certain_ = true;
+  doubtful_ = false;
+  return {};
+}
+
+Result<void> SqliteLedger::Impl::ready() {
+  return connection_ != nullptr ? Result<void>{} : reopen();
+}
+
+Result<void> SqliteLedger::Impl::open() {
+  TRUED_TRY_VOID(reopen());
+  (void)make_certain();
   return {};
 }
 
 Result<void> SqliteLedger::Impl::set_pages_max(std::uint64_t pages) {
   options_.pages_max = pages;
+  if (connection_ == nullptr) return {};
   return connection_->run(("PRAGMA max_page_count=" + std::to_string(pages)).c_str());
 }
 
@@ -99,9 +158,7 @@ Result<void> SqliteLedger::Impl::prepare() {
   Statements& s = statements_;
   TRUED_TRY(s.by_identity, c.prepare("SELECT " + columns + " FROM operation WHERE identity=?1"));
   TRUED_TRY(s.by_id, c.prepare("SELECT " + columns + " FROM operation WHERE id=?1"));
-  TRUED_TRY(s.tombstone,
-            c.prepare("SELECT id, fingerprint, state, settled_at, retired_at FROM tombstone "
-                      "WHERE identity=?1"));
+  TRUED_TRY(s.tombstone, c.prepare(std::string(sqlite::kGraves) + " WHERE identity=?1"));
   TRUED_TRY(s.place, c.prepare("SELECT no, last FROM operation WHERE id=?1"));
   TRUED_TRY(s.insert, c.prepare("INSERT INTO operation VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,"
                                 "?11,?12)"));
@@ -129,21 +186,13 @@ Result<Known> SqliteLedger::Impl::load_one(const Identity& identity) {
   code = dead.bind_blob(1, blob).step();
   if (code == SQLITE_DONE) return known;
   if (code != SQLITE_ROW) return connection_->failure("cannot read a tombstone");
-  const auto id = sqlite::id_from(dead.bytes(0));
-  const auto fingerprint = sqlite::digest_of(dead.bytes(1));
-  if (!id || !fingerprint) {
-    return Error{.code = ErrorCode::corrupt, .message = "the ledger holds a malformed tombstone"};
-  }
-  TRUED_TRY(const State state, sqlite::state_from(dead.integer(2)));
-  known.tombstone = Tombstone{.id = *id,
-                              .fingerprint = Fingerprint(*fingerprint),
-                              .state = state,
-                              .settled_at = dead.moment(3),
-                              .retired_at = dead.moment(4)};
+  TRUED_TRY(sqlite::Grave grave, sqlite::read_grave(dead));
+  known.tombstone = grave.tombstone;
   return known;
 }
 
 Result<std::vector<Known>> SqliteLedger::Impl::load(const std::vector<Identity>& identities) {
+  TRUED_TRY_VOID(ready());
   std::vector<Known> known;
   known.reserve(identities.size());
   for (const Identity& identity : identities) {
@@ -155,6 +204,7 @@ Result<std::vector<Known>> SqliteLedger::Impl::load(const std::vector<Identity>&
 
 Result<std::vector<std::optional<Operation>>> SqliteLedger::Impl::load(
     const std::vector<OperationId>& ids) {
+  TRUED_TRY_VOID(ready());
   std::vector<std::optional<Operation>> rows(ids.size());
   Statement& statement = statements_.by_id;
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -168,6 +218,7 @@ Result<std::vector<std::optional<Operation>>> SqliteLedger::Impl::load(
 }
 
 Result<void> SqliteLedger::Impl::each_open(const std::function<void(Operation&&)>& visit) {
+  TRUED_TRY_VOID(ready());
   const std::string sql = "SELECT " + std::string(sqlite::kColumns) +
                           " FROM operation WHERE state IN (0, 1, 2, 3, 10) ORDER BY no";
   TRUED_TRY(Statement statement, connection_->prepare(sql));
@@ -249,6 +300,9 @@ int SqliteLedger::Impl::write(const Change& change, BatchHash& hash) {
 
 CommitResult SqliteLedger::Impl::commit(const Batch& batch) {
   TRUED_ASSERT(!unsettled_);
+  auto can = ready();
+  if (can.has_value()) can = make_certain();
+  if (!can.has_value()) return {CommitOutcome::rolled_back, can.error().message};
   next_ = ends_;
   ++next_.batch;
   if (!connection_->run("BEGIN IMMEDIATE").has_value()) {
@@ -257,6 +311,7 @@ CommitResult SqliteLedger::Impl::commit(const Batch& batch) {
   BatchHash hash(ends_.hash, next_.batch, batch.at);
   for (const Change& change : batch.changes) {
     const int code = write(change, hash);
+    if (code == SQLITE_NOTFOUND) return give_up(code, "an operation that is changed is not there");
     if (code != SQLITE_DONE) return give_up(code, "cannot write an operation");
   }
   next_.hash = hash.finish();
@@ -271,11 +326,7 @@ CommitResult SqliteLedger::Impl::end(const Batch& batch) {
     const int code = s.bind_blob(4, sqlite::blob_of(next_.hash)).step();
     if (code != SQLITE_DONE) return give_up(code, "cannot write a batch");
   }
-  if (!connection_->run("COMMIT").has_value()) {
-    // The commit may have reached the disk all the same: only reopening tells.
-    unsettled_ = true;
-    return {CommitOutcome::unknown, connection_->failure("the commit failed").message};
-  }
+  if (!connection_->run("COMMIT").has_value()) return doubt("the commit failed");
   for (const Change& change : batch.changes) {
     if (is_settled(change.row.state)) places_.erase(change.row.id);
   }
@@ -283,14 +334,21 @@ CommitResult SqliteLedger::Impl::end(const Batch& batch) {
   return {CommitOutcome::committed, ""};
 }
 
+// The commit may have reached the disk all the same: only settle_unknown() tells.
+CommitResult SqliteLedger::Impl::doubt(const char* what) {
+  CommitResult result{CommitOutcome::unknown, connection_->failure(what).message};
+  unsettled_ = true;
+  doubtful_ = true;
+  before_ = ends_;
+  close();
+  return result;
+}
+
 CommitResult SqliteLedger::Impl::give_up(int code, const char* what) {
   const std::string message = connection_->failure(what).message;
   places_.clear();
-  const bool rolled_back =
-      !connection_->in_transaction() || connection_->run("ROLLBACK").has_value();
-  if (!rolled_back) {
-    unsettled_ = true;
-    return {CommitOutcome::unknown, message};
+  if (connection_->in_transaction() && !connection_->run("ROLLBACK").has_value()) {
+    return doubt(what);
   }
   const bool taken = code == SQLITE_CONSTRAINT_UNIQUE;
   return {taken ? CommitOutcome::conflict : CommitOutcome::rolled_back, message};
@@ -298,21 +356,36 @@ CommitResult SqliteLedger::Impl::give_up(int code, const char* what) {
 
 CommitResult SqliteLedger::Impl::settle_unknown() {
   TRUED_ASSERT(unsettled_);
-  const sqlite::Ends wanted = next_;
-  auto opened = open();
-  if (!opened.has_value()) return {CommitOutcome::unknown, opened.error().message};
-  unsettled_ = false;
-  const bool there = ends_.batch >= wanted.batch && ends_.hash == wanted.hash;
-  return {there ? CommitOutcome::committed : CommitOutcome::rolled_back, "read after reopening"};
+  auto opened = reopen();
+  if (opened.has_value()) opened = make_certain();
+  if (!opened.has_value()) {
+    close();
+    return {CommitOutcome::unknown, opened.error().message};
+  }
+  if (ends_.batch == next_.batch && ends_.hash == next_.hash) {
+    unsettled_ = false;
+    return {CommitOutcome::committed, "found after reopening"};
+  }
+  if (ends_.batch == before_.batch && ends_.hash == before_.hash) {
+    unsettled_ = false;
+    return {CommitOutcome::rolled_back, "not there after reopening"};
+  }
+  close();
+  return {CommitOutcome::unknown,
+          "the ledger ends neither with the batch nor with the one before: "
+          "another program changed the file; run trued audit"};
 }
 
 Result<std::uint32_t> SqliteLedger::Impl::retire(WallTime now, std::uint32_t limit) {
   if (unsettled_) return std::uint32_t{0};
+  TRUED_TRY_VOID(ready());
+  TRUED_TRY_VOID(make_certain());
   auto retired = sqlite::retire(*connection_, ends_, now, limit);
+  // Whether it came about does not matter: what did not is looked for again. But the ends must be
+  // read afresh, and what a failed sync left must be made certain.
   if (!retired.has_value()) {
-    // What did not come about is looked for again; the ends are read afresh.
-    if (connection_->in_transaction()) (void)connection_->run("ROLLBACK");
-    TRUED_TRY_VOID(open());
+    doubtful_ = true;
+    close();
   }
   return retired;
 }

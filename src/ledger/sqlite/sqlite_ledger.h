@@ -4,7 +4,9 @@
 // snapshots. A commit is one transaction for a whole turn. Format: schema.h, codec.h.
 //
 // An I/O error at COMMIT is `unknown`: a commit whose fsync failed is usually in the file. Then the
-// connection is closed, the file reopened, and the batch looked for (settle_unknown()).
+// connection is closed, the file reopened, everything readable written anew and synced, and the
+// batch looked for (settle_unknown()): what was answered then cannot be undone by a later crash.
+// That waits for readers of old snapshots (an audit, a backup).
 #pragma once
 
 #include <cstdint>

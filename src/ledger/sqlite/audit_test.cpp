@@ -1,0 +1,211 @@
+// That the audit finds what was done to a ledger past the program.
+#include "ledger/sqlite/log_base.h"
+#include "ledger/sqlite/sqlite_test_support.h"
+
+namespace trued::test {
+namespace {
+
+// Operations settled, open and retired, the first of them with the beginning of the log dropped:
+// every table has a row.
+void fill(const Folder& folder) {
+  const auto ledger = folder.open();
+  Lives lives;
+  Lives::settle(*ledger, lives.put(*ledger, "zero"), State::confirmed);
+  ASSERT_EQ(*ledger->retire(kStart + Duration{60'000}, 10), 1U);
+  Lives::settle(*ledger, lives.put(*ledger, "first"), State::confirmed);
+  ASSERT_EQ(*ledger->retire(kStart + Duration{60'000}, 10), 1U);
+  Lives::settle(*ledger, lives.put(*ledger, "second"), State::confirmed);
+  lives.put(*ledger, "third");
+}
+
+// Computes the chain anew over whatever the records say now.
+void rechain(const std::string& file) {
+  const auto connection = std::move(sqlite::Connection::open(file, true)).value();
+  Digest previous = sqlite::read_base(*connection).value().hash;
+  auto batches = connection->prepare("SELECT no, at FROM batch ORDER BY no").value();
+  auto records = connection
+                     ->prepare(
+                         "SELECT sequence, operation, at, body, digest FROM record "
+                         "WHERE batch=?1 ORDER BY sequence")
+                     .value();
+  auto store = connection->prepare("UPDATE batch SET hash=?2 WHERE no=?1").value();
+  while (batches.step() == SQLITE_ROW) {
+    BatchHash hash(previous, batches.unsigned_integer(0), batches.moment(1));
+    records.bind(1, batches.unsigned_integer(0));
+    while (records.step() == SQLITE_ROW) {
+      hash.add(records.is_null(3)
+                   ? *sqlite::digest_of(records.bytes(4))
+                   : record_digest(records.unsigned_integer(0), records.unsigned_integer(1),
+                                   records.moment(2), records.bytes(3)));
+    }
+    records.reset();
+    previous = hash.finish();
+    store.bind(1, batches.unsigned_integer(0)).bind_blob(2, sqlite::blob_of(previous));
+    ASSERT_EQ(store.step(), SQLITE_DONE);
+    store.reset();
+  }
+}
+
+TEST(Audit, T11_the_audit_names_whatever_was_changed) {
+  const char* changes[] = {
+      "UPDATE record SET body=replace(body,'acknowledged','unknown') WHERE body LIKE '%acknowl%'",
+      "UPDATE record SET at=at+1 WHERE sequence=(SELECT max(sequence) FROM record)",
+      "DELETE FROM record WHERE sequence=(SELECT max(sequence) FROM record)",
+      "UPDATE batch SET hash=zeroblob(32) WHERE no=(SELECT max(no) FROM batch)",
+      "DELETE FROM batch WHERE no=(SELECT min(no)+1 FROM batch)",
+      "UPDATE operation SET state=4 WHERE key='third'",
+      "UPDATE operation SET body=replace(body,'\"attempts\":1','\"attempts\":2')",
+      "UPDATE operation SET key='other' WHERE key='second'",
+      "UPDATE operation SET expires_at=0 WHERE key='second'",
+      "UPDATE operation SET identity=zeroblob(16) WHERE key='second'",
+      "DELETE FROM operation WHERE key='third'",
+      "UPDATE intent SET body=replace(body,'third','THIRD') WHERE body LIKE '%third%'",
+      "DELETE FROM intent WHERE body LIKE '%third%'",
+      "DELETE FROM tombstone",
+      "UPDATE tombstone SET state=8",
+      "UPDATE tombstone SET fingerprint=zeroblob(32)",
+      "UPDATE tombstone SET settled_at=settled_at+1",
+      "UPDATE record SET body=NULL, digest=zeroblob(32) WHERE body LIKE '%third%'",
+      "UPDATE record SET previous=0",
+      "UPDATE base SET batch=batch+1",
+      "UPDATE base SET tombs=zeroblob(32)",
+      "DELETE FROM base",
+      "CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END",
+  };
+  for (const char* change : changes) {
+    const Folder folder;
+    fill(folder);
+    run_sql(folder.file(), change);
+    const auto report = audit_sqlite(folder.file(), {});
+    ASSERT_TRUE(report.has_value()) << change;
+    EXPECT_TRUE(report->first.has_value()) << change;
+  }
+}
+
+TEST(Audit, T11_every_flipped_character_of_the_log_is_found) {
+  for (int at = 1; at < 380; at += 13) {
+    const Folder folder;
+    fill(folder);
+    run_sql(folder.file(),
+            "UPDATE record SET body=substr(body,1," + std::to_string(at - 1) +
+                ")||char(unicode(substr(body," + std::to_string(at) + ",1))+1)||substr(body," +
+                std::to_string(at + 1) +
+                ") WHERE sequence=(SELECT max(sequence) FROM record WHERE length(body)>" +
+                std::to_string(at) + ")");
+    const auto report = audit_sqlite(folder.file(), {});
+    ASSERT_TRUE(report.has_value()) << at;
+    EXPECT_TRUE(report->first.has_value()) << at;
+  }
+}
+
+TEST(Audit, T11_a_tombstone_older_than_the_log_is_still_protected) {
+  for (const char* change :
+       {"UPDATE tombstone SET state=8 WHERE operation=1", "DELETE FROM tombstone WHERE operation=1",
+        "UPDATE tombstone SET record=1 WHERE operation=2"}) {
+    const Folder folder;
+    fill(folder);
+    EXPECT_EQ(folder.audit(), "");
+    run_sql(folder.file(), change);
+    EXPECT_NE(folder.audit(), "") << change;
+  }
+}
+
+TEST(Audit, T11_a_row_set_back_to_an_earlier_state_is_found) {
+  const Folder folder;
+  std::string earlier;
+  {
+    const auto ledger = folder.open();
+    Lives lives;
+    const Operation open = lives.put(*ledger, "a");
+    earlier = encode_row(open);
+    Lives::settle(*ledger, open, State::confirmed);
+  }
+  run_sql(folder.file(), "UPDATE operation SET state=1, expires_at=NULL, last=1, body='" + earlier +
+                             "' WHERE key='a'");
+  EXPECT_NE(folder.audit().find("its row does not know of it"), std::string::npos)
+      << folder.audit();
+}
+
+TEST(Audit, T11_an_operation_erased_as_if_it_had_been_retired_is_found) {
+  const Folder folder;
+  fill(folder);
+  sqlite3* handle = nullptr;
+  ASSERT_EQ(sqlite3_open(folder.file().c_str(), &handle), SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  sqlite3_prepare_v2(handle,
+                     "SELECT sequence, operation, at, body FROM record WHERE operation="
+                     "(SELECT no FROM operation WHERE key='third')",
+                     -1, &statement, nullptr);
+  ASSERT_EQ(sqlite3_step(statement), SQLITE_ROW);
+  const auto number = [&](int column) { return sqlite3_column_int64(statement, column); };
+  const std::string body(reinterpret_cast<const char*>(sqlite3_column_text(statement, 3)));
+  const Digest digest =
+      record_digest(static_cast<std::uint64_t>(number(0)), static_cast<std::uint64_t>(number(1)),
+                    WallTime(Duration(number(2))), body);
+  const std::string sequence = std::to_string(number(0));
+  sqlite3_finalize(statement);
+  sqlite3_close(handle);
+  run_sql(folder.file(), "UPDATE record SET body=NULL, digest=x'" + digest.hex() +
+                             "' WHERE sequence=" + sequence +
+                             "; DELETE FROM intent WHERE no=(SELECT no FROM operation WHERE "
+                             "key='third'); DELETE FROM operation WHERE key='third'");
+  EXPECT_NE(folder.audit().find("was never retired"), std::string::npos) << folder.audit();
+}
+
+TEST(Audit, T11_a_beginning_that_was_cut_off_is_found_even_if_the_base_was_adapted) {
+  const Folder folder;
+  fill(folder);
+  run_sql(folder.file(),
+          "UPDATE base SET hash=(SELECT hash FROM batch WHERE no=(SELECT max(no) FROM batch)-1), "
+          "batch=(SELECT max(no) FROM batch)-1, sequence=(SELECT max(sequence) FROM record);"
+          "DELETE FROM record WHERE sequence < (SELECT sequence FROM base);"
+          "DELETE FROM batch WHERE no <= (SELECT batch FROM base);"
+          "DELETE FROM intent WHERE no=(SELECT no FROM operation WHERE key='second');"
+          "DELETE FROM operation WHERE key='second'");
+  EXPECT_NE(folder.audit().find("begins with"), std::string::npos) << folder.audit();
+}
+
+TEST(Audit, T11_an_index_that_lost_an_entry_is_found) {
+  const Folder folder;
+  fill(folder);
+  run_sql(folder.file(),
+          "PRAGMA writable_schema=1; UPDATE sqlite_master SET sql=replace(sql, 'IS NOT NULL', "
+          "'IS NOT NULL AND expires_at < 0') WHERE name='operation_expiry'");
+  run_sql(folder.file(), "REINDEX operation_expiry");
+  run_sql(folder.file(),
+          "PRAGMA writable_schema=1; UPDATE sqlite_master SET sql=replace(sql, "
+          "' AND expires_at < 0', '') WHERE name='operation_expiry'");
+  EXPECT_NE(folder.audit().find("operation_expiry"), std::string::npos) << folder.audit();
+}
+
+// Whoever can write the file can compute the chain anew; then the events themselves must be sane.
+TEST(Audit, T11_forged_events_that_cannot_follow_are_a_finding_and_no_crash) {
+  const char* forged[] = {
+      R"([{"e":"settled","state":"confirmed"}])",
+      R"([{"e":"settled","state":"verifying"}])",
+      R"([{"e":"effect_ended","n":7,"kind":"acknowledged"}])",
+      R"([{"e":"recovered","n":2}])",
+      R"([{"e":"read_back","n":1,"reads":[{"a":9,"s":"absent"}]}])",
+      R"([{"e":"baseline_read","reads":[{"a":1,"s":"absent"}]}])",
+      R"([{"e":"attempt_started","n":1,"by":1}])",
+      R"([{"e":"accepted"}])",
+      R"([{"e":"settled"}])",
+      R"([{"e":"attempt_started","n":-1,"by":1}])",
+      R"([{"e":"wait_scheduled","for":"read","at":9223372036854775807}])",
+      R"([{"e":"no such event","n":1}])",
+      R"([7])",
+      R"({})",
+      R"([)",
+  };
+  for (const char* record : forged) {
+    const Folder folder;
+    fill(folder);
+    run_sql(folder.file(), "UPDATE record SET body='" + std::string(record) +
+                               "' WHERE sequence=(SELECT last FROM operation WHERE key='second')");
+    rechain(folder.file());
+    EXPECT_TRUE(folder.audit().starts_with("event: ")) << record << " -> " << folder.audit();
+  }
+}
+
+}  // namespace
+}  // namespace trued::test
