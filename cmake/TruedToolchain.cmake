@@ -37,10 +37,13 @@ if(CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo)$" AND NOT TRUED_SANITIZE)
   add_link_options(-Wl,-z,relro,-z,now -Wl,-z,noexecstack)
 endif()
 
+# Profiles and stack traces of a running server are worth the one register.
+add_compile_options(-fno-omit-frame-pointer)
+
 # ---- sanitizers ----------------------------------------------------------------------------------
 if(TRUED_SANITIZE)
   add_compile_options(
-    -fsanitize=${TRUED_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    -fsanitize=${TRUED_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${TRUED_SANITIZE})
 endif()
 

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
+#include <malloc.h>
 #include <mutex>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -194,9 +195,18 @@ int exit_code_for(const Error& error) {
   return kConfig;
 }
 
+// A turn frees what it allocated, and the next needs as much again. By default glibc hands the top
+// of a thread's heap back to the kernel in between: a third of all time went into page faults.
+void keep_freed_memory() {
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_TOP_PAD, 4 << 20);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+}
+
 }  // namespace
 
 int serve(const Common& common, const ServeOptions& options) {
+  keep_freed_memory();
   config::Config config;
   if (const int code = read_config(common, options, config); code != kOk) return code;
   Common placed = common;

@@ -61,7 +61,7 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, bo
   if (code != SQLITE_OK) return connection->failure("cannot open " + path);
   connection->set_patience(kPatience);
   const char* pragmas = writable ? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                                   "PRAGMA wal_autocheckpoint=4000; PRAGMA cache_size=-32768;"
+                                   "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-32768;"
                                    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
                                  : "PRAGMA query_only=1; PRAGMA cache_size=-8192;"
                                    "PRAGMA trusted_schema=OFF;";

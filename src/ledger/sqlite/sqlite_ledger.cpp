@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "ledger/codec.h"
+#include "ledger/sqlite/checkpointer.h"
 #include "ledger/sqlite/connection.h"
 #include "ledger/sqlite/log_base.h"
 #include "ledger/sqlite/owner_lock.h"
@@ -77,6 +78,7 @@ class SqliteLedger::Impl {
   sqlite::OwnerLock lock_;
   Statements statements_;
   std::unique_ptr<Connection> connection_;
+  std::unique_ptr<sqlite::Checkpointer> checkpointer_;
   std::unordered_map<OperationId, Place, IdHash> places_;  ///< of open operations
   sqlite::Ends ends_;                                      ///< as committed
   sqlite::Ends next_;                                      ///< of the batch being written
@@ -87,6 +89,7 @@ class SqliteLedger::Impl {
 };
 
 void SqliteLedger::Impl::close() {
+  checkpointer_.reset();
   statements_ = {};
   places_.clear();
   connection_.reset();
@@ -101,6 +104,7 @@ Result<void> SqliteLedger::Impl::reopen() {
     if (options_.pages_max > 0) TRUED_TRY_VOID(set_pages_max(options_.pages_max));
     TRUED_TRY_VOID(prepare());
     TRUED_TRY(ends_, sqlite::read_ends(*connection_));
+    TRUED_TRY(checkpointer_, sqlite::Checkpointer::start(options_.path, *connection_));
     return {};
   };
   auto opened = all();
