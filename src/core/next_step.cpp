@@ -7,7 +7,9 @@ NextStep waiting(const Operation& operation) {
   std::string detail = operation.reason.empty()
                            ? "it is being carried out; ask again or submit the same key again"
                            : operation.reason;
-  return {NextAction::wait, std::move(detail), operation.due_at};
+  // Who waits for its turn is called when it comes; its deadline is no time to ask again.
+  const bool queued = operation.due_for == Due::start && operation.due_at == operation.deadline;
+  return {NextAction::wait, std::move(detail), queued ? std::nullopt : operation.due_at};
 }
 
 NextStep after_failure(const Operation& operation) {

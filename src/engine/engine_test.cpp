@@ -206,6 +206,49 @@ TEST(Engine, V6_two_operations_on_one_artifact_run_in_the_order_of_acceptance) {
   EXPECT_EQ(world.store->content("a.md"), "two");
 }
 
+TEST(Engine, V6_an_effect_that_lands_late_cannot_land_on_a_later_writers_work) {
+  Policy policy = quick_policy();
+  policy.effect_timeout = Duration{1'000};
+  World world(policy);
+  const auto first = world.submit("k1", "a.md", "first");
+  world.step();
+  ASSERT_EQ(world.runner.queue.size(), 1U);
+  auto hung = std::move(world.runner.queue.front());  // it hangs inside the target
+  world.runner.queue.clear();
+  for (int i = 0; i < 40 && !first->answered(); ++i) {
+    const Turn turn = world.engine->step();
+    if (turn.worked) continue;
+    while (world.runner.run_one()) {
+    }
+    world.clock.now = std::max(world.clock.now + Duration{1}, *turn.next_due);
+  }
+  ASSERT_TRUE(first->answered());
+  const auto second = world.submit("k2", "a.md", "second");
+  world.step();
+  while (world.runner.run_one()) world.step();
+  EXPECT_FALSE(second->answered()) << "the first effect is still out";
+  hung();
+  world.settle();
+  ASSERT_TRUE(second->answered());
+  EXPECT_EQ(second->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->content("a.md"), "second");
+}
+
+TEST(Engine, V7_who_waits_for_its_turn_gives_up_at_its_deadline) {
+  World world;
+  const auto first = world.submit("k1", "a.md", "first");
+  world.step();
+  auto hung = std::move(world.runner.queue.front());
+  world.runner.queue.clear();
+  const auto second = world.submit("k2", "a.md", "second", Duration{100'000'000});
+  world.step();
+  EXPECT_FALSE(next_step(*world.ledger.open_reader().value()->list({})->operations.begin()).after);
+  world.settle();
+  ASSERT_TRUE(second->answered());
+  EXPECT_EQ(second->operation().state, State::failed);
+  EXPECT_NE(second->operation().reason.find("deadline"), std::string::npos);
+}
+
 TEST(Engine, V6_the_order_holds_over_a_restart) {
   World world;
   world.submit("k1", "a.md", "one");

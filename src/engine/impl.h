@@ -69,7 +69,8 @@ struct TurnState {
   std::unordered_map<Digest, Known, DigestHash> known;          ///< loaded identities
   std::map<OperationId, std::optional<Operation>> rows;         ///< loaded by id
   std::unordered_map<Digest, OperationId, DigestHash> created;  ///< identities of this turn
-  std::vector<OperationId> enqueued;  ///< tickets taken in this turn: given back by undo
+  std::vector<OperationId> effects_ended;  ///< operations of which a handed-out effect came back
+  std::vector<OperationId> enqueued;       ///< tickets taken in this turn: given back by undo
   std::vector<DirectAnswer> answers;
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats;  ///< written in this turn
 };
@@ -124,7 +125,10 @@ class Engine::Impl {
                         const RunAttempt& action);
   void dispatch_read(const Operation& operation, Entry& entry, const Target& target,
                      const RunRead& action);
-  void hand_out(const Target& target, std::move_only_function<Input()> job, OperationId id);
+  void hand_out(const Target& target, std::move_only_function<Input()> job, OperationId id,
+                bool effect);
+  void release_artifacts(const OperationId& id);
+  void release_after(const std::vector<OperationId>& effects_ended);
   void post_local(const OperationId& id, Input input);
   bool ensure_intent(const OperationId& id, Entry& entry);
   void set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at);
@@ -147,6 +151,9 @@ class Engine::Impl {
   std::set<std::pair<WallTime, OperationId>> timers_;
   std::set<std::pair<WallTime, OperationId>> waits_;  ///< when some waiter of it gives up
   ArtifactLocks locks_;
+  /// Effects that have not come back. While one is out, its operation keeps its artifacts even if
+  /// it has settled meanwhile: what lands late must not land on a later writer's work.
+  std::map<OperationId, std::uint32_t> effects_out_;
   std::vector<Message> local_;  ///< for the next turn: turns at artifacts, inline reports
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats_;
   WallTime repeats_due_{};

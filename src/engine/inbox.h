@@ -33,7 +33,8 @@ struct WaitMessage {
 struct MoveMessage {
   OperationId id;
   Input input;
-  bool ends_job = false;  ///< a report of work that was handed out
+  bool ends_job = false;     ///< a report of work that was handed out
+  bool ends_effect = false;  ///< that work was an effect: nothing of it can land any more
 };
 using Message = std::variant<SubmitMessage, PersonMessage, WaitMessage, MoveMessage>;
 

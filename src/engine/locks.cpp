@@ -41,16 +41,16 @@ bool ArtifactLocks::enqueue(const Operation& operation) {
   return holder.behind == 0;
 }
 
-std::vector<OperationId> ArtifactLocks::release(const Operation& operation) {
+std::vector<OperationId> ArtifactLocks::release(const OperationId& id) {
   std::vector<OperationId> runnable;
-  const auto slot = holders_.find(operation.id);
+  const auto slot = holders_.find(id);
   if (slot == holders_.end()) return runnable;
   for (const std::string& key : slot->second.keys) {
     const auto entry = queues_.find(key);
     TRUED_ASSERT(entry != queues_.end());
     auto& queue = entry->second;
-    const bool was_first = queue.front() == operation.id;
-    queue.erase(std::ranges::find(queue, operation.id));
+    const bool was_first = queue.front() == id;
+    queue.erase(std::ranges::find(queue, id));
     if (queue.empty()) {
       queues_.erase(entry);
     } else if (was_first) {

@@ -25,7 +25,7 @@ class ArtifactLocks {
 
   /// Gives the tickets back; the operations that may run because of it, in order. Harmless if it
   /// has none.
-  std::vector<OperationId> release(const Operation& operation);
+  std::vector<OperationId> release(const OperationId& id);
 
   /// True when it has tickets.
   [[nodiscard]] bool holds(const OperationId& id) const { return holders_.contains(id); }

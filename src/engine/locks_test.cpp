@@ -30,9 +30,9 @@ TEST(ArtifactLocks, V6_tickets_are_served_in_the_order_in_which_they_were_taken)
   EXPECT_FALSE(locks.enqueue(c));
   ASSERT_NE(locks.ahead_of(b.id), nullptr);
   EXPECT_EQ(*locks.ahead_of(b.id), a.id);
-  EXPECT_EQ(locks.release(a), std::vector<OperationId>{b.id});
-  EXPECT_EQ(locks.release(b), std::vector<OperationId>{c.id});
-  EXPECT_TRUE(locks.release(c).empty());
+  EXPECT_EQ(locks.release(a.id), std::vector<OperationId>{b.id});
+  EXPECT_EQ(locks.release(b.id), std::vector<OperationId>{c.id});
+  EXPECT_TRUE(locks.release(c.id).empty());
   EXPECT_EQ(locks.size(), 0U);
 }
 
@@ -44,9 +44,9 @@ TEST(ArtifactLocks, V6_who_leaves_the_middle_of_a_queue_frees_nobody_early) {
   locks.enqueue(a);
   locks.enqueue(b);
   locks.enqueue(c);
-  EXPECT_TRUE(locks.release(b).empty());
+  EXPECT_TRUE(locks.release(b.id).empty());
   EXPECT_FALSE(locks.may_run(c.id));
-  EXPECT_EQ(locks.release(a), std::vector<OperationId>{c.id});
+  EXPECT_EQ(locks.release(a.id), std::vector<OperationId>{c.id});
 }
 
 }  // namespace

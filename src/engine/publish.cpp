@@ -42,9 +42,10 @@ Result<void> Engine::Impl::recover() {
     open_identities_.emplace(identity_digest(operation.identity), id);
     ++counters_.open_by_state.at(std::to_underlying(operation.state));
     const bool begun = operation.state != State::accepted || operation.due_for == Due::attempt;
+    const bool early = operation.not_before && ports_.clock.wall() < *operation.not_before;
     if (begun) {
       locks_.enqueue(operation);
-    } else {
+    } else if (!early) {
       waiting.push_back(id);
     }
     if (operation.state == State::attempting) post_local(id, Recover{});
@@ -56,9 +57,7 @@ Result<void> Engine::Impl::recover() {
   if (!visited.has_value()) return visited;
   // Those that had begun keep their artifacts; the others follow in the order of acceptance.
   for (const OperationId& id : waiting) {
-    const Operation& operation = *entries_.at(id).operation;
-    if (operation.due_for != Due::none) continue;
-    if (locks_.enqueue(operation)) post_local(id, Start{});
+    if (locks_.enqueue(*entries_.at(id).operation)) post_local(id, Start{});
   }
   snapshot();
   return {};
@@ -173,6 +172,7 @@ Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
 void Engine::Impl::publish(TurnState& turn) {
   for (DirectAnswer& direct : turn.answers) direct.reply(std::move(direct.answer));
   for (const OperationId& id : turn.order) publish(turn, id, turn.works.at(id));
+  release_after(turn.effects_ended);
 }
 
 void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
@@ -228,18 +228,26 @@ void Engine::Impl::attend(TurnState& turn, Entry& entry, Work& work) {
 void Engine::Impl::close(TurnState& turn, const Operation& operation) {
   Entry& entry = entries_.at(operation.id);
   set_timer(entry, operation.id, std::nullopt);
-  for (const OperationId& next : locks_.release(operation)) post_local(next, Start{});
+  if (!effects_out_.contains(operation.id)) release_artifacts(operation.id);
   counters_.settle_seconds.add(seconds_of(turn.now - operation.created_at));
   open_identities_.erase(identity_digest(operation.identity));
   entries_.erase(operation.id);
 }
 
-void Engine::Impl::undo(TurnState& turn, const std::string& why) {
-  for (const OperationId& id : turn.enqueued) {
-    for (const OperationId& next : locks_.release(turn.works.at(id).operation)) {
-      post_local(next, Start{});
-    }
+void Engine::Impl::release_artifacts(const OperationId& id) {
+  for (const OperationId& next : locks_.release(id)) post_local(next, Start{});
+}
+
+// Operations that settled while an effect of theirs was out, and it has come back now.
+void Engine::Impl::release_after(const std::vector<OperationId>& effects_ended) {
+  for (const OperationId& id : effects_ended) {
+    if (!effects_out_.contains(id) && !entries_.contains(id)) release_artifacts(id);
   }
+}
+
+void Engine::Impl::undo(TurnState& turn, const std::string& why) {
+  for (const OperationId& id : turn.enqueued) release_artifacts(id);
+  release_after(turn.effects_ended);
   const EngineProblem problem = ledger_problem(why);
   for (DirectAnswer& direct : turn.answers) direct.reply(problem);
   for (auto& [id, work] : turn.works) {
@@ -307,7 +315,7 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
       [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
         return run_attempt(target, job, clock);
       },
-      operation.id);
+      operation.id, true);
 }
 
 void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const Target& target,
@@ -335,15 +343,16 @@ void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const
       [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
         return run_read(target, job, clock);
       },
-      operation.id);
+      operation.id, false);
 }
 
 void Engine::Impl::hand_out(const Target& target, std::move_only_function<Input()> job,
-                            OperationId id) {
+                            OperationId id, bool effect) {
   if (target.store->is_inline() && !target.serving) return post_local(id, job());
   ++jobs_in_flight;
-  ports_.runner.run([box = inbox, id, job = std::move(job)]() mutable {
-    box->push(MoveMessage{.id = id, .input = job(), .ends_job = true});
+  if (effect) ++effects_out_[id];
+  ports_.runner.run([box = inbox, id, effect, job = std::move(job)]() mutable {
+    box->push(MoveMessage{.id = id, .input = job(), .ends_job = true, .ends_effect = effect});
   });
 }
 

@@ -144,10 +144,12 @@ void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
       locks_.enqueue(operation);
       turn.enqueued.push_back(operation.id);
     }
-    if (const OperationId* ahead = locks_.ahead_of(operation.id)) {
+    const OperationId* ahead = locks_.ahead_of(operation.id);
+    if (ahead != nullptr && turn.now < operation.deadline) {
+      // At its deadline it is looked at again, and gives up.
       const Event wait = WaitScheduled{
-          .due_for = Due::none,
-          .due_at = turn.now,
+          .due_for = Due::start,
+          .due_at = operation.deadline,
           .reason = "waits for " + to_string(*ahead) + ", which touches the same artifact"};
       evolve(work.operation, wait, turn.now);
       work.events.push_back(wait);
@@ -303,6 +305,11 @@ void Engine::Impl::on_wait(TurnState& turn, WaitMessage& message) {
 
 void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
   if (std::exchange(message.ends_job, false)) --jobs_in_flight;
+  if (std::exchange(message.ends_effect, false)) {
+    const auto out = effects_out_.find(message.id);
+    if (--out->second == 0) effects_out_.erase(out);
+    turn.effects_ended.push_back(message.id);
+  }
   Work* work = work_on(turn, message.id);
   if (work == nullptr) return;
   const bool turn_came =
