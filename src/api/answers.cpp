@@ -91,11 +91,12 @@ Reply Service::Impl::reply_with_receipt(Call call, Wait wait) {
     if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
       return shared->fail(problem_of(*refused));
     }
-    const Operation& operation = *std::get<Answer>(reply).operation;
-    io::HttpResponse response =
-        json_response(200, receipt(operation, std::nullopt, self->options.durability));
-    say_applied(wait, response);
-    shared->answer(std::move(response));
+    shared->answer_made([self, wait, operation = std::get<Answer>(reply).operation] {
+      io::HttpResponse response =
+          json_response(200, receipt(*operation, std::nullopt, self->options.durability));
+      say_applied(wait, response);
+      return response;
+    });
   };
 }
 

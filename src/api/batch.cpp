@@ -1,5 +1,6 @@
 // Batches: one submission a line in, one answer a line out, in order.
 #include <mutex>
+#include <variant>
 
 #include "api/impl.h"
 #include "api/submit.h"
@@ -21,19 +22,20 @@ std::vector<std::string_view> lines_of(std::string_view body) {
   return lines;
 }
 
-std::string line_of(std::size_t index, const io::HttpResponse& response) {
-  std::string line;
-  json::Writer out(line);
+/// What a line came to, written out when all are known.
+using LineAnswer = std::variant<io::HttpResponse, Answer>;
+
+void write_line(std::size_t index, const io::HttpResponse& response, std::string& body) {
+  json::Writer out(body);
   out.begin_object().member("index", static_cast<std::uint64_t>(index));
   out.member("status", response.status);
   out.key(response.status < 300 ? "receipt" : "problem").raw(response.body).end_object();
-  line += '\n';
-  return line;
+  body += '\n';
 }
 
 // One batch under way. Lines are read and submitted on the pool, one after another and so in order;
-// at most `in_flight_max` of them are with the engine. Whoever answers the last line sends them
-// all.
+// at most `in_flight_max` of them are with the engine. When the last is answered, the pool writes
+// and sends them all.
 class BatchRun : public std::enable_shared_from_this<BatchRun> {
  public:
   BatchRun(std::shared_ptr<Service::Impl> service, Call call)
@@ -108,9 +110,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
       return put(index, respond(problem_of(*refused)));
     }
     Answer& answer = std::get<Answer>(reply);
-    if (answer.decision != SubmitDecision::conflict) {
-      return put(index, service_->answer_of(answer, {}));
-    }
+    if (answer.decision != SubmitDecision::conflict) return put(index, std::move(answer));
     // The comparison reads the ledger.
     const bool posted = service_->ports.pool.try_post([self = shared_from_this(), index, answer] {
       self->put(index, respond(self->service_->conflict(answer, self->lines_.at(index))));
@@ -118,8 +118,8 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     if (!posted) put(index, respond(service_->conflict_unread(answer)));
   }
 
-  void put(std::size_t index, const io::HttpResponse& response) {
-    answers_.at(index) = line_of(index, response);
+  void put(std::size_t index, LineAnswer answer) {
+    answers_.at(index) = std::move(answer);
     bool refill = false;
     bool last = false;
     {
@@ -130,7 +130,9 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
       refill = low && !feeding_ && next_ < lines_.size();
       if (refill) feeding_ = true;
     }
-    if (last) return send();
+    if (last && !service_->ports.pool.try_post([self = shared_from_this()] { self->send(); })) {
+      send();
+    }
     if (!refill) return;
     const bool posted =
         service_->ports.pool.try_post([self = shared_from_this()] { self->feed(); });
@@ -158,10 +160,15 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     io::HttpResponse response;
     response.headers.push_back({"Content-Type", "application/x-ndjson"});
     say_applied(wait_, response);
-    std::size_t size = 0;
-    for (const std::string& line : answers_) size += line.size();
-    response.body.reserve(size);
-    for (const std::string& line : answers_) response.body += line;
+    for (std::size_t index = 0; index < answers_.size(); ++index) {
+      LineAnswer& answer = answers_.at(index);
+      if (auto* known = std::get_if<Answer>(&answer)) {
+        write_line(index, service_->answer_of(*known, {}), response.body);
+      } else {
+        write_line(index, std::get<io::HttpResponse>(answer), response.body);
+      }
+      answer = io::HttpResponse{};
+    }
     call_.answer(std::move(response));
   }
 
@@ -170,7 +177,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   const std::vector<std::string_view> lines_;  ///< of the body
   const Wait wait_;
   const std::chrono::nanoseconds until_;
-  std::vector<std::string> answers_;  ///< each written once, by whoever has its answer
+  std::vector<LineAnswer> answers_;  ///< each written once, by whoever has its answer
 
   std::mutex mutex_;
   std::size_t next_ = 0;       ///< guarded by mutex_, as all below

@@ -24,6 +24,8 @@ struct Call {
 
   /// Adds the headers that every answer has, and sends it.
   void answer(io::HttpResponse response);
+  /// The same, made on the loop's thread: the engine's has more urgent things to do.
+  void answer_made(std::move_only_function<io::HttpResponse()> make);
   void fail(const Problem& problem) { answer(respond(problem, instance())); }
   /// The path as it was sent.
   [[nodiscard]] std::string_view instance() const;

@@ -111,9 +111,11 @@ void Service::Impl::submit(Call call) {
         later.fail(self->conflict(answer, later.request.body));
       });
     }
-    io::HttpResponse response = self->answer_of(answer, shared->instance());
-    say_applied(wait, response);
-    shared->answer(std::move(response));
+    shared->answer_made([self, shared, wait, answer = std::move(answer)] {
+      io::HttpResponse response = self->answer_of(answer, shared->instance());
+      say_applied(wait, response);
+      return response;
+    });
   };
   ports.engine.submit(std::move(*submission), wait.span, std::move(reply));
 }

@@ -93,6 +93,12 @@ void add(io::HttpResponse& response, const char* name, const char* value) {
   response.headers.push_back({name, value});
 }
 
+void add_what_all_have(io::HttpResponse& response) {
+  add(response, "X-Content-Type-Options", "nosniff");
+  add(response, "Cache-Control", "no-store");
+  add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+}
+
 }  // namespace
 
 std::size_t body_limit(std::string_view target, std::size_t single_bytes_max) {
@@ -114,10 +120,16 @@ Problem malformed(std::string detail, std::string pointer) {
 }
 
 void Call::answer(io::HttpResponse response) {
-  add(response, "X-Content-Type-Options", "nosniff");
-  add(response, "Cache-Control", "no-store");
-  add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+  add_what_all_have(response);
   responder.send(std::move(response));
+}
+
+void Call::answer_made(std::move_only_function<io::HttpResponse()> make) {
+  responder.send_made([make = std::move(make)]() mutable {
+    io::HttpResponse response = make();
+    add_what_all_have(response);
+    return response;
+  });
 }
 
 std::string_view Call::instance() const {

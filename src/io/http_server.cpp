@@ -37,9 +37,13 @@ Responder::~Responder() {
 }
 
 void Responder::send(HttpResponse response) {
+  send_made([response = std::move(response)]() mutable { return std::move(response); });
+}
+
+void Responder::send_made(std::move_only_function<HttpResponse()> make) {
   TRUED_ASSERT(mailbox_ != nullptr);
   const auto mailbox = std::exchange(mailbox_, nullptr);
-  mailbox->put(std::move(session_), std::move(response));
+  mailbox->put(std::move(session_), std::move(make));
 }
 
 class HttpServer::Impl final : public SessionHost,

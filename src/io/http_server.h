@@ -33,6 +33,9 @@ class Responder {
 
   /// Asserts that it was not called before. The answer is dropped if the client is gone.
   void send(HttpResponse response);
+  /// The same; the answer is made on the loop's thread, and only if the client is still there. For
+  /// callers who have more urgent things to do.
+  void send_made(std::move_only_function<HttpResponse()> make);
 
  private:
   std::shared_ptr<Mailbox> mailbox_;  ///< null once answered or moved from

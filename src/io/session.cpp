@@ -78,24 +78,24 @@ std::string problem_json(int status, std::string_view name, std::string_view tit
 
 }  // namespace
 
-void Mailbox::put(std::weak_ptr<Session> session, HttpResponse response) {
+void Mailbox::put(std::weak_ptr<Session> session, Letter letter) {
   bool first = false;
   {
     const std::scoped_lock lock(mutex_);
     first = letters_.empty();
-    letters_.emplace_back(std::move(session), std::move(response));
+    letters_.emplace_back(std::move(session), std::move(letter));
   }
   if (first) asio::post(context_, [self = shared_from_this()] { self->deliver(); });
 }
 
 void Mailbox::deliver() {
-  std::vector<std::pair<std::weak_ptr<Session>, HttpResponse>> letters;
+  std::vector<std::pair<std::weak_ptr<Session>, Letter>> letters;
   {
     const std::scoped_lock lock(mutex_);
     letters.swap(letters_);
   }
-  for (auto& [session, response] : letters) {
-    if (const auto alive = session.lock()) alive->answer(std::move(response));
+  for (auto& [session, letter] : letters) {
+    if (const auto alive = session.lock()) alive->answer(letter());
   }
 }
 

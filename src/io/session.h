@@ -27,14 +27,15 @@ namespace trued::io {
 class Mailbox : public std::enable_shared_from_this<Mailbox> {
  public:
   explicit Mailbox(boost::asio::io_context& context) : context_(context) {}
-  void put(std::weak_ptr<Session> session, HttpResponse response);
+  using Letter = std::move_only_function<HttpResponse()>;
+  void put(std::weak_ptr<Session> session, Letter letter);
 
  private:
   void deliver();
 
   boost::asio::io_context& context_;
   std::mutex mutex_;
-  std::vector<std::pair<std::weak_ptr<Session>, HttpResponse>> letters_;
+  std::vector<std::pair<std::weak_ptr<Session>, Letter>> letters_;
 };
 
 /// What a session needs of its server.

@@ -34,6 +34,22 @@ struct Place {
   std::uint64_t last = 0;
 };
 
+/// One read transaction for many reads: taking a snapshot costs two locks each time.
+class OneSnapshot {
+ public:
+  explicit OneSnapshot(Connection& connection)
+      : connection_(connection), begun_(connection.run("BEGIN").has_value()) {}
+  ~OneSnapshot() {
+    if (begun_) (void)connection_.run("COMMIT");
+  }
+  OneSnapshot(const OneSnapshot&) = delete;
+  OneSnapshot& operator=(const OneSnapshot&) = delete;
+
+ private:
+  Connection& connection_;
+  bool begun_;
+};
+
 constexpr std::size_t kPlacesMax = 100'000;
 constexpr Duration kCheckpointPatience{1'000};
 
@@ -197,6 +213,7 @@ Result<Known> SqliteLedger::Impl::load_one(const Identity& identity) {
 
 Result<std::vector<Known>> SqliteLedger::Impl::load(const std::vector<Identity>& identities) {
   TRUED_TRY_VOID(ready());
+  const OneSnapshot snapshot(*connection_);
   std::vector<Known> known;
   known.reserve(identities.size());
   for (const Identity& identity : identities) {
@@ -209,6 +226,7 @@ Result<std::vector<Known>> SqliteLedger::Impl::load(const std::vector<Identity>&
 Result<std::vector<std::optional<Operation>>> SqliteLedger::Impl::load(
     const std::vector<OperationId>& ids) {
   TRUED_TRY_VOID(ready());
+  const OneSnapshot snapshot(*connection_);
   std::vector<std::optional<Operation>> rows(ids.size());
   Statement& statement = statements_.by_id;
   for (std::size_t i = 0; i < ids.size(); ++i) {
