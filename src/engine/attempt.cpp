@@ -140,6 +140,21 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
   return report;
 }
 
+AttemptReport never_sent(AttemptNo attempt, std::string reason) {
+  AttemptReport report;
+  report.attempt = attempt;
+  report.effect.attempt = attempt;
+  report.effect.kind = EffectKind::not_sent;
+  report.effect.reason = std::move(reason);
+  return report;
+}
+
+std::size_t bytes_of(const Intent& intent) {
+  std::size_t bytes = 0;
+  for (const ArtifactIntent& artifact : intent.artifacts) bytes += artifact.content.size();
+  return bytes;
+}
+
 ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
   ReadReport report;
   report.attempt = job.attempt;

@@ -32,6 +32,12 @@ struct AttemptJob {
 
 [[nodiscard]] AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock);
 
+/// The report of an attempt of which nothing left us.
+[[nodiscard]] AttemptReport never_sent(AttemptNo attempt, std::string reason);
+
+/// Of all its artifacts' contents.
+[[nodiscard]] std::size_t bytes_of(const Intent& intent);
+
 struct ReadJob {
   OperationId operation;
   AttemptNo attempt{1};

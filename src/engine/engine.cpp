@@ -14,15 +14,16 @@ Engine::~Engine() { impl_->inbox->on_input({}); }
 Result<void> Engine::recover() { return impl_->recover(); }
 
 void Engine::submit(Submission submission, Duration wait, Reply reply) {
-  impl_->inbox->push(SubmitMessage{std::move(submission), wait, std::move(reply)});
+  SubmitMessage message{std::move(submission), wait, std::move(reply)};
+  impl_->push_or_refuse(std::move(message));
 }
 
 void Engine::person(OperationId id, PersonInput input, Reply reply) {
-  impl_->inbox->push(PersonMessage{id, std::move(input), std::move(reply)});
+  impl_->push_or_refuse(PersonMessage{id, std::move(input), std::move(reply)});
 }
 
 void Engine::wait_for(OperationId id, Duration wait, Reply reply) {
-  impl_->inbox->push(WaitMessage{id, wait, std::move(reply)});
+  impl_->push_or_refuse(WaitMessage{id, wait, std::move(reply)});
 }
 
 Turn Engine::step() { return impl_->step(); }
@@ -33,7 +34,7 @@ void Engine::begin_drain() { impl_->draining = true; }
 
 bool Engine::draining() const { return impl_->draining.load(); }
 
-bool Engine::drained() const { return impl_->jobs_in_flight.load() == 0 && impl_->inbox->empty(); }
+bool Engine::drained() const { return impl_->jobs_out() == 0 && impl_->inbox->empty(); }
 
 void Engine::release_waiters() { impl_->release_waiters(); }
 

@@ -40,8 +40,10 @@ namespace trued {
 struct EngineOptions {
   std::size_t inputs_per_turn_max = 4'096;
   std::size_t open_max = 100'000;  ///< open operations; beyond it submissions are refused
-  Duration repeats_every{1'000};   ///< how often counted repeats are written to the log
-  Duration retire_every{10'000};   ///< how often retention is looked after
+  std::size_t open_bytes_max = std::size_t{256} << 20;  ///< of their contents; the same
+  std::size_t jobs_per_target_max = 6;  ///< effects and reads at one target at a time
+  Duration repeats_every{1'000};        ///< how often counted repeats are written to the log
+  Duration retire_every{10'000};        ///< how often retention is looked after
   std::uint32_t retire_per_turn = 500;
 };
 
@@ -55,8 +57,8 @@ struct EnginePorts {
 
 /// What a call of step() came to.
 struct Turn {
-  bool worked = false;               ///< something was done: step again at once
-  std::optional<WallTime> next_due;  ///< when the next timer falls due, if there is one
+  bool worked = false;              ///< something was done: step again at once
+  std::optional<Duration> next_in;  ///< when to step again at the latest, if nothing arrives
 };
 
 class Engine {
@@ -94,7 +96,8 @@ class Engine {
   [[nodiscard]] bool draining() const;
   /// True when no effect or read is in flight. REQUIRES: begin_drain().
   [[nodiscard]] bool drained() const;
-  /// Answers every waiting caller with the operation as it is. The last call before destruction.
+  /// Answers every waiting caller with the operation as it is, and from now on everybody else with
+  /// `draining`, on the caller's thread. The last call before destruction.
   void release_waiters();
 
   /// False while the ledger cannot be written or the engine drains; why is in `reason`.

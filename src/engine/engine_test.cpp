@@ -209,44 +209,134 @@ TEST(Engine, V6_two_operations_on_one_artifact_run_in_the_order_of_acceptance) {
 TEST(Engine, V6_an_effect_that_lands_late_cannot_land_on_a_later_writers_work) {
   Policy policy = quick_policy();
   policy.effect_timeout = Duration{1'000};
+  policy.deadline = Duration{5'000};
   World world(policy);
+  World::AskedPtr second;
+  world.during_effect = [&] {  // the first effect hangs inside its target, and is given up
+    world.live(2'000, [&] { return world.engine->stats().open == 0; });
+    second = world.submit("k2", "a.md", "second");
+    world.live(4, [] { return false; });
+    EXPECT_FALSE(second->answered()) << "the first effect is still out";
+  };
   const auto first = world.submit("k1", "a.md", "first");
-  world.step();
-  ASSERT_EQ(world.runner.queue.size(), 1U);
-  auto hung = std::move(world.runner.queue.front());  // it hangs inside the target
-  world.runner.queue.clear();
-  for (int i = 0; i < 40 && !first->answered(); ++i) {
-    const Turn turn = world.engine->step();
-    if (turn.worked) continue;
-    while (world.runner.run_one()) {
-    }
-    world.clock.now = std::max(world.clock.now + Duration{1}, *turn.next_due);
-  }
-  ASSERT_TRUE(first->answered());
-  const auto second = world.submit("k2", "a.md", "second");
-  world.step();
-  while (world.runner.run_one()) world.step();
-  EXPECT_FALSE(second->answered()) << "the first effect is still out";
-  hung();
   world.settle();
+  ASSERT_TRUE(first->answered());
+  EXPECT_EQ(first->operation().state, State::needs_action);
   ASSERT_TRUE(second->answered());
   EXPECT_EQ(second->operation().state, State::confirmed);
   EXPECT_EQ(world.store->content("a.md"), "second");
 }
 
 TEST(Engine, V7_who_waits_for_its_turn_gives_up_at_its_deadline) {
-  World world;
-  const auto first = world.submit("k1", "a.md", "first");
-  world.step();
-  auto hung = std::move(world.runner.queue.front());
-  world.runner.queue.clear();
-  const auto second = world.submit("k2", "a.md", "second", Duration{100'000'000});
-  world.step();
-  EXPECT_FALSE(next_step(*world.ledger.open_reader().value()->list({})->operations.begin()).after);
+  Policy policy = quick_policy();
+  policy.effect_timeout = Duration{3'600'000};
+  World world(policy);
+  World::AskedPtr second;
+  world.during_effect = [&] {
+    second = world.submit("k2", "a.md", "second", Duration{100'000'000});
+    world.step();
+    const auto reader = world.ledger.open_reader().value();
+    EXPECT_FALSE(next_step(**reader->find(world.id_of("k2"))).after);
+    world.live(5'000, [&] { return second->answered(); });
+    ASSERT_TRUE(second->answered());
+    EXPECT_EQ(second->operation().state, State::failed);
+    EXPECT_NE(second->operation().reason.find("deadline"), std::string::npos);
+  };
+  const auto first = world.submit("k1", "a.md", "first", Duration{100'000'000});
   world.settle();
-  ASSERT_TRUE(second->answered());
-  EXPECT_EQ(second->operation().state, State::failed);
-  EXPECT_NE(second->operation().reason.find("deadline"), std::string::npos);
+  EXPECT_EQ(first->operation().state, State::confirmed);
+}
+
+TEST(Engine, V7_a_deadline_that_has_passed_fails_and_blocks_nobody) {
+  World world;
+  auto late = world.prepared("k1", "a.md", "late");
+  late.deadline = world.clock.now - Duration{1};
+  const auto first = world.submit_prepared(std::move(late), Duration{60'000});
+  world.settle();
+  ASSERT_TRUE(first->answered());
+  EXPECT_EQ(first->operation().state, State::failed);
+  const auto second = world.submit("k2", "a.md", "good");
+  world.settle();
+  EXPECT_EQ(second->operation().state, State::confirmed);
+}
+
+TEST(Engine, T1_what_never_began_within_its_time_was_never_sent) {
+  EngineOptions options;
+  options.jobs_per_target_max = 1;
+  Policy policy = quick_policy();
+  policy.effect_timeout = Duration{1'000};
+  World world(policy, options);
+  const auto hung = world.submit("k1", "a.md", "one");
+  const auto queued = world.submit("k2", "b.md", "two", Duration{600'000});
+  world.step();
+  ASSERT_EQ(world.runner.queue.size(), 1U) << "one job at the target at a time";
+  auto first = std::move(world.runner.queue.front());
+  world.runner.queue.clear();
+  world.clock.now += Duration{2'001};
+  world.step();
+  const auto events = world.events(world.id_of("k2"));
+  const auto* ended = std::get_if<EffectEnded>(&events.at(2).event);
+  ASSERT_NE(ended, nullptr);
+  EXPECT_EQ(ended->kind, EffectKind::not_sent);
+  first();
+  world.settle();
+  EXPECT_EQ(queued->operation().state, State::confirmed);
+  EXPECT_EQ(hung->operation().state, State::confirmed);
+}
+
+TEST(Engine, V6_no_attempt_begins_while_an_earlier_one_may_still_land) {
+  Policy policy = quick_policy();
+  policy.effect_timeout = Duration{1'000};
+  World world(policy);
+  world.during_effect = [&] {
+    world.live(200, [] { return false; });
+    EXPECT_EQ(world.store->performed(), 0U);
+  };
+  const auto asked = world.submit("k1", "a.md", "one", Duration{600'000});
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->performed(), 1U);
+}
+
+TEST(Engine, T6_a_wall_clock_that_steps_back_stops_nothing) {
+  World world;
+  world.ledger.inject({CommitFault::rolled_back});
+  const auto refused = world.submit("k1", "a.md", "one");
+  world.step();
+  ASSERT_TRUE(refused->answered());
+  world.clock.jump(Duration{-3'600'000});
+  world.clock.now += Duration{600};
+  const auto good = world.submit("k2", "a.md", "two", Duration{1'000});
+  world.settle();
+  ASSERT_TRUE(good->answered());
+  EXPECT_EQ(good->problem(), nullptr);
+}
+
+TEST(Engine, T10_whoever_asks_after_the_end_is_told_and_not_forgotten) {
+  World world;
+  world.engine->begin_drain();
+  world.step();
+  world.engine->release_waiters();
+  const auto late = world.submit("k1", "a.md", "one");
+  ASSERT_TRUE(late->answered());
+  ASSERT_NE(late->problem(), nullptr);
+  EXPECT_EQ(late->problem()->code, ProblemCode::draining);
+}
+
+TEST(Engine, overload_counts_bytes_too) {
+  EngineOptions options;
+  options.open_bytes_max = 100;
+  World world(quick_policy(), options);
+  const auto taken = world.submit("k1", "a.md", std::string(80, 'x'));
+  const auto refused = world.submit("k2", "b.md", std::string(80, 'x'));
+  world.step();
+  ASSERT_TRUE(refused->answered());
+  EXPECT_EQ(refused->problem()->code, ProblemCode::overloaded);
+  world.settle();
+  EXPECT_EQ(taken->operation().state, State::confirmed);
+  const auto again = world.submit("k2", "b.md", std::string(80, 'x'));
+  world.settle();
+  EXPECT_EQ(again->operation().state, State::confirmed);
 }
 
 TEST(Engine, V6_the_order_holds_over_a_restart) {
@@ -339,18 +429,31 @@ TEST(Engine, overload_is_refused_and_nothing_of_it_is_accepted) {
   EXPECT_FALSE(world.store->content("c.md").has_value());
 }
 
-TEST(Engine, draining_refuses_new_work_and_lets_what_runs_report) {
-  World world;
-  auto asked = world.submit("k", "a.md", "hello");
-  world.step();
-  world.engine->begin_drain();
-  auto refused = world.submit("k2", "b.md", "x");
-  world.step();
+TEST(Engine, draining_refuses_new_work_lets_what_runs_report_and_calls_the_rest_back) {
+  EngineOptions options;
+  options.jobs_per_target_max = 1;
+  World world(quick_policy(), options);
+  World::AskedPtr queued;
+  World::AskedPtr refused;
+  world.during_effect = [&] {
+    queued = world.submit("k2", "b.md", "two");
+    world.step();
+    world.engine->begin_drain();
+    refused = world.submit("k3", "c.md", "three");
+    world.step();
+    EXPECT_FALSE(world.engine->drained());
+  };
+  const auto running = world.submit("k1", "a.md", "one");
+  world.live(50, [&] { return running->answered(); });
   EXPECT_EQ(refused->problem()->code, ProblemCode::draining);
-  EXPECT_FALSE(world.engine->drained());
-  while (world.runner.run_one()) world.step();
+  EXPECT_EQ(running->operation().state, State::confirmed);
   EXPECT_TRUE(world.engine->drained());
-  EXPECT_EQ(asked->operation().state, State::confirmed);
+  world.engine->release_waiters();
+  EXPECT_EQ(queued->operation().state, State::accepted);
+  EXPECT_FALSE(queued->operation().sent) << "it was called back before it began";
+  world.restart();
+  world.settle();
+  EXPECT_EQ(world.store->content("b.md"), "two");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,8 +22,16 @@ namespace trued {
 class ManualClock final : public Clock {
  public:
   WallTime wall() override { return now; }
-  std::chrono::nanoseconds monotonic() override { return now.time_since_epoch(); }
+  std::chrono::nanoseconds monotonic() override { return now.time_since_epoch() - jumped_; }
+  /// The wall alone.
+  void jump(Duration by) {
+    now += by;
+    jumped_ += by;
+  }
   WallTime now{Duration{1'800'000'000'000}};
+
+ private:
+  Duration jumped_{0};
 };
 
 /// Keeps work until the test runs it.
@@ -42,9 +51,13 @@ class ManualRunner final : public Runner {
 /// Hides that its store is inline, so that effects go through the runner.
 class SlowConnector final : public Connector {
  public:
-  explicit SlowConnector(std::shared_ptr<MemoryConnector> inner) : inner_(std::move(inner)) {}
+  SlowConnector(std::shared_ptr<MemoryConnector> inner, std::function<void()>& during)
+      : inner_(std::move(inner)), during_(during) {}
   Capabilities capabilities() const override { return inner_->capabilities(); }
-  EffectResult perform(const EffectRequest& request) override { return inner_->perform(request); }
+  EffectResult perform(const EffectRequest& request) override {
+    if (during_) std::exchange(during_, {})();
+    return inner_->perform(request);
+  }
   std::vector<RawRead> read(const ReadRequest& request) override { return inner_->read(request); }
   History history(const HistoryRequest& request) override { return inner_->history(request); }
   Result<std::string> version() override { return inner_->version(); }
@@ -54,6 +67,7 @@ class SlowConnector final : public Connector {
 
  private:
   std::shared_ptr<MemoryConnector> inner_;
+  std::function<void()>& during_;
 };
 
 inline Policy quick_policy() {
@@ -72,8 +86,9 @@ class World {
   explicit World(Policy policy = quick_policy(), EngineOptions options = {},
                  MemoryOptions store_options = {})
       : options_(options), store(std::make_shared<MemoryConnector>(store_options)) {
-    targets.emplace("docs", make_target("docs", "memory", std::make_unique<SlowConnector>(store),
-                                        nullptr, "", policy));
+    targets.emplace(
+        "docs", make_target("docs", "memory", std::make_unique<SlowConnector>(store, during_effect),
+                            nullptr, "", policy));
     restart();
   }
 
@@ -111,22 +126,42 @@ class World {
                         wait);
   }
 
-  AskedPtr submit_input(const std::string& key, const std::string& input, Duration wait) {
+  Submission prepared(const std::string& key, const std::string& path, const std::string& content) {
+    return prepared_input(key, R"({"target":"docs","artifacts":[{"path":")" + path +
+                                   R"(","content":")" + content + R"("}]})");
+  }
+
+  Submission prepared_input(const std::string& key, const std::string& input) {
     InputFault fault;
     auto parsed = parse_write_input(std::move(json::parse(input).value()), &targets, fault);
     TRUED_ASSERT(parsed.has_value());
+    return {.identity = {"default", "write", key},
+            .fingerprint = parsed->fingerprint,
+            .definition = std::string(kWriteDefinition),
+            .intent = parsed->intent,
+            .intent_json = parsed->canonical,
+            .actor = "test",
+            .priority = Priority::normal,
+            .not_before = {},
+            .deadline = {}};
+  }
+
+  AskedPtr submit_prepared(Submission submission, Duration wait) {
     auto asked = std::make_shared<Asked>();
-    engine->submit({.identity = {"default", "write", key},
-                    .fingerprint = parsed->fingerprint,
-                    .definition = std::string(kWriteDefinition),
-                    .intent = parsed->intent,
-                    .intent_json = parsed->canonical,
-                    .actor = "test",
-                    .priority = Priority::normal,
-                    .not_before = {},
-                    .deadline = {}},
-                   wait, keep(asked));
+    engine->submit(std::move(submission), wait, keep(asked));
     return asked;
+  }
+
+  AskedPtr submit_input(const std::string& key, const std::string& input, Duration wait) {
+    return submit_prepared(prepared_input(key, input), wait);
+  }
+
+  /// Of the operation under a key of the default scope.
+  OperationId id_of(const std::string& key) {
+    return ledger.load(std::vector<Identity>{{"default", "write", key}})
+        .value()
+        .front()
+        .operation->id;
   }
 
   AskedPtr person(OperationId id, PersonAction action) {
@@ -141,14 +176,24 @@ class World {
     }
   }
 
+  /// Steps, with time going on, until `done` or `steps` times; runs work in between.
+  template <class Done>
+  void live(int steps, Done done) {
+    for (int i = 0; i < steps && !done(); ++i) {
+      const Turn turn = engine->step();
+      if (turn.worked || runner.run_one()) continue;
+      clock.now += std::clamp(*turn.next_in, Duration{1}, Duration{500});
+    }
+  }
+
   /// Steps and runs work until nothing moves; lets time pass to the next timer at most `timers`
   /// times.
   void settle(int timers = 200) {
     while (true) {
       const Turn turn = engine->step();
       if (turn.worked || runner.run_one()) continue;
-      if (engine->stats().open == 0 || timers-- == 0 || !turn.next_due) return;
-      clock.now = std::max(clock.now + Duration{1}, *turn.next_due);
+      if (engine->stats().open == 0 || timers-- == 0 || !turn.next_in) return;
+      clock.now += std::max(Duration{1}, *turn.next_in);
     }
   }
 
@@ -157,6 +202,8 @@ class World {
   }
 
   EngineOptions options_;
+  /// What happens inside the target while the next effect is under way there.
+  std::function<void()> during_effect;
   ManualClock clock;
   SeededRandom random{7};
   ManualRunner runner;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,7 @@
 #include "base/uuid.h"
 #include "engine/engine.h"
 #include "engine/inbox.h"
+#include "engine/jobs.h"
 #include "engine/locks.h"
 
 namespace trued {
@@ -28,9 +30,12 @@ struct DigestHash {
   std::size_t operator()(const Digest& digest) const;
 };
 
+/// On the clock that never jumps: for everything that does not outlive the process.
+using Mono = std::chrono::milliseconds;
+
 /// A caller who waits for an operation to settle.
 struct Waiter {
-  WallTime until{};
+  Mono until{};
   SubmitDecision decision = SubmitDecision::fresh;
   Reply reply;
 };
@@ -51,7 +56,7 @@ struct Work {
   std::shared_ptr<const Intent> intent;
   std::vector<Event> events;
   std::vector<Action> actions;
-  std::vector<Waiter> waiters;  ///< wait == 0: until is the beginning of time
+  std::vector<Waiter> waiters;
 };
 
 /// An answer that does not depend on an operation's further life.
@@ -63,6 +68,7 @@ struct DirectAnswer {
 /// Everything one turn decided.
 struct TurnState {
   WallTime now{};
+  Mono mono{};
   std::vector<Message> messages;
   std::map<OperationId, Work> works;
   std::vector<OperationId> order;                               ///< of works, as first touched
@@ -70,6 +76,8 @@ struct TurnState {
   std::map<OperationId, std::optional<Operation>> rows;         ///< loaded by id
   std::unordered_map<Digest, OperationId, DigestHash> created;  ///< identities of this turn
   std::vector<OperationId> effects_ended;  ///< operations of which a handed-out effect came back
+  bool wrote = false;                      ///< its commit had something in it
+  std::size_t created_bytes = 0;           ///< of the contents of what was accepted
   std::vector<OperationId> enqueued;       ///< tickets taken in this turn: given back by undo
   std::vector<DirectAnswer> answers;
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats;  ///< written in this turn
@@ -84,9 +92,12 @@ class Engine::Impl {
   void release_waiters();
   EngineStats stats() const;
 
+  /// For a caller, on any thread: refused at once when nobody steps the engine any more.
+  void push_or_refuse(Message message);
+  std::size_t jobs_out() const { return jobs_.out(); }
+
   std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   std::atomic<bool> draining{false};
-  std::atomic<std::size_t> jobs_in_flight{0};
   std::atomic<bool> ledger_down{false};
 
  private:
@@ -112,7 +123,8 @@ class Engine::Impl {
   // publish.cpp: what follows from a commit
   Turn commit(TurnState turn);
   Turn finish(TurnState turn, const CommitResult& result);
-  Turn settle_held(WallTime now);
+  TurnState new_turn() const;
+  Turn settle_held(TurnState turn);
   Turn pause(TurnState turn, const std::string& why);
   void publish(TurnState& turn);
   void publish(TurnState& turn, const OperationId& id, Work& work);
@@ -125,19 +137,19 @@ class Engine::Impl {
                         const RunAttempt& action);
   void dispatch_read(const Operation& operation, Entry& entry, const Target& target,
                      const RunRead& action);
-  void hand_out(const Target& target, std::move_only_function<Input()> job, OperationId id,
-                bool effect);
   void release_artifacts(const OperationId& id);
   void release_after(const std::vector<OperationId>& effects_ended);
   void post_local(const OperationId& id, Input input);
   bool ensure_intent(const OperationId& id, Entry& entry);
   void set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at);
-  void answer_waiters(Entry& entry, WallTime now, bool all);
-  void expire_waiters(WallTime now);
+  void answer_waiters(Entry& entry, Mono now, bool all);
+  void expire_waiters(Mono now);
   void count(const Work& work, WallTime now);
   void count(const Event& event);
-  void look_after_retention(WallTime now);
-  std::optional<WallTime> next_due(WallTime now) const;
+  void look_after_retention(const TurnState& turn);
+  Duration next_in(const TurnState& turn) const;
+  void call_back_waiting_jobs();
+  void keep_intent(Entry& entry, std::shared_ptr<const Intent> intent);
   void snapshot();
 
   EnginePorts ports_;
@@ -149,18 +161,19 @@ class Engine::Impl {
   std::map<OperationId, Entry> entries_;  ///< every open operation
   std::unordered_map<Digest, OperationId, DigestHash> open_identities_;
   std::set<std::pair<WallTime, OperationId>> timers_;
-  std::set<std::pair<WallTime, OperationId>> waits_;  ///< when some waiter of it gives up
+  std::set<std::pair<Mono, OperationId>> waits_;  ///< when some waiter of it gives up
   ArtifactLocks locks_;
-  /// Effects that have not come back. While one is out, its operation keeps its artifacts even if
-  /// it has settled meanwhile: what lands late must not land on a later writer's work.
-  std::map<OperationId, std::uint32_t> effects_out_;
+  /// While an effect is out, its operation keeps its artifacts even if it has settled meanwhile:
+  /// what lands late must not land on a later writer's work.
+  Jobs jobs_;
+  std::size_t open_bytes_ = 0;  ///< of the contents in entries_
   std::vector<Message> local_;  ///< for the next turn: turns at artifacts, inline reports
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats_;
-  WallTime repeats_due_{};
-  WallTime retire_due_{};
+  Mono repeats_due_{};
+  Mono retire_due_{};
   std::optional<TurnState> held_;  ///< its commit ended unknown
-  WallTime held_retry_{};
-  WallTime ledger_retry_{};
+  Mono held_retry_{};
+  Mono ledger_retry_{};
 
   EngineStats counters_;  ///< engine thread only
   mutable std::mutex stats_mutex_;

@@ -4,13 +4,16 @@
 // to it is still running.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "engine/submission.h"
+#include "target/target.h"
 
 namespace trued {
 
@@ -29,22 +32,37 @@ struct WaitMessage {
   Duration wait{};
   Reply reply;
 };
+/// Which handed-out job has ended (see jobs.h).
+struct JobEnd {
+  const Target* target = nullptr;
+  bool effect = false;
+  std::uint64_t number = 0;
+};
 /// A report, a timer or a turn at the artifacts: what moves an operation without a caller.
 struct MoveMessage {
   OperationId id;
-  Input input;
-  bool ends_job = false;     ///< a report of work that was handed out
-  bool ends_effect = false;  ///< that work was an effect: nothing of it can land any more
+  std::optional<Input> input;  ///< nothing: the job was called back before it began
+  std::optional<JobEnd> end = {};
 };
 using Message = std::variant<SubmitMessage, PersonMessage, WaitMessage, MoveMessage>;
 
 class Inbox {
  public:
-  void push(Message message) {
+  /// False once it is closed: the message stays with the caller.
+  bool push(Message&& message) {
     // Woken under the lock: once on_input() has returned, the one before is not called any more.
     const std::scoped_lock lock(mutex_);
+    if (closed_) return false;
     messages_.push_back(std::move(message));
     if (messages_.size() == 1 && wake_) wake_();
+    return true;
+  }
+
+  /// Takes nothing more; hands out what is left.
+  [[nodiscard]] std::vector<Message> close() {
+    const std::scoped_lock lock(mutex_);
+    closed_ = true;
+    return std::exchange(messages_, {});
   }
 
   /// Moves at most `limit` messages to the end of `out`.
@@ -74,6 +92,7 @@ class Inbox {
   mutable std::mutex mutex_;
   std::vector<Message> messages_;
   std::function<void()> wake_;
+  bool closed_ = false;
 };
 
 }  // namespace trued

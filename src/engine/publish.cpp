@@ -5,14 +5,11 @@
 #include "base/overloaded.h"
 #include "engine/attempt.h"
 #include "engine/impl.h"
-#include "engine/write_input.h"
-#include "json/parse.h"
 
 namespace trued {
 namespace {
 
 constexpr Duration kLedgerPause{500};
-constexpr Duration kReadWatchdog{60'000};  ///< a read that has not reported by then is made again
 
 double seconds_of(std::chrono::nanoseconds span) {
   return std::chrono::duration<double>(span).count();
@@ -29,9 +26,19 @@ EngineProblem ledger_problem(const std::string& why) {
           .retry_after = Duration{1'000}};
 }
 
+EngineProblem draining_problem() {
+  return {.code = ProblemCode::draining,
+          .name = {},
+          .detail = "the server is stopping, nothing was accepted",
+          .retry_after = Duration{2'000}};
+}
+
 }  // namespace
 
-Engine::Impl::Impl(EnginePorts ports, EngineOptions options) : ports_(ports), options_(options) {}
+Engine::Impl::Impl(EnginePorts ports, EngineOptions options)
+    : ports_(ports),
+      options_(options),
+      jobs_(ports.runner, inbox, std::max<std::size_t>(options.jobs_per_target_max, 1)) {}
 
 Result<void> Engine::Impl::recover() {
   TRUED_TRY(reader_, ports_.ledger.open_reader());
@@ -63,26 +70,41 @@ Result<void> Engine::Impl::recover() {
   return {};
 }
 
-Turn Engine::Impl::step() {
-  const WallTime now = ports_.clock.wall();
-  if (held_) return settle_held(now);
+void Engine::Impl::push_or_refuse(Message message) {
+  if (inbox->push(std::move(message))) return;
+  std::visit(Overloaded{
+                 [](MoveMessage&) {},
+                 [](auto& asked) { asked.reply(draining_problem()); },
+             },
+             message);
+}
+
+TurnState Engine::Impl::new_turn() const {
   TurnState turn;
-  turn.now = now;
-  if (now < ledger_retry_) {
+  turn.now = ports_.clock.wall();
+  turn.mono = std::chrono::floor<Mono>(ports_.clock.monotonic());
+  return turn;
+}
+
+Turn Engine::Impl::step() {
+  TurnState turn = new_turn();
+  if (held_) return settle_held(std::move(turn));
+  if (turn.mono < ledger_retry_) {
     inbox->take(turn.messages, options_.inputs_per_turn_max);
     return pause(std::move(turn), "the last write failed a moment ago");
   }
-  look_after_retention(now);
+  look_after_retention(turn);
+  if (draining.load()) call_back_waiting_jobs();
   take_messages(turn);
-  const bool repeats = !repeats_.empty() && now >= repeats_due_;
+  const bool repeats = !repeats_.empty() && turn.mono >= repeats_due_;
   if (turn.messages.empty() && !repeats) {
-    expire_waiters(now);
+    expire_waiters(turn.mono);
     snapshot();
-    return {.worked = false, .next_due = next_due(now)};
+    return {.worked = false, .next_in = next_in(turn)};
   }
   if (!load(turn)) {
     ledger_down = true;
-    ledger_retry_ = now + kLedgerPause;
+    ledger_retry_ = turn.mono + kLedgerPause;
     return pause(std::move(turn), "it cannot be read");
   }
   decide_all(turn);
@@ -93,27 +115,27 @@ Turn Engine::Impl::step() {
 Turn Engine::Impl::pause(TurnState turn, const std::string& why) {
   refuse_submissions(turn, ledger_problem(why));
   std::ranges::move(turn.messages, std::back_inserter(local_));
-  expire_waiters(turn.now);
+  expire_waiters(turn.mono);
   snapshot();
-  return {.worked = false, .next_due = held_ ? held_retry_ : ledger_retry_};
+  const Mono again = held_ ? held_retry_ : ledger_retry_;
+  return {.worked = false, .next_in = std::max(again - turn.mono, Mono{1})};
 }
 
-Turn Engine::Impl::settle_held(WallTime now) {
-  if (now < held_retry_) {
-    TurnState arrived;
-    arrived.now = now;
-    inbox->take(arrived.messages, options_.inputs_per_turn_max);
-    return pause(std::move(arrived), "the outcome of its last write is not known yet");
+Turn Engine::Impl::settle_held(TurnState turn) {
+  if (turn.mono < held_retry_) {
+    inbox->take(turn.messages, options_.inputs_per_turn_max);
+    return pause(std::move(turn), "the outcome of its last write is not known yet");
   }
   const CommitResult result = ports_.ledger.settle_unknown();
   if (result.outcome == CommitOutcome::unknown) {
-    held_retry_ = now + kLedgerPause;
-    return {.worked = false, .next_due = held_retry_};
+    held_retry_ = turn.mono + kLedgerPause;
+    return {.worked = false, .next_in = kLedgerPause};
   }
-  TurnState turn = std::move(*held_);
+  TurnState held = std::move(*held_);
   held_.reset();
-  turn.now = now;
-  return finish(std::move(turn), result);
+  held.now = turn.now;
+  held.mono = turn.mono;
+  return finish(std::move(held), result);
 }
 
 Turn Engine::Impl::commit(TurnState turn) {
@@ -129,7 +151,8 @@ Turn Engine::Impl::commit(TurnState turn) {
                              .at = turn.now});
   }
   CommitResult result{.outcome = CommitOutcome::committed, .message = {}};
-  if (!batch.changes.empty()) {
+  turn.wrote = !batch.changes.empty();
+  if (turn.wrote) {
     const auto begin = ports_.clock.monotonic();
     result = ports_.ledger.commit(batch);
     counters_.commit_seconds.add(seconds_of(ports_.clock.monotonic() - begin));
@@ -147,26 +170,27 @@ Turn Engine::Impl::commit(TurnState turn) {
 Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
   switch (result.outcome) {
     case CommitOutcome::committed:
-      ledger_down = false;
+      // A turn that wrote nothing says nothing of the ledger.
+      if (turn.wrote) ledger_down = false;
       publish(turn);
       break;
     case CommitOutcome::rolled_back:
     case CommitOutcome::conflict:
       ledger_down = result.outcome == CommitOutcome::rolled_back;
-      ledger_retry_ = turn.now + kLedgerPause;
+      ledger_retry_ = turn.mono + kLedgerPause;
       undo(turn, result.message);
       break;
     case CommitOutcome::unknown:
       ++counters_.commits_unknown;
       ledger_down = true;
+      held_retry_ = turn.mono;
       held_ = std::move(turn);
-      held_retry_ = ports_.clock.wall();
       snapshot();
-      return {.worked = true, .next_due = held_retry_};
+      return {.worked = true, .next_in = Duration{0}};
   }
-  expire_waiters(turn.now);
+  expire_waiters(turn.mono);
   snapshot();
-  return {.worked = true, .next_due = next_due(turn.now)};
+  return {.worked = true, .next_in = next_in(turn)};
 }
 
 void Engine::Impl::publish(TurnState& turn) {
@@ -185,6 +209,8 @@ void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
       for (Waiter& waiter : work.waiters) {
         waiter.reply(Answer{waiter.decision, operation, std::nullopt});
       }
+      // It may have taken its tickets and settled in one turn.
+      if (!jobs_.effect_out(id)) release_artifacts(id);
       return;
     }
     slot = entries_.try_emplace(id).first;
@@ -194,11 +220,11 @@ void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
   if (work.events.empty()) return attend(turn, entry, work);
   if (entry.operation) --counters_.open_by_state.at(std::to_underlying(entry.operation->state));
   entry.operation = std::make_shared<const Operation>(std::move(work.operation));
-  if (!entry.intent) entry.intent = std::move(work.intent);
+  if (!entry.intent) keep_intent(entry, std::move(work.intent));
   if (!settled) return keep(turn, entry, work);
   std::ranges::move(work.waiters, std::back_inserter(entry.waiters));
   const std::shared_ptr<const Operation> operation = entry.operation;
-  answer_waiters(entry, turn.now, true);
+  answer_waiters(entry, turn.mono, true);
   close(turn, *operation);
 }
 
@@ -218,20 +244,26 @@ void Engine::Impl::keep(TurnState& turn, Entry& entry, Work& work) {
 void Engine::Impl::attend(TurnState& turn, Entry& entry, Work& work) {
   const std::shared_ptr<const Operation> operation = entry.operation;
   for (Waiter& waiter : work.waiters) {
-    if (waiter.until > turn.now) waits_.emplace(waiter.until, operation->id);
+    if (waiter.until > turn.mono) waits_.emplace(waiter.until, operation->id);
     entry.waiters.push_back(std::move(waiter));
   }
-  answer_waiters(entry, turn.now, false);
+  answer_waiters(entry, turn.mono, false);
   for (const Action& action : work.actions) dispatch(*operation, entry, action);
 }
 
 void Engine::Impl::close(TurnState& turn, const Operation& operation) {
-  Entry& entry = entries_.at(operation.id);
-  set_timer(entry, operation.id, std::nullopt);
-  if (!effects_out_.contains(operation.id)) release_artifacts(operation.id);
+  const auto entry = entries_.find(operation.id);
+  set_timer(entry->second, operation.id, std::nullopt);
+  if (!jobs_.effect_out(operation.id)) release_artifacts(operation.id);
   counters_.settle_seconds.add(seconds_of(turn.now - operation.created_at));
   open_identities_.erase(identity_digest(operation.identity));
-  entries_.erase(operation.id);
+  if (entry->second.intent) open_bytes_ -= bytes_of(*entry->second.intent);
+  entries_.erase(entry);
+}
+
+void Engine::Impl::keep_intent(Entry& entry, std::shared_ptr<const Intent> intent) {
+  if (intent) open_bytes_ += bytes_of(*intent);
+  entry.intent = std::move(intent);
 }
 
 void Engine::Impl::release_artifacts(const OperationId& id) {
@@ -241,7 +273,7 @@ void Engine::Impl::release_artifacts(const OperationId& id) {
 // Operations that settled while an effect of theirs was out, and it has come back now.
 void Engine::Impl::release_after(const std::vector<OperationId>& effects_ended) {
   for (const OperationId& id : effects_ended) {
-    if (!effects_out_.contains(id) && !entries_.contains(id)) release_artifacts(id);
+    if (!jobs_.effect_out(id) && !entries_.contains(id)) release_artifacts(id);
   }
 }
 
@@ -262,117 +294,6 @@ void Engine::Impl::undo(TurnState& turn, const std::string& why) {
   }
 }
 
-void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Action& action) {
-  const auto found = ports_.targets.find(operation.target);
-  const bool configured = found != ports_.targets.end();
-  const std::string missing =
-      !configured ? "the target '" + operation.target + "' is not configured any more"
-      : ensure_intent(operation.id, entry) ? ""
-                                           : "its intent cannot be read from the ledger";
-  if (missing.empty()) {
-    std::visit(
-        Overloaded{
-            [&](const RunAttempt& a) { dispatch_attempt(operation, entry, found->second, a); },
-            [&](const RunRead& a) { dispatch_read(operation, entry, found->second, a); },
-        },
-        action);
-    return;
-  }
-  if (const auto* attempt = std::get_if<RunAttempt>(&action)) {
-    AttemptReport report;
-    report.attempt = attempt->attempt;
-    report.effect.kind = EffectKind::not_sent;
-    report.effect.reason = missing;
-    post_local(operation.id, std::move(report));
-    return;
-  }
-  ReadReport report;
-  report.attempt = AttemptNo(operation.attempts);
-  for (std::uint32_t i = 0; i < operation.artifacts.size(); ++i) {
-    Observation read;
-    read.artifact = i;
-    read.detail = missing;
-    report.reads.push_back(std::move(read));
-  }
-  post_local(operation.id, std::move(report));
-}
-
-void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& entry,
-                                    const Target& target, const RunAttempt& action) {
-  const bool lied = operation.tell.has_value() && operation.attempts > 1;
-  AttemptJob job{.operation = operation.id,
-                 .attempt = action.attempt,
-                 .first = action.first,
-                 .verify = operation.verify,
-                 .has_serving = operation.has_serving,
-                 .restage = lied,
-                 .key = operation.identity.key,
-                 .actor = operation.actor,
-                 .since = operation.version_before,
-                 .intent = entry.intent};
-  hand_out(
-      target,
-      [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
-        return run_attempt(target, job, clock);
-      },
-      operation.id, true);
-}
-
-void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const Target& target,
-                                 const RunRead& action) {
-  ReadJob job{.operation = operation.id,
-              .attempt = action.attempt,
-              .since = operation.version_before,
-              .reported = operation.version,
-              .store_artifacts = {},
-              .serving_artifacts = {},
-              .has_serving = operation.has_serving,
-              .intent = entry.intent};
-  for (std::uint32_t i = 0; i < operation.artifacts.size(); ++i) {
-    const ArtifactState& artifact = operation.artifacts.at(i);
-    if (wants_read(artifact, Level::store, operation.has_serving)) {
-      job.store_artifacts.push_back(i);
-    }
-    if (wants_read(artifact, Level::serving, operation.has_serving)) {
-      job.serving_artifacts.push_back(i);
-    }
-  }
-  set_timer(entry, operation.id, ports_.clock.wall() + kReadWatchdog);
-  hand_out(
-      target,
-      [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
-        return run_read(target, job, clock);
-      },
-      operation.id, false);
-}
-
-void Engine::Impl::hand_out(const Target& target, std::move_only_function<Input()> job,
-                            OperationId id, bool effect) {
-  if (target.store->is_inline() && !target.serving) return post_local(id, job());
-  ++jobs_in_flight;
-  if (effect) ++effects_out_[id];
-  ports_.runner.run([box = inbox, id, effect, job = std::move(job)]() mutable {
-    box->push(MoveMessage{.id = id, .input = job(), .ends_job = true, .ends_effect = effect});
-  });
-}
-
-void Engine::Impl::post_local(const OperationId& id, Input input) {
-  local_.emplace_back(MoveMessage{.id = id, .input = std::move(input), .ends_job = false});
-}
-
-bool Engine::Impl::ensure_intent(const OperationId& id, Entry& entry) {
-  if (entry.intent) return true;
-  auto stored = reader_->intent(id);
-  if (!stored.has_value() || !stored.value()) return false;
-  auto value = json::parse(*stored.value());
-  if (!value.has_value()) return false;
-  InputFault fault;
-  auto input = parse_write_input(std::move(value.value()), nullptr, fault);
-  if (!input) return false;
-  entry.intent = std::move(input->intent);
-  return true;
-}
-
 void Engine::Impl::set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at) {
   if (entry.timer == at) return;
   if (entry.timer) timers_.erase({*entry.timer, id});
@@ -380,7 +301,7 @@ void Engine::Impl::set_timer(Entry& entry, const OperationId& id, std::optional<
   if (at) timers_.emplace(*at, id);
 }
 
-void Engine::Impl::answer_waiters(Entry& entry, WallTime now, bool all) {
+void Engine::Impl::answer_waiters(Entry& entry, Mono now, bool all) {
   const auto keep_from = std::ranges::partition(
       entry.waiters, [&](const Waiter& waiter) { return all || waiter.until <= now; });
   for (auto it = entry.waiters.begin(); it != keep_from.begin(); ++it) {
@@ -390,7 +311,7 @@ void Engine::Impl::answer_waiters(Entry& entry, WallTime now, bool all) {
   entry.waiters.erase(entry.waiters.begin(), keep_from.begin());
 }
 
-void Engine::Impl::expire_waiters(WallTime now) {
+void Engine::Impl::expire_waiters(Mono now) {
   while (!waits_.empty() && waits_.begin()->first <= now) {
     const auto entry = entries_.find(waits_.begin()->second);
     waits_.erase(waits_.begin());
@@ -399,13 +320,10 @@ void Engine::Impl::expire_waiters(WallTime now) {
 }
 
 void Engine::Impl::release_waiters() {
-  for (auto& [id, entry] : entries_) answer_waiters(entry, ports_.clock.wall(), true);
+  for (auto& [id, entry] : entries_) answer_waiters(entry, Mono{}, true);
   TurnState rest;
-  inbox->take(rest.messages, options_.inputs_per_turn_max);
-  refuse_submissions(rest, {.code = ProblemCode::draining,
-                            .name = {},
-                            .detail = "the server is stopping, nothing was accepted",
-                            .retry_after = Duration{2'000}});
+  rest.messages = inbox->close();
+  refuse_submissions(rest, draining_problem());
   if (!held_) return;
   const EngineProblem unknown{
       .code = ProblemCode::outcome_unknown,
@@ -421,22 +339,23 @@ void Engine::Impl::release_waiters() {
   held_.reset();
 }
 
-void Engine::Impl::look_after_retention(WallTime now) {
-  if (now < retire_due_) return;
-  const auto retired = ports_.ledger.retire(now, options_.retire_per_turn);
+void Engine::Impl::look_after_retention(const TurnState& turn) {
+  if (turn.mono < retire_due_) return;
+  const auto retired = ports_.ledger.retire(turn.now, options_.retire_per_turn);
   const bool more = retired.has_value() && retired.value() == options_.retire_per_turn;
   if (!retired.has_value()) ++counters_.retire_failures;
-  retire_due_ = more ? now : now + options_.retire_every;
+  retire_due_ = more ? turn.mono : turn.mono + options_.retire_every;
 }
 
-std::optional<WallTime> Engine::Impl::next_due(WallTime now) const {
-  if (!local_.empty()) return now;
-  std::optional<WallTime> due = retire_due_;
-  const auto sooner = [&](WallTime at) { due = std::min(*due, at); };
-  if (!timers_.empty() && !draining.load()) sooner(timers_.begin()->first);
-  if (!waits_.empty()) sooner(waits_.begin()->first);
-  if (!repeats_.empty()) sooner(repeats_due_);
-  return due;
+Duration Engine::Impl::next_in(const TurnState& turn) const {
+  if (!local_.empty()) return Duration{0};
+  Duration span = retire_due_ - turn.mono;
+  if (!timers_.empty() && !draining.load()) {
+    span = std::min<Duration>(span, timers_.begin()->first - turn.now);
+  }
+  if (!waits_.empty()) span = std::min<Duration>(span, waits_.begin()->first - turn.mono);
+  if (!repeats_.empty()) span = std::min<Duration>(span, repeats_due_ - turn.mono);
+  return std::max(span, Duration{0});
 }
 
 void Engine::Impl::count(const Event& event) {
@@ -464,7 +383,7 @@ void Engine::Impl::count(const Work& work, WallTime) {
 
 void Engine::Impl::snapshot() {
   counters_.open = entries_.size();
-  counters_.in_flight = jobs_in_flight.load();
+  counters_.in_flight = jobs_.out();
   counters_.waiters = waits_.size();
   counters_.oldest_open_ms =
       entries_.empty()

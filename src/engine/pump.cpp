@@ -93,7 +93,7 @@ class EnginePump::Impl {
 
  private:
   // Between looks at the clock: wall time may be set while we sleep.
-  static constexpr std::chrono::milliseconds kSleepMax{1'000};
+  static constexpr Duration kSleepMax{1'000};
 
   void wake() {
     {
@@ -127,18 +127,12 @@ class EnginePump::Impl {
         drained_ = true;
         stopped_.notify_all();
       }
-      sleep(lock, turn.next_due);
+      sleep(lock, turn.next_in);
     }
   }
 
-  void sleep(std::unique_lock<std::mutex>& lock, std::optional<WallTime> next_due) {
-    auto span = kSleepMax;
-    if (next_due) {
-      const auto now =
-          std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-      span = std::clamp(std::chrono::milliseconds(*next_due - now), std::chrono::milliseconds{0},
-                        kSleepMax);
-    }
+  void sleep(std::unique_lock<std::mutex>& lock, std::optional<Duration> next_in) {
+    const auto span = std::min(next_in.value_or(kSleepMax), kSleepMax);
     wake_.wait_for(lock, span, [this] { return awake_ || halted_; });
   }
 

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/overloaded.h"
+#include "engine/attempt.h"
 #include "engine/impl.h"
 
 namespace trued {
@@ -40,7 +41,7 @@ void Engine::Impl::take_messages(TurnState& turn) {
     // What runs may report; nothing new is begun. The rest is durable and goes on at next start.
     std::erase_if(turn.messages, [](const Message& message) {
       const auto* move = std::get_if<MoveMessage>(&message);
-      return move != nullptr && std::holds_alternative<Start>(move->input);
+      return move != nullptr && move->input && std::holds_alternative<Start>(*move->input);
     });
     return;
   }
@@ -75,7 +76,7 @@ bool Engine::Impl::load(TurnState& turn) {
         message);
   }
   for (const auto& [id, counts] : repeats_) {
-    if (turn.now >= repeats_due_) want_row(id);
+    if (turn.mono >= repeats_due_) want_row(id);
   }
   if (!identities.empty()) {
     auto known = ports_.ledger.load(identities);
@@ -96,7 +97,7 @@ bool Engine::Impl::load(TurnState& turn) {
 
 void Engine::Impl::decide_all(TurnState& turn) {
   // First, while every counted operation is loaded: what this turn counts waits for the next flush.
-  if (turn.now >= repeats_due_) flush_repeats(turn);
+  if (turn.mono >= repeats_due_) flush_repeats(turn);
   // Messages stay in place: undo() hands them back where the commit did not come about.
   for (Message& message : turn.messages) {
     std::visit(Overloaded{
@@ -201,14 +202,14 @@ void Engine::Impl::on_submit(TurnState& turn, SubmitMessage& message) {
     apply(turn, *work,
           PersonInput{PersonAction::retry, "a repeated submission", "on_failure = \"reexecute\""});
     start_when_free(turn, *work);
-    work->waiters.push_back({turn.now + message.wait, verdict.decision, std::move(message.reply)});
+    work->waiters.push_back({turn.mono + message.wait, verdict.decision, std::move(message.reply)});
     return;
   }
   if (is_repeat(verdict.decision)) ++repeats_[known->id][verdict.decision];
   if (verdict.decision == SubmitDecision::in_flight) {
     Work* work = work_on(turn, known->id);
     TRUED_ASSERT(work != nullptr);
-    work->waiters.push_back({turn.now + message.wait, verdict.decision, std::move(message.reply)});
+    work->waiters.push_back({turn.mono + message.wait, verdict.decision, std::move(message.reply)});
     return;
   }
   turn.answers.push_back(
@@ -217,14 +218,17 @@ void Engine::Impl::on_submit(TurnState& turn, SubmitMessage& message) {
 }
 
 void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
-  const bool full = entries_.size() + turn.created.size() >= options_.open_max;
+  const std::size_t bytes = bytes_of(*message.submission.intent);
+  const bool full = entries_.size() + turn.created.size() >= options_.open_max ||
+                    open_bytes_ + turn.created_bytes + bytes > options_.open_bytes_max;
   if (draining.load() || full) {
     ++counters_.refused;
     EngineProblem problem{.code = draining.load() ? ProblemCode::draining : ProblemCode::overloaded,
                           .name = {},
                           .detail = draining.load()
                                         ? "the server is stopping; submit again in a moment"
-                                        : "too many operations are open; submit again later",
+                                        : "too many operations are open, or too large ones; submit "
+                                          "again later",
                           .retry_after = kOverloadRetryAfter};
     turn.answers.push_back({std::move(message.reply), std::move(problem)});
     return;
@@ -261,9 +265,10 @@ void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
   Work& placed = turn.works.emplace(id, std::move(work)).first->second;
   turn.order.push_back(id);
   turn.created.emplace(identity_digest(submission.identity), id);
+  turn.created_bytes += bytes;
   start_when_free(turn, placed);
   placed.waiters.push_back(
-      {turn.now + message.wait, SubmitDecision::fresh, std::move(message.reply)});
+      {turn.mono + message.wait, SubmitDecision::fresh, std::move(message.reply)});
 }
 
 void Engine::Impl::on_person(TurnState& turn, PersonMessage& message) {
@@ -286,7 +291,7 @@ void Engine::Impl::on_person(TurnState& turn, PersonMessage& message) {
   }
   if (message.input.action == PersonAction::retry) start_when_free(turn, *work);
   // Answered as soon as it is durable, whatever state that is.
-  work->waiters.push_back({WallTime{}, SubmitDecision::duplicate, std::move(message.reply)});
+  work->waiters.push_back({Mono{}, SubmitDecision::duplicate, std::move(message.reply)});
 }
 
 void Engine::Impl::on_wait(TurnState& turn, WaitMessage& message) {
@@ -300,27 +305,34 @@ void Engine::Impl::on_wait(TurnState& turn, WaitMessage& message) {
     return;
   }
   work->waiters.push_back(
-      {turn.now + message.wait, SubmitDecision::duplicate, std::move(message.reply)});
+      {turn.mono + message.wait, SubmitDecision::duplicate, std::move(message.reply)});
 }
 
 void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
-  if (std::exchange(message.ends_job, false)) --jobs_in_flight;
-  if (std::exchange(message.ends_effect, false)) {
-    const auto out = effects_out_.find(message.id);
-    if (--out->second == 0) effects_out_.erase(out);
-    turn.effects_ended.push_back(message.id);
+  if (const auto end = std::exchange(message.end, std::nullopt)) {
+    jobs_.end(message.id, *end);
+    if (end->effect) turn.effects_ended.push_back(message.id);
   }
+  if (!message.input) return;
   Work* work = work_on(turn, message.id);
   if (work == nullptr) return;
-  const bool turn_came =
-      std::holds_alternative<Start>(message.input) ||
-      (std::holds_alternative<TimerDue>(message.input) && work->operation.due_for == Due::start);
-  if (turn_came) return start_when_free(turn, *work);
-  apply(turn, *work, message.input);
+  const Operation& operation = work->operation;
+  const bool timer = std::holds_alternative<TimerDue>(*message.input);
+  if (std::holds_alternative<Start>(*message.input) || (timer && operation.due_for == Due::start)) {
+    return start_when_free(turn, *work);
+  }
+  const bool overdue = timer && operation.due_for == Due::report && operation.due_at <= turn.now;
+  if (overdue && jobs_.revoke(operation.id, AttemptNo(operation.attempts))) {
+    apply(turn, *work,
+          never_sent(AttemptNo(operation.attempts),
+                     "its target was busy for all the time an attempt may take"));
+    return;
+  }
+  apply(turn, *work, *message.input);
 }
 
 void Engine::Impl::flush_repeats(TurnState& turn) {
-  repeats_due_ = turn.now + options_.repeats_every;
+  repeats_due_ = turn.mono + options_.repeats_every;
   for (const auto& [id, counts] : repeats_) {
     Work* work = work_on(turn, id);
     if (work == nullptr) continue;  // retired meanwhile

@@ -1,0 +1,123 @@
+// Handing out what is to be done at a target, or saying at once why it cannot be done.
+#include "base/overloaded.h"
+#include "engine/attempt.h"
+#include "engine/impl.h"
+#include "engine/write_input.h"
+#include "json/parse.h"
+
+namespace trued {
+namespace {
+
+constexpr Duration kReadWatchdog{
+    60'000};  ///< a read that has not reported by then is asked for again
+
+bool runs_here(const Target& target) { return target.store->is_inline() && !target.serving; }
+
+}  // namespace
+
+void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Action& action) {
+  const auto found = ports_.targets.find(operation.target);
+  const bool configured = found != ports_.targets.end();
+  const auto* attempt = std::get_if<RunAttempt>(&action);
+  if (attempt != nullptr && jobs_.effect_out(operation.id)) {
+    return post_local(operation.id,
+                      never_sent(attempt->attempt, "an earlier attempt has not come back"));
+  }
+  const std::string missing =
+      !configured ? "the target '" + operation.target + "' is not configured any more"
+      : ensure_intent(operation.id, entry) ? ""
+                                           : "its intent cannot be read from the ledger";
+  if (missing.empty()) {
+    std::visit(
+        Overloaded{
+            [&](const RunAttempt& a) { dispatch_attempt(operation, entry, found->second, a); },
+            [&](const RunRead& a) { dispatch_read(operation, entry, found->second, a); },
+        },
+        action);
+    return;
+  }
+  if (attempt != nullptr) return post_local(operation.id, never_sent(attempt->attempt, missing));
+  ReadReport report;
+  report.attempt = AttemptNo(operation.attempts);
+  for (std::uint32_t i = 0; i < operation.artifacts.size(); ++i) {
+    Observation read;
+    read.artifact = i;
+    read.detail = missing;
+    report.reads.push_back(std::move(read));
+  }
+  post_local(operation.id, std::move(report));
+}
+
+void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& entry,
+                                    const Target& target, const RunAttempt& action) {
+  const bool lied = operation.tell.has_value() && operation.attempts > 1;
+  AttemptJob job{.operation = operation.id,
+                 .attempt = action.attempt,
+                 .first = action.first,
+                 .verify = operation.verify,
+                 .has_serving = operation.has_serving,
+                 .restage = lied,
+                 .key = operation.identity.key,
+                 .actor = operation.actor,
+                 .since = operation.version_before,
+                 .intent = entry.intent};
+  auto work = [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
+    return run_attempt(target, job, clock);
+  };
+  if (runs_here(target)) return post_local(operation.id, work());
+  jobs_.effect(target, operation.id, action.attempt, std::move(work));
+}
+
+void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const Target& target,
+                                 const RunRead& action) {
+  set_timer(entry, operation.id, ports_.clock.wall() + kReadWatchdog);
+  if (jobs_.read_out(operation.id)) return;  // it is late, not lost
+  ReadJob job{.operation = operation.id,
+              .attempt = action.attempt,
+              .since = operation.version_before,
+              .reported = operation.version,
+              .store_artifacts = {},
+              .serving_artifacts = {},
+              .has_serving = operation.has_serving,
+              .intent = entry.intent};
+  for (std::uint32_t i = 0; i < operation.artifacts.size(); ++i) {
+    const ArtifactState& artifact = operation.artifacts.at(i);
+    if (wants_read(artifact, Level::store, operation.has_serving)) {
+      job.store_artifacts.push_back(i);
+    }
+    if (wants_read(artifact, Level::serving, operation.has_serving)) {
+      job.serving_artifacts.push_back(i);
+    }
+  }
+  auto work = [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
+    return run_read(target, job, clock);
+  };
+  if (runs_here(target)) return post_local(operation.id, work());
+  jobs_.read(target, operation.id, std::move(work));
+}
+
+// Nothing new is begun; what has begun may come back. What was never sent says so, and is durable.
+void Engine::Impl::call_back_waiting_jobs() {
+  for (const auto& [id, attempt] : jobs_.revoke_all()) {
+    post_local(id, never_sent(attempt, "the server is stopping"));
+  }
+}
+
+void Engine::Impl::post_local(const OperationId& id, Input input) {
+  local_.emplace_back(MoveMessage{.id = id, .input = std::move(input)});
+}
+
+bool Engine::Impl::ensure_intent(const OperationId& id, Entry& entry) {
+  if (entry.intent) return true;
+  auto stored = reader_->intent(id);
+  if (!stored.has_value() || !stored.value()) return false;
+  auto value = json::parse(*stored.value());
+  if (!value.has_value()) return false;
+  InputFault fault;
+  auto input = parse_write_input(std::move(value.value()), nullptr, fault);
+  if (!input) return false;
+  keep_intent(entry, std::move(input->intent));
+  return true;
+}
+
+}  // namespace trued

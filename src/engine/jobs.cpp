@@ -1,0 +1,102 @@
+#include "engine/jobs.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace trued {
+
+Jobs::Jobs(Runner& runner, std::shared_ptr<Inbox> inbox, std::size_t per_target_max)
+    : runner_(runner), inbox_(std::move(inbox)), per_target_max_(per_target_max) {}
+
+Jobs::StagePtr Jobs::hand_out(const OperationId& id, Work work, const JobEnd& end) {
+  auto stage = std::make_shared<std::atomic<Stage>>(Stage::queued);
+  ++out_;
+  auto run = [box = inbox_, stage, id, end, work = std::move(work)]() mutable {
+    Stage expected = Stage::queued;
+    if (!stage->compare_exchange_strong(expected, Stage::begun)) {
+      (void)box->push(MoveMessage{.id = id, .input = std::nullopt, .end = end});
+      return;
+    }
+    (void)box->push(MoveMessage{.id = id, .input = work(), .end = end});
+  };
+  Line& line = lines_[end.target];
+  if (line.running >= per_target_max_) {
+    line.waiting.push_back(std::move(run));
+  } else {
+    ++line.running;
+    runner_.run(std::move(run));
+  }
+  return stage;
+}
+
+void Jobs::effect(const Target& target, const OperationId& id, AttemptNo attempt, Work work) {
+  const JobEnd end{.target = &target, .effect = true, .number = ++number_};
+  effects_[id].emplace(end.number,
+                       Effect{.attempt = attempt, .stage = hand_out(id, std::move(work), end)});
+}
+
+void Jobs::read(const Target& target, const OperationId& id, Work work) {
+  const JobEnd end{.target = &target, .effect = false, .number = ++number_};
+  reads_[id] = hand_out(id, std::move(work), end);
+}
+
+bool Jobs::call_back(std::atomic<Stage>& stage) {
+  Stage expected = Stage::queued;
+  if (stage.compare_exchange_strong(expected, Stage::revoked)) {
+    --out_;
+    return true;
+  }
+  return expected == Stage::revoked;
+}
+
+bool Jobs::revoke(const OperationId& id, AttemptNo attempt) {
+  const auto found = effects_.find(id);
+  if (found == effects_.end()) return false;
+  for (auto& [number, effect] : found->second) {
+    if (effect.attempt == attempt) return call_back(*effect.stage);
+  }
+  return false;
+}
+
+std::vector<std::pair<OperationId, AttemptNo>> Jobs::revoke_all() {
+  std::vector<std::pair<OperationId, AttemptNo>> revoked;
+  for (auto& [id, effects] : effects_) {
+    for (auto& [number, effect] : effects) {
+      const bool before = effect.stage->load() == Stage::revoked;
+      if (!before && call_back(*effect.stage)) revoked.emplace_back(id, effect.attempt);
+    }
+  }
+  for (auto& [id, stage] : reads_) (void)call_back(*stage);
+  return revoked;
+}
+
+bool Jobs::effect_out(const OperationId& id) const {
+  const auto found = effects_.find(id);
+  return found != effects_.end() && std::ranges::any_of(found->second, [](const auto& entry) {
+           return entry.second.stage->load() != Stage::revoked;
+         });
+}
+
+void Jobs::end(const OperationId& id, const JobEnd& end) {
+  StagePtr stage;
+  if (end.effect) {
+    const auto found = effects_.find(id);
+    stage = found->second.at(end.number).stage;
+    found->second.erase(end.number);
+    if (found->second.empty()) effects_.erase(found);
+  } else {
+    stage = std::move(reads_.at(id));
+    reads_.erase(id);
+  }
+  if (stage->load() != Stage::revoked) --out_;
+  Line& line = lines_.at(end.target);
+  if (line.waiting.empty()) {
+    --line.running;
+    return;
+  }
+  auto next = std::move(line.waiting.front());
+  line.waiting.pop_front();
+  runner_.run(std::move(next));
+}
+
+}  // namespace trued
