@@ -102,8 +102,20 @@ void on_read(Deciding& deciding, const ReadReport& report) {
   follow(deciding, {.retry_after = {}, .looked = looked});
 }
 
+// A person's retry of what may have been sent: first it is read what stands there now.
+void look_first(Deciding& deciding) {
+  deciding.record(WaitScheduled{.due_for = Due::attempt,
+                                .due_at = deciding.now(),
+                                .reason = "what stands there is read before another attempt"});
+  if (deciding.operation().artifacts.empty()) return start_attempt(deciding);
+  deciding.act(RunRead{AttemptNo(deciding.operation().attempts)});
+}
+
 void on_start(Deciding& deciding) {
   const Operation& operation = deciding.operation();
+  if (operation.state == State::unknown && operation.due_for == Due::start) {
+    return look_first(deciding);
+  }
   if (operation.state != State::accepted) return;
   const bool backing_off =
       operation.due_for == Due::attempt && operation.due_at && deciding.now() < *operation.due_at;

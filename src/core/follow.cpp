@@ -252,7 +252,7 @@ void start_attempt(Deciding& deciding) {
   if (operation.attempts_counted >= attempts_max(deciding.policy())) {
     return give_up_before_attempt(deciding, "no attempts remain");
   }
-  const bool first = !operation.sent || operation.attempts_counted == 0;
+  const bool first = !operation.sent;
   const AttemptNo attempt(operation.attempts + 1);
   deciding.record(AttemptStarted{
       .attempt = attempt,

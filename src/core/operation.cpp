@@ -195,8 +195,13 @@ void fold(Operation& operation, const Settled& event, WallTime at) {
 
 void fold(Operation& operation, const PersonActed& event, WallTime at) {
   if (event.action != PersonAction::retry) return;
-  operation.state = State::accepted;
+  // What may have been sent stays unknown until it is read again.
+  operation.state = operation.sent ? State::unknown : State::accepted;
+  operation.effect = operation.sent ? EffectKind::unknown : EffectKind::none;
   operation.attempts_counted = 0;
+  operation.reads_done = 0;
+  operation.unreadable_rounds = 0;
+  operation.serving_rounds = 0;
   operation.deadline = event.deadline;
   operation.settled_at.reset();
   operation.due_for = Due::start;

@@ -266,8 +266,9 @@ TEST(Operation, V4_skipped_after_something_was_sent_is_confirmed_by_these_reads)
   life.read_until_decided(kOther);
   ASSERT_EQ(life.state(), State::needs_action);
   life.person(PersonAction::retry);
-  ASSERT_TRUE(runs_attempt(life.start()));
-  EXPECT_TRUE(std::get<RunAttempt>(life.last.actions.front()).first);
+  life.start();
+  life.read(kBefore);
+  while (life.state() != State::attempting) life.timed_read(kBefore);
   AttemptReport report;
   report.attempt = AttemptNo(2);
   report.effect = ended(EffectKind::skipped);
@@ -275,6 +276,25 @@ TEST(Operation, V4_skipped_after_something_was_sent_is_confirmed_by_these_reads)
   life.take(report);
   EXPECT_EQ(life.state(), State::confirmed);
   EXPECT_TRUE(life.operation.changed);
+}
+
+TEST(Operation, V6_a_persons_retry_reads_before_it_writes) {
+  Life life = started();
+  life.report(ended(kAck), kOther);
+  life.read_until_decided(kOther);
+  ASSERT_EQ(life.state(), State::needs_action);
+  life.person(PersonAction::retry);
+  EXPECT_EQ(life.state(), State::unknown) << "something of it may have been sent";
+  const Decision& decision = life.start();
+  ASSERT_EQ(decision.actions.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<RunRead>(decision.actions.front()));
+  Life landed = life;
+  landed.read(kOurs);
+  EXPECT_EQ(landed.state(), State::confirmed);
+  Life foreign = life;
+  foreign.read(kOther);
+  foreign.read_until_decided(kOther);
+  EXPECT_EQ(foreign.state(), State::needs_action) << "somebody else's work stands there";
 }
 
 TEST(Operation, V10_opted_out_is_never_called_confirmed) {

@@ -401,6 +401,44 @@ TEST(Engine, V10_an_opted_out_write_is_acknowledged_and_never_confirmed) {
   EXPECT_EQ(status_of(asked->operation().state), Status::unverified);
 }
 
+TEST(Engine, V6_a_retry_never_overwrites_what_was_written_since) {
+  World world(quick_policy(), {}, {.history = false});
+  for (int i = 0; i < 3; ++i) world.store->script({EffectKind::acknowledged, false, ""});
+  const auto older = world.submit("k1", "a.md", "older");
+  world.settle();
+  ASSERT_EQ(older->operation().state, State::needs_action);
+  const auto newer = world.submit("k2", "a.md", "newer");
+  world.settle();
+  ASSERT_EQ(newer->operation().state, State::confirmed);
+  world.person(older->operation().id, PersonAction::retry);
+  world.settle();
+  EXPECT_EQ(world.store->content("a.md"), "newer");
+  const auto now = world.ledger.open_reader().value()->find(older->operation().id).value();
+  EXPECT_EQ(now->state, State::needs_action);
+}
+
+TEST(Engine, V6_a_retry_takes_its_turn) {
+  World world(quick_policy(), {}, {.history = false});
+  for (int i = 0; i < 3; ++i) world.store->script({EffectKind::acknowledged, false, ""});
+  const auto older = world.submit("k1", "a.md", "older");
+  world.settle();
+  ASSERT_EQ(older->operation().state, State::needs_action);
+  world.during_effect = [&] {
+    world.person(older->operation().id, PersonAction::retry);
+    world.live(20, [] { return false; });
+    const auto waiting = world.ledger.open_reader().value()->find(older->operation().id).value();
+    EXPECT_EQ(waiting->due_for, Due::start);
+    EXPECT_NE(waiting->reason.find("same artifact"), std::string::npos) << waiting->reason;
+    world.restart();  // the other is lost in the middle of its effect; the order stays
+  };
+  world.submit("k2", "a.md", "newer");
+  world.settle();
+  const auto reader = world.ledger.open_reader().value();
+  EXPECT_EQ(reader->find(world.id_of("k2")).value()->state, State::confirmed);
+  EXPECT_TRUE(is_settled(reader->find(older->operation().id).value()->state));
+  EXPECT_EQ(world.store->content("a.md"), "newer");
+}
+
 TEST(Engine, T10_a_person_retries_what_needs_action) {
   World world;
   for (int i = 0; i < 3; ++i) {

@@ -48,7 +48,9 @@ Result<void> Engine::Impl::recover() {
     Entry& entry = entries_[id];
     open_identities_.emplace(identity_digest(operation.identity), id);
     ++counters_.open_by_state.at(std::to_underlying(operation.state));
-    const bool begun = operation.state != State::accepted || operation.due_for == Due::attempt;
+    // Whoever waits for its turn, the first time or asked to try again, is not at work.
+    const bool begun = operation.due_for != Due::start &&
+                       (operation.state != State::accepted || operation.due_for == Due::attempt);
     const bool early = operation.not_before && ports_.clock.wall() < *operation.not_before;
     if (begun) {
       locks_.enqueue(operation);
