@@ -320,7 +320,8 @@ struct PersonInput {
 
 using Input = std::variant<Start, AttemptReport, ReadReport, TimerDue, Recover, PersonInput>;
 
-/// Carry out the attempt: baseline reads if `first` (nothing was ever sent), effect, one read-back. The report is an input.
+/// Carry out the attempt: baseline reads if `first` (nothing was ever sent), effect, one read-back.
+/// The report is an input.
 struct RunAttempt {
   AttemptNo attempt{1};
   bool first = false;

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kFramesToMove = 8'000;  // 32 MiB
 constexpr int kLittle = 400;          // frames the writer may move itself
-constexpr int kPassesMax = 4;
+constexpr int kPassesMax = 4;         // then the writer moves the rest, however much it is
 
 }  // namespace
 
@@ -18,7 +18,10 @@ Result<std::unique_ptr<Checkpointer>> Checkpointer::start(const std::string& pat
 }
 
 Checkpointer::Checkpointer(std::unique_ptr<Connection> connection, Connection& writer)
-    : connection_(std::move(connection)), writer_(writer), thread_([this] { run(); }) {
+    : connection_(std::move(connection)),
+      writer_(writer),
+      ask_at_(kFramesToMove),
+      thread_([this] { run(); }) {
   sqlite3_wal_hook(writer_.handle(), &Checkpointer::after_commit, this);
 }
 
@@ -34,23 +37,46 @@ Checkpointer::~Checkpointer() {
 
 // Whatever it returns but OK would make the commit look as if it had failed.
 int Checkpointer::after_commit(void* self, sqlite3* writer, const char*, int frames) {
-  auto& own = *static_cast<Checkpointer*>(self);
-  switch (own.phase_.load()) {
-    case Phase::asked:
-      break;
-    case Phase::moved:
-      (void)sqlite3_wal_checkpoint_v2(writer, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-      own.phase_ = Phase::idle;
-      break;
-    case Phase::idle:
-      if (frames < kFramesToMove) break;
-      {
-        const std::scoped_lock lock(own.mutex_);
-        own.phase_ = Phase::asked;
-      }
-      own.wake_.notify_one();
-  }
+  static_cast<Checkpointer*>(self)->on_frames(writer, frames);
   return SQLITE_OK;
+}
+
+void Checkpointer::on_frames(sqlite3* writer, int frames) {
+  switch (phase_.load()) {
+    case Phase::asked:
+      return;
+    case Phase::moved: {
+      const int left = frames - moved_.load();
+      if (left >= kLittle && passes_ < kPassesMax) return ask();
+      if (left > 0) {
+        (void)sqlite3_wal_checkpoint_v2(writer, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
+                                        nullptr);
+      }
+      break;
+    }
+    case Phase::failed:
+      // A reader, or the disk: there is no hurry.
+      ask_at_ = frames + kFramesToMove;
+      phase_ = Phase::idle;
+      passes_ = 0;
+      return;
+    case Phase::idle:
+      if (frames < kFramesToMove) ask_at_ = kFramesToMove;  // it began afresh
+      if (frames >= ask_at_) ask();
+      return;
+  }
+  passes_ = 0;
+  ask_at_ = frames + kFramesToMove;
+  phase_ = Phase::idle;
+}
+
+void Checkpointer::ask() {
+  ++passes_;
+  {
+    const std::scoped_lock lock(mutex_);
+    phase_ = Phase::asked;
+  }
+  wake_.notify_one();
 }
 
 void Checkpointer::run() {
@@ -59,20 +85,18 @@ void Checkpointer::run() {
     wake_.wait(lock, [this] { return stopping_ || phase_.load() == Phase::asked; });
     if (stopping_) return;
     lock.unlock();
-    move();
-    phase_ = Phase::moved;
+    phase_ = move();
     lock.lock();
   }
 }
 
-void Checkpointer::move() {
-  for (int pass = 0; pass < kPassesMax; ++pass) {
-    int frames = 0;
-    int moved = 0;
-    const int code = sqlite3_wal_checkpoint_v2(connection_->handle(), nullptr,
-                                               SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
-    if (code != SQLITE_OK || frames - moved < kLittle) return;
-  }
+Checkpointer::Phase Checkpointer::move() {
+  int frames = 0;
+  int moved = 0;
+  const int code = sqlite3_wal_checkpoint_v2(connection_->handle(), nullptr,
+                                             SQLITE_CHECKPOINT_PASSIVE, &frames, &moved);
+  moved_ = moved;
+  return code == SQLITE_OK && moved == frames ? Phase::moved : Phase::failed;
 }
 
 }  // namespace trued::sqlite

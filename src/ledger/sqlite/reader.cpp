@@ -109,9 +109,9 @@ Result<ListPage> SqliteReader::list(const ListQuery& query) {
 Result<std::vector<EventRecord>> SqliteReader::events(const OperationId& id) {
   std::vector<std::vector<EventRecord>> newest_first;
   TRUED_TRY(Statement last, connection_->prepare("SELECT last FROM operation WHERE id=?1"));
-  if (last.bind_blob(1, sqlite::id_blob(id)).step() != SQLITE_ROW) {
-    return std::vector<EventRecord>();
-  }
+  const int found = last.bind_blob(1, sqlite::id_blob(id)).step();
+  if (found == SQLITE_DONE) return std::vector<EventRecord>();
+  if (found != SQLITE_ROW) return connection_->failure("cannot read an operation");
   TRUED_TRY(Statement read, connection_->prepare("SELECT previous, batch, at, body FROM record "
                                                  "WHERE sequence=?1"));
   for (std::uint64_t sequence = last.unsigned_integer(0); sequence != 0;) {
@@ -149,21 +149,20 @@ Result<std::optional<std::string>> SqliteReader::intent(const OperationId& id) {
 Result<Counts> SqliteReader::counts() {
   // Numbers are dense, so ends tell counts without walking a table of millions.
   constexpr const char* kSql =
-      "SELECT coalesce((SELECT max(no) FROM operation), 0), (SELECT count(*) FROM tombstone), "
+      "SELECT (SELECT count(*) FROM tombstone), "
       "(SELECT count(*) FROM operation WHERE state IN (0, 1, 2, 3, 10)), "
       "(SELECT count(*) FROM operation WHERE state = 9), "
       "coalesce((SELECT max(no) FROM batch), 0)";
   TRUED_TRY(Statement s, connection_->prepare(kSql));
   if (s.step() != SQLITE_ROW) return connection_->failure("cannot count");
   Counts counts;
-  counts.tombstones = s.unsigned_integer(1);
-  const std::uint64_t ever = s.unsigned_integer(0);
-  counts.operations = ever > counts.tombstones ? ever - counts.tombstones : 0;
-  counts.open = s.unsigned_integer(2);
-  counts.needs_action = s.unsigned_integer(3);
+  counts.tombstones = s.unsigned_integer(0);
+  counts.open = s.unsigned_integer(1);
+  counts.needs_action = s.unsigned_integer(2);
+  counts.batches = s.unsigned_integer(3);
   TRUED_TRY(const sqlite::Ends ends, sqlite::read_ends(*connection_));
   counts.events = ends.sequence - 1;
-  counts.batches = s.unsigned_integer(4);
+  counts.operations = ends.operation - std::min(ends.operation, counts.tombstones);
   struct stat file{};
   if (::stat(path_.c_str(), &file) == 0) counts.bytes = static_cast<std::uint64_t>(file.st_size);
   return counts;

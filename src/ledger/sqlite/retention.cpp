@@ -1,5 +1,6 @@
 #include "ledger/sqlite/retention.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@ namespace trued::sqlite {
 namespace {
 
 constexpr std::string_view kRetire = "cannot retire an operation";
+constexpr std::int64_t kDropMax = 5'000;  // records looked at, and so dropped, at a time
 
 struct Expired {
   std::uint64_t no = 0;
@@ -86,19 +88,30 @@ Result<Digest> bury(Connection& connection, const Expired& dead, WallTime now, E
 }
 
 // The newest batch that can go with all before it: nothing in them is needed, every record is
-// reduced, a mark, or an older base. 0 = none.
+// reduced, a mark, or an older base. Looks at so many records at most: an operation that stood in
+// the way for a week leaves a long beginning behind, which goes piece by piece. 0 = none.
 Result<std::uint64_t> last_unneeded(Connection& connection, std::uint64_t newest) {
-  TRUED_TRY(Statement first,
-            connection.prepare("SELECT batch FROM record WHERE body IS NOT NULL AND operation > 0 "
-                               "AND substr(body, 1, ?1) <> ?2 ORDER BY sequence LIMIT 1"));
-  first.bind(1, std::uint64_t{kMarkPrefix.size()}).bind_text(2, kMarkPrefix);
-  const int code = first.step();
+  TRUED_TRY(Statement records,
+            connection.prepare("SELECT batch, body IS NULL OR operation = 0 OR "
+                               "substr(body, 1, ?1) = ?2 FROM record ORDER BY sequence LIMIT ?3"));
+  records.bind(1, std::uint64_t{kMarkPrefix.size()}).bind_text(2, kMarkPrefix);
+  records.bind(3, kDropMax);
+  std::uint64_t before = newest;
+  std::int64_t seen = 0;
+  int code = SQLITE_ROW;
+  while ((code = records.step()) == SQLITE_ROW) {
+    ++seen;
+    // Of a batch that is not looked at to its end nothing can go.
+    if (seen == kDropMax || records.integer(1) == 0) {
+      before = std::min(before, records.unsigned_integer(0));
+      break;
+    }
+  }
   if (code != SQLITE_ROW && code != SQLITE_DONE) return connection.failure("cannot read the log");
-  const std::string before =
-      code == SQLITE_ROW ? std::to_string(first.unsigned_integer(0)) : std::to_string(newest);
-  first.reset();
-  TRUED_TRY(const std::int64_t last,
-            connection.integer("SELECT coalesce(max(no), 0) FROM batch WHERE no < " + before));
+  records.reset();
+  TRUED_TRY(const std::int64_t last, connection.integer("SELECT coalesce(max(no), 0) FROM batch "
+                                                        "WHERE no < " +
+                                                        std::to_string(before)));
   return static_cast<std::uint64_t>(last);
 }
 
@@ -148,7 +161,12 @@ Result<std::uint32_t> retire(Connection& connection, Ends& ends, WallTime now,
   }
   next.hash = hash.finish();
   TRUED_TRY_VOID(write_batch(connection, next, now, records));
-  TRUED_TRY_VOID(connection.run("COMMIT"));
+  auto committed = connection.run("COMMIT");
+  if (!committed.has_value()) {
+    Error failure = committed.error();
+    failure.happened = Happened::maybe;
+    return failure;
+  }
   ends = next;
   return static_cast<std::uint32_t>(expired.size());
 }

@@ -11,7 +11,7 @@ namespace trued::sqlite {
 
 /// One transaction: tombstones for what expired, its records reduced to their digests, and the
 /// beginning of the log dropped as far as nothing in it is needed any more. Moves `ends` on. After
-/// a failure a transaction may be open, or a commit of unknown outcome behind it: reopen.
+/// a failure a transaction may be open; `happened` is maybe if the commit itself failed.
 [[nodiscard]] Result<std::uint32_t> retire(Connection& connection, Ends& ends, WallTime now,
                                            std::uint32_t limit);
 

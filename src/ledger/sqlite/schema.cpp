@@ -67,6 +67,7 @@ constexpr const char* kBaseInTheLog = R"sql(
 ALTER TABLE base ADD COLUMN tombs BLOB NOT NULL
   DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000';
 ALTER TABLE base ADD COLUMN opened INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX tombstone_record ON tombstone(record);
 )sql";
 
 Result<void> put_base_into_the_log(Connection& connection) {

@@ -156,8 +156,10 @@ Result<void> SqliteLedger::Impl::make_certain() {
   return {};
 }
 
+// For reading and writing; nothing is told from a file in which a sync is known to have failed.
 Result<void> SqliteLedger::Impl::ready() {
-  return connection_ != nullptr ? Result<void>{} : reopen();
+  if (connection_ == nullptr) TRUED_TRY_VOID(reopen());
+  return doubtful_ ? make_certain() : Result<void>{};
 }
 
 Result<void> SqliteLedger::Impl::open() {
@@ -180,8 +182,9 @@ Result<void> SqliteLedger::Impl::prepare() {
   TRUED_TRY(s.by_id, c.prepare("SELECT " + columns + " FROM operation WHERE id=?1"));
   TRUED_TRY(s.tombstone, c.prepare(std::string(sqlite::kGraves) + " WHERE identity=?1"));
   TRUED_TRY(s.place, c.prepare("SELECT no, last FROM operation WHERE id=?1"));
-  TRUED_TRY(s.insert, c.prepare("INSERT INTO operation VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,"
-                                "?11,?12)"));
+  TRUED_TRY(s.insert, c.prepare("INSERT INTO operation SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,"
+                                "?11,?12 WHERE NOT EXISTS(SELECT 1 FROM tombstone WHERE "
+                                "identity=?3)"));
   TRUED_TRY(s.update, c.prepare("UPDATE operation SET state=?2, expires_at=?3, last=?4, body=?5 "
                                 "WHERE no=?1"));
   TRUED_TRY(s.intent, c.prepare("INSERT INTO intent VALUES(?1,?2)"));
@@ -280,6 +283,7 @@ int SqliteLedger::Impl::insert(const Change& change, const std::string& body, Pl
   s.bind_text(10, row.identity.key).bind_text(11, row.target).bind_text(12, body);
   const int code = s.step();
   if (code != SQLITE_DONE) return code;
+  if (sqlite3_changes(connection_->handle()) == 0) return SQLITE_CONSTRAINT_UNIQUE;
   Statement& intent = statements_.intent;
   const Scope intent_scope(intent);
   return intent.bind(1, place.no).bind_text(2, change.intent).step();
@@ -403,9 +407,12 @@ Result<std::uint32_t> SqliteLedger::Impl::retire(WallTime now, std::uint32_t lim
   TRUED_TRY_VOID(ready());
   TRUED_TRY_VOID(make_certain());
   auto retired = sqlite::retire(*connection_, ends_, now, limit);
-  // Whether it came about does not matter: what did not is looked for again. But the ends must be
-  // read afresh, and what a failed sync left must be made certain.
-  if (!retired.has_value()) {
+  if (retired.has_value()) return retired;
+  // Whether it came about does not matter: what did not is looked for again. But if that is not
+  // known, the ends must be read afresh, and what a failed sync left must be made certain.
+  bool known = retired.error().happened == Happened::no;
+  if (known && connection_->in_transaction()) known = connection_->run("ROLLBACK").has_value();
+  if (!known) {
     doubtful_ = true;
     close();
   }

@@ -1,5 +1,7 @@
 #include "ledger/sqlite/sqlite_ledger.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <list>
 #include <sstream>
@@ -119,6 +121,60 @@ TEST(SqliteLedger, T6_a_full_disk_loses_nothing_acknowledged_and_goes_on_when_fr
   ASSERT_TRUE(report.has_value());
   EXPECT_FALSE(report->first.has_value());
   EXPECT_EQ(report->operations, static_cast<std::uint64_t>(written) + 2);
+}
+
+TEST(SqliteLedger, the_log_stays_small_under_constant_commits) {
+  const Folder folder;
+  const auto ledger = folder.open();
+  const auto reader = ledger->open_reader().value();  // keeps the log from going with a connection
+  Lives lives;
+  std::uintmax_t largest = 0;
+  for (int round = 0; round < 120; ++round) {
+    std::vector<Change> changes;
+    for (int i = 0; i < 150; ++i) {
+      std::vector<Event> events;
+      const Operation operation =
+          lives.accept(std::to_string(round) + "-" + std::to_string(i), events);
+      changes.push_back(Lives::change(operation, events, true));
+    }
+    ASSERT_EQ(ledger->commit({changes, kStart}).outcome, CommitOutcome::committed);
+    largest = std::max(largest, std::filesystem::file_size(folder.file() + "-wal"));
+  }
+  EXPECT_LT(largest, std::uintmax_t{160} << 20);
+  EXPECT_EQ(folder.audit(), "");
+}
+
+TEST(SqliteLedger, T3_a_long_beginning_goes_piece_by_piece_and_stays_provable) {
+  const Folder folder;
+  const auto ledger = folder.open();
+  Lives lives;
+  const Operation pinned = lives.put(*ledger, "pinned");
+  for (int round = 0; round < 8; ++round) {
+    std::vector<Change> begun;
+    std::vector<Operation> operations;
+    for (int i = 0; i < 500; ++i) {
+      std::vector<Event> events;
+      operations.push_back(lives.accept(std::to_string(round) + "-" + std::to_string(i), events));
+      begun.push_back(Lives::change(operations.back(), events, true));
+    }
+    ASSERT_EQ(ledger->commit({begun, kStart}).outcome, CommitOutcome::committed);
+    std::vector<Change> ended;
+    for (Operation& operation : operations) {
+      std::vector<Event> events;
+      Lives::record(operation, events, Settled{State::failed, "no", {}, ""});
+      ended.push_back(Lives::change(operation, events, false));
+    }
+    ASSERT_EQ(ledger->commit({ended, kStart}).outcome, CommitOutcome::committed);
+  }
+  const WallTime late = kStart + Duration{60'000};
+  while (*ledger->retire(late, 500) > 0) {
+  }
+  EXPECT_EQ(folder.audit(), "");
+  Lives::settle(*ledger, pinned, State::confirmed);
+  ASSERT_EQ(*ledger->retire(late, 500), 1U);
+  EXPECT_EQ(folder.audit(), "");
+  const auto counts = ledger->open_reader().value()->counts().value();
+  EXPECT_GT(counts.batches, 0U);
 }
 
 TEST(SqliteLedger, a_backup_made_during_constant_commits_ends_opens_and_audits_clean) {
