@@ -1,11 +1,14 @@
 """The server's contract, over real HTTP, on a real repository and a real directory."""
 
 import base64
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -265,6 +268,54 @@ class ServerTest(unittest.TestCase):
             "POST", f"/v1/operations/{receipt['id']}/cancel", {"who": "ada", "why": "changed"})
         self.assertEqual((status, canceled["state"]), (200, "canceled"))
         self.assertFalse(os.path.exists(os.path.join(self.site, "later")))
+
+    def test_stopping_is_bounded_though_a_target_hangs(self):
+        with Scratch() as scratch, socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}/${{artifact.path}}"
+            config = os.path.join(scratch.path, "trued.toml")
+            with open(config, "w", encoding="utf-8") as file:
+                file.write(f"""
+                    drain_grace = "300ms"
+                    [target.site]
+                    kind = "file"
+                    directory = "{scratch.sub('site')}"
+                    serving = {{ kind = "http", url = "{url}" }}
+                    """)
+            with Server(scratch.sub("state"), [], ["--config", config]) as server:
+                status, _, receipt = server.write("site", "k", {"a.md": "x"}, wait=1)
+                self.assertEqual((status, receipt["status"]), (202, "pending"))
+                begin = time.monotonic()
+                self.assertEqual(server.terminate(), 0)
+                self.assertLess(time.monotonic() - begin, 8)
+
+    def test_T1_stopping_in_the_middle_of_a_batch_answers_or_closes_and_loses_nothing(self):
+        with Scratch() as scratch:
+            state = scratch.sub("state")
+            lines = "\n".join(json.dumps({"type": "write", "key": f"k{i}", "input": {
+                "target": "docs", "artifacts": [{"path": f"p{i}", "content": "x" * 100}]}})
+                for i in range(5000))
+            answered = []
+            with Server(state, ["docs=memory:"]) as server:
+                def send():
+                    try:
+                        status, _, body = server.request(
+                            "POST", "/v1/operations/batch", lines,
+                            {"Content-Type": "application/x-ndjson"})
+                        answered.append((status, body))
+                    except (OSError, http.client.HTTPException):
+                        pass
+                thread = threading.Thread(target=send)
+                thread.start()
+                time.sleep(0.15)
+                self.assertEqual(server.terminate(), 0, server.errors)
+                thread.join()
+            taken = [json.loads(line) for _, body in answered for line in body.splitlines()]
+            accepted = {line["receipt"]["key"] for line in taken if line["status"] < 300}
+            with Server(state, ["docs=memory:"]) as server:
+                for key in sorted(accepted)[::500]:
+                    _, _, page = server.request("GET", f"/v1/operations?key={key}")
+                    self.assertEqual(len(page["operations"]), 1, key)
+            self.assertIsNone(audit(state).get("first"))
 
     def test_health_readiness_metrics_and_description(self):
         self.assertEqual(self.server.request("GET", "/healthz")[0], 200)

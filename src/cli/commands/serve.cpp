@@ -138,20 +138,26 @@ api::AuthOptions auth_of(const config::Config& config) {
   return auth;
 }
 
-/// Everything that runs; members go down in the opposite order.
+/// Everything that runs; members go down in the opposite order. The loop outlives whoever may still
+/// hold a request to answer.
 struct Running {
   SystemClock clock;
   SystemRandom random;
+  std::unique_ptr<io::Loop> loop;
   std::unique_ptr<SqliteLedger> ledger;
   Targets targets;
   std::unique_ptr<ThreadRunner> runner;
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<io::Loop> loop;
   std::unique_ptr<io::BlockingPool> pool;
   std::unique_ptr<api::Service> service;
   std::unique_ptr<EnginePump> pump;
   std::unique_ptr<io::HttpServer> server;
 };
+
+// One target that hangs leaves a quarter of the threads to the others.
+std::size_t jobs_per_target(std::size_t threads) {
+  return std::max<std::size_t>(threads - threads / 4, 1);
+}
 
 constexpr std::size_t kReadThreads = 2;
 constexpr std::size_t kReadsWaitingMax = 10'000;
@@ -161,9 +167,10 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
   TRUED_TRY(r.ledger, SqliteLedger::open({.path = ledger_path}));
   TRUED_TRY(r.targets, build_targets(config, state));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
-  r.engine =
-      std::make_unique<Engine>(EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random},
-                               EngineOptions{.open_max = config.open_max});
+  r.engine = std::make_unique<Engine>(
+      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random},
+      EngineOptions{.open_max = config.open_max,
+                    .jobs_per_target_max = jobs_per_target(config.runner_threads)});
   TRUED_TRY_VOID(r.engine->recover());
   TRUED_TRY(auto reader, r.ledger->open_reader());
   r.loop = std::make_unique<io::Loop>();
@@ -230,8 +237,11 @@ int serve(const Common& common, const ServeOptions& options) {
   spdlog::info("stopping: draining for at most {}", format_duration(config.drain_grace));
   const bool drained = running.pump->stop(config.drain_grace);
   running.server->stop(Duration{2'000});
-  if (!drained) spdlog::warn("some effects were still under way; they are resolved at next start");
-  return kOk;
+  if (drained) return kOk;
+  // Their threads cannot be ended, and everything they lead to is durable or will be found.
+  spdlog::warn("some effects were still under way; they are resolved at next start");
+  spdlog::default_logger()->flush();
+  std::_Exit(kOk);
 }
 
 int check(const Common& common, const CheckOptions& options) {
