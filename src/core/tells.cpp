@@ -76,9 +76,10 @@ Tell tell_without_history(const Operation& operation) {
     return !mismatched(a.store) || equals_baseline(a.store);
   });
   if (!nothing_moved) return Tell::unexplained;
-  const bool same_version =
-      !operation.version.empty() && operation.version == operation.version_before;
-  return same_version ? Tell::self_agreeing_noop : Tell::swallowed_race;
+  // Without a version nothing tells a lost race from a write that was never tried.
+  if (operation.version.empty()) return Tell::unexplained;
+  return operation.version == operation.version_before ? Tell::self_agreeing_noop
+                                                       : Tell::swallowed_race;
 }
 
 Tell store_tell(const Operation& operation) {

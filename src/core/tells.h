@@ -7,7 +7,8 @@
 //   3. empty_write          our change is in the history and holds none of our artifacts
 //   4. partial_landing      some artifacts landed, some did not
 //   5. self_agreeing_noop   acknowledged with a version that exists and is not ours
-//   6. swallowed_race       acknowledged, and nothing of ours is in the history
+//   6. swallowed_race       acknowledged, and nothing of ours is in the history (without a history:
+//                           with a version of its own, and nothing moved)
 //   7. clever_dedup         the store matches, the serving level kept everything as it was, and an
 //                           artifact of ours was meant to stay byte-identical
 //   8. stale_replica        the store matches, the serving level shows the content of before
