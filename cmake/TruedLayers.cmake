@@ -32,7 +32,7 @@ endif()
 # ---- the table -----------------------------------------------------------------------------------
 set(TRUED_LAYERS
   base core json ledger ledger_driver target io connector engine config api embed lab cli
-  test bench)
+  sim test bench)
 
 set(TRUED_MAY_USE_base)
 set(TRUED_MAY_USE_core base)
@@ -50,6 +50,7 @@ set(TRUED_MAY_USE_lab
   engine ledger ledger_driver target connector io api config json core base embed)
 set(TRUED_MAY_USE_cli
   base core json ledger ledger_driver target io connector engine config api embed lab)
+set(TRUED_MAY_USE_sim engine ledger ledger_driver target connector json core base)
 set(TRUED_MAY_USE_test ${TRUED_LAYERS})
 set(TRUED_MAY_USE_bench ${TRUED_LAYERS})
 
@@ -58,7 +59,7 @@ set(TRUED_MAY_USE_bench ${TRUED_LAYERS})
 set(TRUED_SAME_LAYER_EDGES)
 
 # Layers that never ship: they may use TESTONLY libraries.
-set(TRUED_UNSHIPPED_LAYERS test bench)
+set(TRUED_UNSHIPPED_LAYERS sim test bench)
 
 # ---- sources -------------------------------------------------------------------------------------
 # Sets <out_sources> and <out_tests> from the *.cpp of this folder and of the named subfolders.

@@ -73,6 +73,7 @@ EffectResult perform(const Target& target, const AttemptJob& job, const std::str
                                   .actor = job.actor,
                                   .intent = job.intent,
                                   .since = since,
+                                  .reported = job.reported,
                                   .restage = job.restage,
                                   .timeout = target.policy.effect_timeout});
   } catch (const std::exception& e) {

@@ -26,7 +26,8 @@ struct AttemptJob {
   bool restage = false;  ///< the attempt before was acknowledged and not found at read-back
   std::string key;
   std::string actor;
-  std::string since;  ///< version before the first attempt, when known
+  std::string since;     ///< version before the first attempt, when known
+  std::string reported;  ///< version an earlier attempt was acknowledged with
   std::shared_ptr<const Intent> intent;
 };
 

@@ -60,6 +60,7 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .key = operation.identity.key,
                  .actor = operation.actor,
                  .since = operation.version_before,
+                 .reported = operation.version,
                  .intent = entry.intent};
   auto work = [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
     return run_attempt(target, job, clock);

@@ -312,6 +312,25 @@ TEST(Engine, T6_a_wall_clock_that_steps_back_stops_nothing) {
   EXPECT_EQ(good->problem(), nullptr);
 }
 
+TEST(Engine, T6_a_timer_whose_turn_came_to_nothing_is_not_lost_when_the_clock_is_set_back) {
+  World world;
+  world.store->script_unreadable(3);
+  const auto asked = world.submit("k1", "a.md", "one", Duration{600'000});
+  world.step();
+  world.runner.run_one();
+  world.step();  // it will be read again
+  const auto waiting = world.ledger.open_reader().value()->find(world.id_of("k1")).value();
+  ASSERT_EQ(waiting->due_for, Due::read);
+  world.clock.now = *waiting->due_at;
+  world.submit("k2", "b.md", "two");  // so that the turn of the timer has something to write
+  world.ledger.inject({CommitFault::unknown_not_applied});
+  EXPECT_TRUE(world.engine->step().worked);
+  world.clock.jump(Duration{-60'000});
+  world.settle();
+  ASSERT_TRUE(asked->answered());
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+}
+
 TEST(Engine, T10_whoever_asks_after_the_end_is_told_and_not_forgotten) {
   World world;
   world.engine->begin_drain();

@@ -319,6 +319,13 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
   if (work == nullptr) return;
   const Operation& operation = work->operation;
   const bool timer = std::holds_alternative<TimerDue>(*message.input);
+  if (timer && operation.due_at && turn.now < *operation.due_at) {
+    // It was due, and was not acted on: the turn came to nothing, and the clock was set back.
+    if (const auto entry = entries_.find(message.id); entry != entries_.end()) {
+      set_timer(entry->second, message.id, operation.due_at);
+    }
+    return;
+  }
   if (std::holds_alternative<Start>(*message.input) || (timer && operation.due_for == Due::start)) {
     return start_when_free(turn, *work);
   }

@@ -36,7 +36,9 @@ struct EffectRequest {
   std::string key;  ///< the identity's key, for targets that deduplicate by it
   std::string actor;
   std::shared_ptr<const Intent> intent;
-  std::string since;     ///< the store's version before the first attempt; history starts there
+  std::string since;  ///< the store's version before the first attempt; history starts there
+  std::string
+      reported;  ///< the version that an earlier attempt was acknowledged with; may be empty
   bool restage = false;  ///< a repeat because what was acknowledged could not be read back
   Duration timeout{30'000};
 };

@@ -65,7 +65,7 @@ EffectResult MemoryConnector::write(const EffectRequest& request) {
                                : prove({.operation = request.operation,
                                         .intent = intent,
                                         .since = request.since,
-                                        .reported = {}});
+                                        .reported = request.reported});
   if (!first && options_.history && !proved.known) {
     return effect_ended(EffectKind::unknown, "not written: the history since '" + request.since +
                                                  "' is forgotten, so ours may have landed");
@@ -146,7 +146,11 @@ ArtifactHistory MemoryConnector::prove(const OperationId& operation, const Artif
     const bool holds = is_meant(artifact, entry->after);
     proof.landed = proof.landed || (holds && change.operation == operation);
     if (!proof.landed) continue;
-    proof.replaced_by = holds ? std::string() : std::to_string(change.revision) + " " + change.who;
+    if (holds) {
+      proof.replaced_by.clear();
+    } else if (change.operation != operation) {
+      proof.replaced_by = std::to_string(change.revision) + " " + change.who;
+    }
   }
   return proof;
 }
