@@ -125,7 +125,7 @@ OWNERS = (
     Owner("libgit2", re.compile(r"^git2(/|\.h$)"), ("src/target/git/", "test/")),
     Owner("toml++", re.compile(r"^toml(\+\+|plusplus)?(/|\.h)"), ("src/config/",)),
     Owner("simdjson", re.compile(r"^simdjson"), ("src/json/",)),
-    Owner("CLI11", re.compile(r"^CLI/"), ("src/cli/",)),
+    Owner("CLI11", re.compile(r"^CLI/"), ("src/cli/", "sim/main")),
     Owner("spdlog", re.compile(r"^spdlog/"), ("src/cli/",)),
     Owner("prometheus-cpp", re.compile(r"^prometheus/"), ("src/api/",)),
     Owner("OpenSSL", re.compile(r"^openssl/"), ("src/base/", "src/io/")),

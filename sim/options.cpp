@@ -1,0 +1,133 @@
+#include "sim/options.h"
+
+#include <string_view>
+
+#include "sim/chance.h"
+
+namespace trued::sim {
+namespace {
+
+void draw_faults(Chance& chance, Options& o) {
+  // Half of the faults are left out of each world.
+  const auto maybe = [&](std::int64_t most) {
+    return chance.in_thousand(500) ? static_cast<std::uint32_t>(chance.between(1, most)) : 0U;
+  };
+  o.lost_before = maybe(150);
+  o.lost_after = maybe(150);
+  o.rejected = maybe(150);
+  o.refused = maybe(40);
+  o.not_sent = maybe(80);
+  o.thrown = maybe(40);
+  o.lies = maybe(300);
+  o.hangs = maybe(60);
+  o.unreadable = maybe(200);
+  o.stale_reads = maybe(150);
+  o.outsiders = maybe(80);
+  o.commit_rolled_back = maybe(30);
+  o.commit_unknown = maybe(60);
+  o.commit_crash = maybe(40);
+  o.load_fails = maybe(20);
+  o.wrong_payload = maybe(100);
+  o.unverified = maybe(80);
+  o.crash_every = Duration(maybe(8'000));
+  o.jump_every = Duration(maybe(8'000));
+  o.person_every = Duration(maybe(4'000));
+}
+
+void draw_policy(Chance& chance, Policy& policy) {
+  const auto settle = [&] {
+    return SettlePolicy{.within = chance.span(0, 800),
+                        .reads_max = static_cast<std::uint32_t>(chance.between(1, 5)),
+                        .first = chance.span(1, 50),
+                        .cap = chance.span(50, 300)};
+  };
+  policy.store = settle();
+  policy.serving = settle();
+  policy.unreadable = settle();
+  policy.retry = {.attempts_max = static_cast<std::uint32_t>(chance.between(1, 5)),
+                  .first = chance.span(1, 200),
+                  .factor = static_cast<std::uint32_t>(chance.between(1, 3)),
+                  .cap = chance.span(200, 1'000)};
+  policy.effect_timeout = chance.span(100, 1'500);
+  policy.deadline = chance.span(1'000, 30'000);
+  policy.retention = chance.in_thousand(300) ? chance.span(500, 8'000) : Duration{3'600'000};
+  policy.on_failure = static_cast<OnFailure>(chance.below(3));
+}
+
+}  // namespace
+
+Options draw_options(std::uint64_t seed) {
+  Chance chance(seed ^ 0x6f7074696f6e73ULL);
+  Options o;
+  o.seed = seed;
+  o.safety_phase = chance.span(5'000, 40'000);
+  o.clients = static_cast<std::uint32_t>(chance.between(1, 6));
+  o.keys = static_cast<std::uint32_t>(chance.between(2, 40));
+  o.paths = static_cast<std::uint32_t>(chance.between(1, 8));
+  o.artifacts_max = static_cast<std::uint32_t>(chance.between(1, 4));
+  o.think = chance.span(20, 1'500);
+  o.patience = chance.span(200, 6'000);
+  o.targets = static_cast<std::uint32_t>(chance.between(1, 3));
+  o.with_history = static_cast<std::uint32_t>(chance.between(0, 1'000));
+  o.with_serving = static_cast<std::uint32_t>(chance.between(0, 600));
+  draw_faults(chance, o);
+  draw_policy(chance, o.policy);
+  o.engine.inputs_per_turn_max = static_cast<std::size_t>(chance.between(1, 64));
+  o.engine.open_max = chance.in_thousand(200) ? static_cast<std::size_t>(chance.between(1, 10))
+                                              : std::size_t{100'000};
+  o.engine.repeats_every = chance.span(1, 2'000);
+  o.engine.retire_every = chance.span(100, 5'000);
+  o.engine.retire_per_turn = static_cast<std::uint32_t>(chance.between(1, 50));
+  return o;
+}
+
+std::string to_string(const Options& o) {
+  std::string text;
+  const auto put = [&](std::string_view name, auto value) {
+    text += "  ";
+    text += name;
+    text += ' ';
+    text += std::to_string(value);
+    text += '\n';
+  };
+  put("safety_phase_ms", o.safety_phase.count());
+  put("clients", o.clients);
+  put("keys", o.keys);
+  put("paths", o.paths);
+  put("artifacts_max", o.artifacts_max);
+  put("think_ms", o.think.count());
+  put("patience_ms", o.patience.count());
+  put("targets", o.targets);
+  put("with_history", o.with_history);
+  put("with_serving", o.with_serving);
+  put("lost_before", o.lost_before);
+  put("lost_after", o.lost_after);
+  put("rejected", o.rejected);
+  put("refused", o.refused);
+  put("not_sent", o.not_sent);
+  put("thrown", o.thrown);
+  put("lies", o.lies);
+  put("hangs", o.hangs);
+  put("unreadable", o.unreadable);
+  put("stale_reads", o.stale_reads);
+  put("outsiders", o.outsiders);
+  put("commit_rolled_back", o.commit_rolled_back);
+  put("commit_unknown", o.commit_unknown);
+  put("commit_crash", o.commit_crash);
+  put("load_fails", o.load_fails);
+  put("wrong_payload", o.wrong_payload);
+  put("unverified", o.unverified);
+  put("crash_every_ms", o.crash_every.count());
+  put("jump_every_ms", o.jump_every.count());
+  put("person_every_ms", o.person_every.count());
+  put("attempts_max", o.policy.retry.attempts_max);
+  put("effect_timeout_ms", o.policy.effect_timeout.count());
+  put("deadline_ms", o.policy.deadline.count());
+  put("retention_ms", o.policy.retention.count());
+  put("on_failure", static_cast<int>(o.policy.on_failure));
+  put("inputs_per_turn_max", o.engine.inputs_per_turn_max);
+  put("open_max", o.engine.open_max);
+  return text;
+}
+
+}  // namespace trued::sim

@@ -1,0 +1,53 @@
+// sim_ledger.h: the ledger in memory, failing at every border a real one fails at. One thread.
+//
+// It outlives the engine, as a disk does. A commit may be refused, end without anybody knowing
+// whether it is in, or be the last thing the process does: then Crash is thrown through the engine,
+// which is destroyed and begun anew.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ledger/memory/memory_ledger.h"
+#include "sim/auditor.h"
+
+namespace trued::sim {
+
+/// The process is gone. Not an error: nobody but the simulation may catch it.
+struct Crash {};
+
+class SimLedger final : public Ledger {
+ public:
+  SimLedger(Auditor& auditor, Trace& trace, Chance& chance, const Options& options,
+            const bool& calm)
+      : auditor_(auditor), trace_(trace), chance_(chance), options_(options), calm_(calm) {}
+
+  Result<std::vector<Known>> load(const std::vector<Identity>& identities) override;
+  Result<std::vector<std::optional<Operation>>> load(const std::vector<OperationId>& ids) override;
+  Result<void> each_open(const std::function<void(Operation&&)>& visit) override;
+  CommitResult commit(const Batch& batch) override;
+  CommitResult settle_unknown() override;
+  Result<std::uint32_t> retire(WallTime now, std::uint32_t limit) override;
+  Result<std::unique_ptr<LedgerReader>> open_reader() override { return inner_.open_reader(); }
+  std::string durability() const override { return "simulated"; }
+
+  /// The process that had an open question is gone.
+  void forget_question() { question_.reset(); }
+
+ private:
+  CommitResult apply(const Batch& batch);
+  bool fails(std::uint32_t permille) { return !calm_ && chance_.in_thousand(permille); }
+
+  Auditor& auditor_;
+  Trace& trace_;
+  Chance& chance_;
+  const Options& options_;
+  const bool& calm_;
+  MemoryLedger inner_;
+  std::optional<CommitOutcome> question_;  ///< what settle_unknown() will say in the end
+};
+
+}  // namespace trued::sim

@@ -1,0 +1,383 @@
+#include "sim/simulation.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "engine/write_input.h"
+#include "json/parse.h"
+#include "json/writer.h"
+#include "sim/sim_ledger.h"
+#include "sim/sim_target.h"
+
+namespace trued::sim {
+namespace {
+
+constexpr int kStepsMax = 200'000;  // of an engine that says it has work, without time going on
+constexpr Duration kRestMax{4'000'000};
+
+class World {
+ public:
+  World(const Options& options, bool keep_trace, Coverage& coverage);
+  Outcome run();
+
+ private:
+  struct Request {
+    std::string key;
+    std::string payload;  ///< JSON of the input
+  };
+  struct Client {
+    std::uint32_t number = 0;
+    std::vector<Request> sent;
+  };
+
+  void start();
+  void crash();
+  void guarded(const std::function<void()>& action);
+  void pump();
+  void live_until(Duration end, bool to_rest);
+  Duration next_time(Duration end);
+
+  void schedule_act(Client& client);
+  void act(Client& client);
+  void send(Client& client, const Request& request, bool again);
+  void wait_on_something();
+  void schedule_crash();
+  void schedule_jump();
+  void schedule_person();
+  void schedule_outsider();
+  void person();
+  std::string payload();
+  std::string path() { return "p" + std::to_string(chance_.below(options_.paths)); }
+
+  const Options options_;
+  bool calm_ = false;
+  Chance chance_;
+  Agenda agenda_;
+  Trace trace_;
+  Auditor auditor_;
+  SimClock clock_;
+  SeededRandom entropy_;
+  SimRunner runner_;
+  SimLedger ledger_;
+  Targets targets_;
+  std::vector<SimStore*> stores_;
+  std::vector<Client> clients_;
+  std::unique_ptr<Engine> engine_;
+  std::optional<Duration> engine_due_;
+  std::uint64_t payloads_ = 0;
+  std::uint64_t life_ = 0;  ///< of the process; what an older one answers is not heard
+};
+
+World::World(const Options& options, bool keep_trace, Coverage& coverage)
+    : options_(options),
+      chance_(options.seed),
+      trace_(agenda_, keep_trace),
+      auditor_(trace_, options_, coverage),
+      clock_(agenda_),
+      entropy_(options.seed ^ 0x656e74726f7079ULL),
+      runner_(agenda_, chance_, options_, calm_),
+      ledger_(auditor_, trace_, chance_, options_, calm_) {
+  for (std::uint32_t i = 0; i < options_.targets; ++i) {
+    const std::string name = "t" + std::to_string(i);
+    auto store = std::make_unique<SimStore>(name, chance_.in_thousand(options_.with_history),
+                                            auditor_, trace_, chance_, options_, agenda_, calm_);
+    stores_.push_back(store.get());
+    std::unique_ptr<Reader> serving;
+    if (chance_.in_thousand(options_.with_serving)) {
+      serving = std::make_unique<SimServing>(*store, chance_.span(0, 1'000));
+    }
+    const std::string kind = serving ? "simulated" : "";
+    targets_.emplace(name, make_target(name, "simulated", std::move(store), std::move(serving),
+                                       kind, options_.policy));
+  }
+  clients_.resize(options_.clients);
+  for (std::uint32_t i = 0; i < options_.clients; ++i) clients_.at(i).number = i;
+}
+
+void World::start() {
+  ++life_;
+  engine_ = std::make_unique<Engine>(EnginePorts{ledger_, targets_, runner_, clock_, entropy_},
+                                     options_.engine);
+  const auto recovered = engine_->recover();
+  if (!recovered.has_value()) trace_.violation("(4) the ledger cannot be recovered");
+  engine_due_ = agenda_.now();
+}
+
+// The process ends without a word. Effects that were under way may still reach their end.
+void World::crash() {
+  trace_.say("CRASH");
+  engine_.reset();
+  runner_.crash();
+  ledger_.forget_question();
+  start();
+}
+
+void World::guarded(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Crash&) {
+    crash();
+  }
+}
+
+void World::pump() {
+  guarded([this] {
+    for (int i = 0; i < kStepsMax; ++i) {
+      const Turn turn = engine_->step();
+      if (turn.worked) continue;
+      engine_due_ = agenda_.now() + std::max(turn.next_in.value_or(Duration{1'000}), Duration{1});
+      return;
+    }
+    trace_.violation("(4) the engine is busy without end");
+  });
+}
+
+// ---- Who acts
+// -------------------------------------------------------------------------------------
+
+std::string World::payload() {
+  std::string text;
+  json::Writer out(text);
+  out.begin_object().member(
+      "target", std::string_view("t" + std::to_string(chance_.below(options_.targets))));
+  if (chance_.in_thousand(options_.unverified)) out.member("verify", false);
+  out.key("artifacts").begin_array();
+  const std::uint64_t count = 1 + chance_.below(options_.artifacts_max);
+  const std::uint64_t first = chance_.below(options_.paths);
+  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(count, options_.paths); ++i) {
+    out.begin_object();
+    out.member("path", std::string_view("p" + std::to_string((first + i) % options_.paths)));
+    if (chance_.in_thousand(100)) {
+      out.member("absent", true);
+    } else {
+      out.member("content", std::string_view("content " + std::to_string(++payloads_) +
+                                             std::string(chance_.below(20), 'x')));
+    }
+    out.end_object();
+  }
+  out.end_array().end_object();
+  return text;
+}
+
+void World::schedule_act(Client& client) {
+  agenda_.after(chance_.span(1, 2 * options_.think.count()), [this, &client] {
+    if (calm_) return;
+    act(client);
+    schedule_act(client);
+  });
+}
+
+void World::act(Client& client) {
+  if (!client.sent.empty() && chance_.in_thousand(options_.wrong_payload)) {
+    return send(client, {chance_.pick(client.sent).key, payload()}, true);
+  }
+  if (!client.sent.empty() && chance_.in_thousand(150)) {
+    return send(client, chance_.pick(client.sent), true);
+  }
+  if (chance_.in_thousand(80)) return wait_on_something();
+  // Clients share keys, as deliveries of one message do.
+  const std::string key = "k" + std::to_string(chance_.below(options_.keys));
+  client.sent.push_back({key, payload()});
+  send(client, client.sent.back(), false);
+}
+
+void World::send(Client& client, const Request& request, bool again) {
+  InputFault fault;
+  auto parsed =
+      parse_write_input(std::move(json::parse(request.payload).value()), &targets_, fault);
+  TRUED_ASSERT(parsed.has_value());
+  Submission submission{.identity = {"default", "write", request.key},
+                        .fingerprint = parsed->fingerprint,
+                        .definition = std::string(kWriteDefinition),
+                        .intent = parsed->intent,
+                        .intent_json = parsed->canonical,
+                        .actor = "client " + std::to_string(client.number),
+                        .priority = Priority::normal,
+                        .not_before = {},
+                        .deadline = {}};
+  if (chance_.in_thousand(30)) submission.not_before = clock_.wall() + chance_.span(1, 5'000);
+  if (chance_.in_thousand(30)) submission.deadline = clock_.wall() + chance_.span(-500, 5'000);
+  const std::uint64_t number = auditor_.on_submit(submission.identity, submission.fingerprint);
+  trace_.say("client ", client.number, " sends ", request.key, " #", number);
+  auto heard = std::make_shared<bool>(false);
+  engine_->submit(std::move(submission), chance_.in_thousand(300) ? Duration{0} : options_.patience,
+                  [this, number, heard, life = life_](std::variant<Answer, EngineProblem> reply) {
+                    if (*heard) trace_.violation("a caller was answered twice");
+                    *heard = true;
+                    if (life == life_) auditor_.on_reply(number, reply);
+                  });
+  engine_due_ = agenda_.now();
+  if (again) return;
+  agenda_.after(options_.patience + Duration{1'000}, [this, &client, request, heard] {
+    if (!*heard && !calm_) send(client, request, true);
+  });
+}
+
+void World::wait_on_something() {
+  std::vector<OperationId> ids = auditor_.in_state(State::verifying);
+  if (ids.empty()) ids = auditor_.in_state(State::confirmed);
+  if (ids.empty()) return;
+  engine_->wait_for(chance_.pick(ids), options_.patience, [](auto) {});
+  engine_due_ = agenda_.now();
+}
+
+void World::person() {
+  constexpr PersonAction kActions[] = {PersonAction::it_happened, PersonAction::it_did_not,
+                                       PersonAction::retry, PersonAction::cancel};
+  const PersonAction action = kActions[chance_.below(std::size(kActions))];
+  const State state = action == PersonAction::cancel ? State::accepted
+                      : chance_.in_thousand(300)     ? State::failed
+                                                     : State::needs_action;
+  const std::vector<OperationId> ids = auditor_.in_state(state);
+  if (ids.empty()) return;
+  const OperationId id = chance_.pick(ids);
+  trace_.say("a person decides about ", to_string(id), ": ", to_string(action));
+  engine_->person(id, {action, "ada", "she looked"}, [](auto) {});
+  engine_due_ = agenda_.now();
+}
+
+void World::schedule_person() {
+  if (options_.person_every.count() == 0) return;
+  agenda_.after(chance_.span(1, 2 * options_.person_every.count()), [this] {
+    if (calm_) return;
+    person();
+    schedule_person();
+  });
+}
+
+void World::schedule_crash() {
+  if (options_.crash_every.count() == 0) return;
+  agenda_.after(chance_.span(1, 2 * options_.crash_every.count()), [this] {
+    if (calm_) return;
+    crash();
+    schedule_crash();
+  });
+}
+
+void World::schedule_jump() {
+  if (options_.jump_every.count() == 0) return;
+  agenda_.after(chance_.span(1, 2 * options_.jump_every.count()), [this] {
+    if (calm_) return;
+    const Duration by = chance_.span(-60'000, 60'000);
+    trace_.say("the wall clock jumps by ", by.count());
+    clock_.jump(by);
+    engine_due_ = agenda_.now();
+    schedule_jump();
+  });
+}
+
+void World::schedule_outsider() {
+  if (options_.outsiders == 0) return;
+  agenda_.after(chance_.span(1, 3'000), [this] {
+    if (calm_) return;
+    stores_.at(chance_.below(stores_.size()))->outsider(path());
+    schedule_outsider();
+  });
+}
+
+// ---- Time
+// -----------------------------------------------------------------------------------------
+
+Duration World::next_time(Duration end) {
+  Duration time = end;
+  if (const auto event = agenda_.next()) time = std::min(time, *event);
+  if (engine_due_) time = std::min(time, *engine_due_);
+  return std::max(time, agenda_.now());
+}
+
+void World::live_until(Duration end, bool to_rest) {
+  while (agenda_.now() < end && trace_.first_violation().empty()) {
+    const Duration time = next_time(end);
+    agenda_.wait_until(time);
+    if (agenda_.next() && *agenda_.next() <= time) {
+      guarded([this] { agenda_.run_next(); });
+      engine_due_ = agenda_.now();
+    }
+    if (engine_due_ && *engine_due_ <= agenda_.now()) pump();
+    if (to_rest && engine_->stats().open == 0 && engine_->stats().in_flight == 0) return;
+  }
+}
+
+Outcome World::run() {
+  start();
+  for (Client& client : clients_) schedule_act(client);
+  schedule_crash();
+  schedule_jump();
+  schedule_person();
+  schedule_outsider();
+  live_until(options_.safety_phase, false);
+  trace_.say("CALM");
+  calm_ = true;
+  // Everything has a deadline, and a clock that was set back by at most so many minutes.
+  live_until(agenda_.now() + kRestMax, true);
+  if (trace_.first_violation().empty()) auditor_.at_rest();
+  Outcome outcome;
+  outcome.seed = options_.seed;
+  outcome.violation = trace_.first_violation();
+  outcome.lines = trace_.lines();
+  outcome.operations = auditor_.operations();
+  outcome.trace = trace_.text();
+  engine_.reset();
+  outcome.digest = trace_.finish();
+  return outcome;
+}
+
+}  // namespace
+
+Outcome simulate(const Options& options, bool keep_trace, Coverage& coverage) {
+  return World(options, keep_trace, coverage).run();
+}
+
+Options minimize(Options options) {
+  const auto fails = [](const Options& candidate) {
+    Coverage unused;
+    return !simulate(candidate, false, unused).violation.empty();
+  };
+  std::uint32_t* const faults[] = {&options.lost_before,
+                                   &options.lost_after,
+                                   &options.rejected,
+                                   &options.refused,
+                                   &options.not_sent,
+                                   &options.thrown,
+                                   &options.lies,
+                                   &options.hangs,
+                                   &options.unreadable,
+                                   &options.stale_reads,
+                                   &options.outsiders,
+                                   &options.wrong_payload,
+                                   &options.unverified,
+                                   &options.load_fails,
+                                   &options.commit_crash,
+                                   &options.commit_unknown,
+                                   &options.commit_rolled_back};
+  for (std::uint32_t* fault : faults) {
+    const std::uint32_t before = std::exchange(*fault, 0);
+    if (before != 0 && !fails(options)) *fault = before;
+  }
+  for (Duration* every : {&options.crash_every, &options.jump_every, &options.person_every}) {
+    const Duration before = std::exchange(*every, Duration{0});
+    if (before.count() != 0 && !fails(options)) *every = before;
+  }
+  for (std::uint32_t* count : {&options.clients, &options.targets, &options.artifacts_max}) {
+    while (*count > 1) {
+      --*count;
+      if (fails(options)) continue;
+      ++*count;
+      break;
+    }
+  }
+  while (options.safety_phase > Duration{500}) {
+    const Duration before = options.safety_phase;
+    options.safety_phase = before * 3 / 4;
+    if (fails(options)) continue;
+    options.safety_phase = before;
+    break;
+  }
+  return options;
+}
+
+}  // namespace trued::sim
