@@ -57,7 +57,8 @@ struct Change {
 // One effect. Its destructor removes the temporaries that were not renamed.
 class Writer {
  public:
-  Writer(const FileOptions& options, int root) : options_(options), root_(root) {}
+  Writer(const FileOptions& options, file::Doubts& doubts, int root)
+      : options_(options), doubts_(doubts), root_(root) {}
   ~Writer() {
     for (const Change& change : changes_) {
       if (!change.temporary.empty()) {
@@ -92,6 +93,7 @@ class Writer {
       } else {
         TRUED_TRY_VOID(rename(change));
       }
+      doubts_.drop(change.meant->name);
       changed_ = true;
     }
     for (const Change& change : changes_) {
@@ -176,14 +178,19 @@ class Writer {
   }
 
   // Equal content is made durable (it may be what a crash left unsynced) and left alone.
-  static Outcome<bool> holds_already(const Change& change) {
+  Outcome<bool> holds_already(const Change& change) {
     TRUED_TRY(const Fd fd, file::open_beneath(change.directory.get(), change.leaf,
                                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     const std::string& want = change.meant->content;
     auto content = file::read_all(fd.get(), want.size());
     if (!content.has_value() || *content != want) return false;
-    TRUED_TRY_VOID(file::sync(fd.get(), "'" + change.meant->name + "'"));
-    return true;
+    const std::string& name = change.meant->name;
+    struct stat info{};
+    if (::fstat(fd.get(), &info) != 0 || doubts_.has(name, info)) return false;
+    if ((options_.sync ? options_.sync(fd.get()) : ::fsync(fd.get())) == 0) return true;
+    const Failure failure{.error = errno, .doing = "sync '" + name + "'"};
+    doubts_.add(name, info);
+    return failure;
   }
 
   static Outcome<void> write_temporary(Change& change, std::uint32_t mode) {
@@ -219,6 +226,7 @@ class Writer {
   }
 
   const FileOptions& options_;
+  file::Doubts& doubts_;
   int root_;
   std::vector<Change> changes_;
   std::set<std::string, std::less<>> making_room_;  // files that go so that a directory can come
@@ -264,7 +272,7 @@ EffectResult FileConnector::perform(const EffectRequest& request) {
   if (!root.has_value()) {
     return effect_ended(rejection(root.error().error), root.error().text());
   }
-  Writer writer(options_, root->get());
+  Writer writer(options_, doubts_, root->get());
   if (auto staged = writer.stage(intent); !staged.has_value()) {
     return effect_ended(rejection(staged.error().error), staged.error().text());
   }
@@ -280,7 +288,7 @@ EffectResult FileConnector::perform(const EffectRequest& request) {
 
 std::vector<RawRead> FileConnector::read(const ReadRequest& request) {
   const auto root = file::open_root(options_.directory);
-  if (root.has_value()) return file::read_back(root->get(), request, options_);
+  if (root.has_value()) return file::read_back(root->get(), request, options_, doubts_);
   return std::vector<RawRead>(request.artifacts.size(), read_unreadable(root.error().text()));
 }
 

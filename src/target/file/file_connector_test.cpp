@@ -327,6 +327,30 @@ TEST_F(FileSyncTest, V3_what_cannot_be_synced_is_unreadable) {
   }
 }
 
+// The kernel reports a failed write once, and the next sync is fine though nothing was written.
+TEST_F(FileSyncTest, V3_a_later_sync_does_not_make_up_for_one_that_failed) {
+  spill(root() / "a", "1");
+  fs::path failing = root() / "a";
+  auto opened =
+      FileConnector::open({.directory = root().string(), .sync = [&](int fd) {
+                             if (fs::read_symlink("/proc/self/fd/" + std::to_string(fd)) != failing)
+                               return 0;
+                             errno = EIO;
+                             return -1;
+                           }});
+  ASSERT_TRUE(opened.has_value());
+  store_ = std::move(*opened);
+  EXPECT_EQ(read("a").seen, Seen::unreadable);
+  failing.clear();
+  const RawRead again = read("a");
+  EXPECT_EQ(again.seen, Seen::unreadable);
+  EXPECT_NE(again.detail.find("written anew"), std::string::npos) << again.detail;
+  // Equal content is written anew too, and then it counts.
+  const EffectEnded ended = write({put("a", "1")});
+  EXPECT_TRUE(ended.changed) << ended.reason;
+  EXPECT_EQ(read("a").content, "1");
+}
+
 TEST_F(FileConnectorTest, T1_temporaries_of_dead_processes_are_removed_and_no_others) {
   std::string own;
   open([&](const std::string&) { own = files_below(root()).at(0); });

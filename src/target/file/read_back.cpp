@@ -17,7 +17,8 @@ namespace {
 
 class ReadBack {
  public:
-  ReadBack(int root, const FileOptions& options) : root_(root), options_(options) {}
+  ReadBack(int root, const FileOptions& options, Doubts& doubts)
+      : root_(root), options_(options), doubts_(doubts) {}
 
   // `gives_way`: a directory is the absence that was meant (nesting.h).
   RawRead read_one(const std::string& name, bool gives_way) {
@@ -42,7 +43,12 @@ class ReadBack {
       return read_unreadable("'" + name + "' is larger than " +
                              std::to_string(options_.read_bytes_max) + " bytes");
     }
+    if (doubts_.has(name, info)) {
+      return read_unreadable("a sync of '" + name + "' failed before, so it may not be on disk, " +
+                             "whatever a later sync says; it counts when it is written anew");
+    }
     if (std::string wrong = sync_one(fd->get(), "'" + name + "'"); !wrong.empty()) {
+      doubts_.add(name, info);
       return read_unreadable(std::move(wrong));
     }
     return read_found(std::move(*content), {});
@@ -90,15 +96,17 @@ class ReadBack {
 
   int root_;
   const FileOptions& options_;
+  Doubts& doubts_;
   std::map<std::string, Way> ways_;
 };
 
 }  // namespace
 
-std::vector<RawRead> read_back(int root, const ReadRequest& request, const FileOptions& options) {
+std::vector<RawRead> read_back(int root, const ReadRequest& request, const FileOptions& options,
+                               Doubts& doubts) {
   std::vector<RawRead> reads;
   reads.reserve(request.artifacts.size());
-  ReadBack back(root, options);
+  ReadBack back(root, options, doubts);
   const std::vector<bool> gives_way = giving_way(*request.intent);
   for (const std::uint32_t index : request.artifacts) {
     Stopwatch watch;

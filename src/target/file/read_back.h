@@ -13,6 +13,6 @@ namespace trued::file {
 
 /// One answer for each requested artifact, in order. Each directory is synced once a call.
 [[nodiscard]] std::vector<RawRead> read_back(int root, const ReadRequest& request,
-                                             const FileOptions& options);
+                                             const FileOptions& options, Doubts& doubts);
 
 }  // namespace trued::file
