@@ -154,8 +154,8 @@ struct SessionOptions {
 };
 
 struct GitTarget {
-  std::string repository;  ///< path of a repository, or http(s) URL
-  std::string branch = "main";
+  std::string repository;   ///< path of a repository, or http(s) URL
+  std::string branch;       ///< empty: the one that the repository's HEAD names
   std::string serving_url;  ///< "https://docs.example.com/${artifact.path}", or empty
 };
 

@@ -1,5 +1,6 @@
 #include "engine/write_input.h"
 
+#include <algorithm>
 #include <unordered_set>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "json/canonical.h"
 #include "json/writer.h"
 #include "ledger/codec.h"
+#include "target/nesting.h"
 
 namespace trued {
 namespace {
@@ -148,6 +150,19 @@ bool take_artifacts(json::Value& input, const Target* target, Intent& intent, In
   return true;
 }
 
+// No target can hold a file and something below its path.
+bool all_can_exist(const Intent& intent, InputFault& fault) {
+  const auto clash = find_clash(intent);
+  if (!clash) return true;
+  const std::size_t second = std::max(clash->file, clash->below);
+  const std::size_t first = std::min(clash->file, clash->below);
+  fault.pointer = "/artifacts/" + std::to_string(second) + "/path";
+  fault.detail = describe(intent, *clash) + " (see /artifacts/" + std::to_string(first) +
+                 "); write one of them, or give '" + intent.artifacts.at(clash->file).name +
+                 "' as \"absent\": true";
+  return false;
+}
+
 const Target* find_target(const Targets& targets, const std::string& name, InputFault& fault) {
   const auto found = targets.find(name);
   if (found != targets.end()) return &found->second;
@@ -196,6 +211,7 @@ std::optional<WriteInput> parse_write_input(json::Value input, const Targets* ta
     if (target == nullptr) return std::nullopt;
   }
   if (!take_artifacts(input, target, *intent, fault)) return std::nullopt;
+  if (target != nullptr && !all_can_exist(*intent, fault)) return std::nullopt;
   parsed.fingerprint = fingerprint_of(parsed.canonical, kWriteType);
   parsed.intent = std::move(intent);
   return parsed;

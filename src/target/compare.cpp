@@ -46,6 +46,26 @@ std::string escaped(unsigned char byte) {
   return {'\\', 'x', kDigits[byte >> 4U], kDigits[byte & 0xfU]};
 }
 
+// Without the code points that HFS+ leaves out when it compares names (the list is git's own):
+// U+200C to U+200F, U+202A to U+202E, U+206A to U+206F and U+FEFF.
+std::string without_ignorable(std::string_view segment) {
+  std::string kept;
+  while (!segment.empty()) {
+    const auto byte = [segment](std::size_t at) {
+      return at < segment.size() ? static_cast<unsigned char>(segment[at]) : 0U;
+    };
+    const unsigned last = byte(2);
+    const bool joiner = byte(0) == 0xe2 && byte(1) == 0x80 &&
+                        ((last >= 0x8c && last <= 0x8f) || (last >= 0xaa && last <= 0xae));
+    const bool shaping = byte(0) == 0xe2 && byte(1) == 0x81 && last >= 0xaa && last <= 0xaf;
+    const bool mark = byte(0) == 0xef && byte(1) == 0xbb && last == 0xbf;
+    const bool ignorable = joiner || shaping || mark;
+    if (!ignorable) kept += segment.front();
+    segment.remove_prefix(ignorable ? 3 : 1);
+  }
+  return kept;
+}
+
 // Moves back to the start of the UTF-8 sequence that `at` is inside of, so that it is shown whole.
 std::size_t sequence_start(std::string_view text, std::size_t at) {
   std::size_t start = at;
@@ -163,7 +183,9 @@ std::string check_relative_path(const std::string& path) {
   }
 }
 
-bool names_git_directory(std::string_view segment) {
+bool names_git_directory(std::string_view raw) {
+  const std::string visible = without_ignorable(raw);
+  std::string_view segment = visible;
   segment = segment.substr(0, segment.find(':'));
   while (!segment.empty() && (segment.back() == '.' || segment.back() == ' ')) {
     segment.remove_suffix(1);

@@ -23,7 +23,8 @@ namespace trued {
 [[nodiscard]] std::string check_relative_path(const std::string& path);
 
 /// True for a path segment that some file system takes for ".git": in any case, with trailing dots
-/// or spaces, with a stream name (":…"), or as the short name "git~1".
+/// or spaces, with a stream name (":…"), as the short name "git~1", or with code points in it that
+/// HFS+ ignores.
 [[nodiscard]] bool names_git_directory(std::string_view segment);
 
 /// `text` as valid UTF-8 without control characters, which are written as \xNN; cut at `bytes_max`

@@ -154,10 +154,13 @@ TEST(Compare, V6_paths_that_are_refused) {
 
 TEST(Compare, V6_names_that_mean_the_git_directory) {
   for (const char* name : {".git", ".GIT", ".Git", "git~1", "GIT~1", ".git.", ".git ", ".git. .",
-                           ".git::$INDEX_ALLOCATION"}) {
+                           ".git::$INDEX_ALLOCATION", ".g\u200cit", "\ufeff.GIT", ".git\u200f",
+                           ".\u202agi\u202et", "\u206a.gi\u206ft", ".g\u200d\u200eIt. "}) {
     EXPECT_TRUE(names_git_directory(name)) << name;
   }
-  for (const char* name : {"git", ".gitignore", ".github", "a.git", "git~2", ".gi", ""}) {
+  for (const char* name :
+       {"git", ".gitignore", ".github", "a.git", "git~2", ".gi", "", ".g\u200bit", ".g\u2029it",
+        ".g\u202fit", ".g\u2069it", ".g\u2070it", "\u200c", ".github\u200c"}) {
     EXPECT_FALSE(names_git_directory(name)) << name;
   }
 }

@@ -21,7 +21,7 @@ struct TargetSpec {
   std::string name;
   std::string kind;      ///< "file", "git" or "memory"
   std::string location;  ///< directory, or repository path or URL
-  std::string branch = "main";
+  std::string branch;    ///< git: empty for the one that the repository's HEAD names
   std::string author_name = "Trued";
   std::string author_email = "trued@localhost";
   std::string bearer_token;

@@ -155,6 +155,28 @@ TEST_P(TargetConformance, V4_removing_what_is_not_there_is_no_work) {
   EXPECT_FALSE(ended.changed);
 }
 
+TEST_P(TargetConformance, V1_a_file_makes_room_for_a_directory) {
+  round_trip("x", "file");
+  EffectRequest request = effect_of({put("x/y/z", "deep"), removal("x"), put("x/w", "wide")});
+  request.since = version();
+  EXPECT_TRUE(perform(request).changed);
+  for (const std::uint32_t attempt : {1U, 2U}) {
+    const auto reads = read(request);
+    EXPECT_EQ(reads.at(0).content, "deep");
+    EXPECT_EQ(reads.at(1).seen, Seen::absent) << reads.at(1).detail;
+    EXPECT_EQ(reads.at(2).content, "wide");
+    const History seen = history(request, {});
+    for (const ArtifactHistory& artifact : seen.artifacts) {
+      EXPECT_TRUE(artifact.landed);
+      EXPECT_EQ(artifact.replaced_by, "");
+    }
+    request.attempt = AttemptNo{attempt + 1};
+    const EffectEnded again = perform(request);
+    EXPECT_EQ(again.kind, EffectKind::acknowledged) << again.reason;
+    EXPECT_FALSE(again.changed);
+  }
+}
+
 TEST_P(TargetConformance, V1_many_artifacts_in_one_effect) {
   round_trip("gone.md", "to go");
   round_trip("stays.md", "as it is");
@@ -349,6 +371,47 @@ TEST_P(TargetConformance, V6_history_names_who_came_after_and_nothing_is_written
   EXPECT_EQ(version(), before);
   EXPECT_EQ(world().look("a"), "theirs");
   EXPECT_EQ(world().look("c"), std::nullopt);
+}
+
+// What landed as the very first change of the store is known like any other.
+TEST_P(TargetConformance, V6_the_first_change_of_all_is_not_repeated_over_another_writers) {
+  if (!has_history()) GTEST_SKIP();
+  EffectRequest request = effect_of({put("a", "ours")});
+  request.since = version();
+  EXPECT_NE(request.since, "") << "an empty store has a version: empty means unknown";
+  ASSERT_EQ(perform(request).kind, EffectKind::acknowledged);
+  world().put_outside("a", "theirs");
+  const History seen = history(request, {});
+  EXPECT_TRUE(seen.artifacts.at(0).landed);
+  EXPECT_NE(seen.artifacts.at(0).replaced_by, "");
+  request.attempt = AttemptNo{2};
+  const EffectEnded again = perform(request);
+  EXPECT_EQ(again.kind, EffectKind::acknowledged) << again.reason;
+  EXPECT_FALSE(again.changed);
+  EXPECT_EQ(world().look("a"), "theirs");
+}
+
+// The first attempt hung before it looked at the store; the second landed; somebody wrote after it.
+TEST_P(TargetConformance, V6_a_first_attempt_that_comes_late_overwrites_nobody) {
+  if (!has_history()) GTEST_SKIP();
+  for (const bool unborn : {true, false}) {
+    if (!unborn) world().put_outside("seed", "x");
+    const std::string name = unborn ? "a" : "b";
+    EffectRequest second = effect_of({put(name, "ours")});
+    second.since = version();
+    second.attempt = AttemptNo{2};
+    EffectRequest first = second;
+    first.attempt = AttemptNo{1};
+    ASSERT_EQ(perform(second).kind, EffectKind::acknowledged);
+    world().put_outside(name, "theirs");
+    for (const std::string& since : {second.since, std::string()}) {
+      first.since = since;
+      const EffectEnded late = perform(first);
+      EXPECT_EQ(late.kind, EffectKind::acknowledged) << late.reason;
+      EXPECT_FALSE(late.changed);
+      EXPECT_EQ(world().look(name), "theirs");
+    }
+  }
 }
 
 TEST_P(TargetConformance, V6_what_did_not_land_is_written_beside_what_was_replaced) {

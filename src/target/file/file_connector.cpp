@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
-#include <map>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -13,7 +12,9 @@
 
 #include "target/compare.h"
 #include "target/file/beneath.h"
+#include "target/file/read_back.h"
 #include "target/file/temporaries.h"
+#include "target/nesting.h"
 #include "target/outcome.h"
 
 namespace trued {
@@ -46,38 +47,22 @@ ErrorCode code_of(int error) {
 // One artifact on its way to the disk.
 struct Change {
   const ArtifactIntent* meant = nullptr;
-  Fd directory;  // its parent; closed when there is none (and nothing to remove)
+  Fd directory;  // its parent; closed when there is none (yet, or nothing to remove)
   std::string leaf;
-  std::string temporary;  // in `directory`; empty when there is nothing to rename
+  Fd waiting_room;        // where the temporary is while a file stands where the parent will be
+  std::string temporary;  // in `directory` or the waiting room; empty: nothing to rename
   bool remove = false;    // there is a file, and it is to go
 };
-
-// A file and what is below it cannot both exist afterwards.
-std::string contradiction(const Intent& intent) {
-  std::set<std::string_view> files;
-  for (const ArtifactIntent& artifact : intent.artifacts) {
-    if (!artifact.absent) files.insert(artifact.name);
-  }
-  for (const std::string_view name : files) {
-    for (std::size_t at = name.find('/'); at != std::string_view::npos;
-         at = name.find('/', at + 1)) {
-      if (files.contains(name.substr(0, at))) {
-        return "'" + std::string(name.substr(0, at)) + "' cannot be a file and hold '" +
-               std::string(name) + "'";
-      }
-    }
-  }
-  return {};
-}
 
 // One effect. Its destructor removes the temporaries that were not renamed.
 class Writer {
  public:
-  Writer(const FileOptions& options, int root) : options_(options), root_(root) {}
+  Writer(const FileOptions& options, file::Doubts& doubts, int root)
+      : options_(options), doubts_(doubts), root_(root) {}
   ~Writer() {
     for (const Change& change : changes_) {
       if (!change.temporary.empty()) {
-        ::unlinkat(change.directory.get(), change.temporary.c_str(), 0);
+        ::unlinkat(place_of(change).get(), change.temporary.c_str(), 0);
       }
     }
   }
@@ -86,8 +71,14 @@ class Writer {
 
   // Puts everything on disk under temporary names; nothing a consumer reads has changed.
   Outcome<void> stage(const Intent& intent) {
+    const std::vector<bool> gives_way = giving_way(intent);
+    // Removals first: what makes room must be known before what goes there, and be gone before.
+    for (std::size_t i = 0; i < gives_way.size(); ++i) {
+      const ArtifactIntent& artifact = intent.artifacts.at(i);
+      if (artifact.absent) TRUED_TRY_VOID(stage_removal(artifact, gives_way.at(i)));
+    }
     for (const ArtifactIntent& artifact : intent.artifacts) {
-      TRUED_TRY_VOID(artifact.absent ? stage_removal(artifact) : stage_content(artifact));
+      if (!artifact.absent) TRUED_TRY_VOID(stage_content(artifact));
     }
     return {};
   }
@@ -102,6 +93,7 @@ class Writer {
       } else {
         TRUED_TRY_VOID(rename(change));
       }
+      doubts_.drop(change.meant->name);
       changed_ = true;
     }
     for (const Change& change : changes_) {
@@ -128,7 +120,19 @@ class Writer {
     return Failure{.error = error, .doing = "replace '" + name + "', which is no regular file"};
   }
 
-  Outcome<void> stage_removal(const ArtifactIntent& artifact) {
+  static const Fd& place_of(const Change& change) {
+    return change.waiting_room.is_open() ? change.waiting_room : change.directory;
+  }
+
+  // The file that stands where a directory above `name` is to be, or nothing.
+  [[nodiscard]] std::optional<std::string> in_the_way_of(const std::string& name) const {
+    for (std::size_t at = name.find('/'); at != std::string::npos; at = name.find('/', at + 1)) {
+      if (making_room_.contains(name.substr(0, at))) return name.substr(0, at);
+    }
+    return std::nullopt;
+  }
+
+  Outcome<void> stage_removal(const ArtifactIntent& artifact, bool gives_way) {
     auto parent = file::open_parent(root_, artifact.name);
     if (!parent.has_value()) {
       const int error = parent.error().error;
@@ -138,8 +142,14 @@ class Writer {
     Change change;
     change.meant = &artifact;
     change.leaf = file::leaf_of(artifact.name);
-    TRUED_TRY(const auto there, standing(parent->get(), change.leaf, artifact.name));
-    change.remove = there.has_value();
+    const auto there = standing(parent->get(), change.leaf, artifact.name);
+    if (!there.has_value()) {
+      // A directory that stands there has made room already.
+      if (gives_way && there.error().error == EISDIR) return {};
+      return there.error();
+    }
+    change.remove = there->has_value();
+    if (gives_way && change.remove) making_room_.insert(artifact.name);
     change.directory = std::move(*parent);
     changes_.push_back(std::move(change));
     return {};
@@ -149,6 +159,11 @@ class Writer {
     Change change;
     change.meant = &artifact;
     change.leaf = file::leaf_of(artifact.name);
+    if (const auto file = in_the_way_of(artifact.name)) {
+      TRUED_TRY(change.waiting_room, file::open_parent(root_, *file));
+      changes_.push_back(std::move(change));
+      return write_temporary(changes_.back(), kFileMode);
+    }
     TRUED_TRY(change.directory, file::make_parent(root_, artifact.name));
     TRUED_TRY(const auto there, standing(change.directory.get(), change.leaf, artifact.name));
     if (there) {
@@ -163,19 +178,24 @@ class Writer {
   }
 
   // Equal content is made durable (it may be what a crash left unsynced) and left alone.
-  static Outcome<bool> holds_already(const Change& change) {
+  Outcome<bool> holds_already(const Change& change) {
     TRUED_TRY(const Fd fd, file::open_beneath(change.directory.get(), change.leaf,
                                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     const std::string& want = change.meant->content;
     auto content = file::read_all(fd.get(), want.size());
     if (!content.has_value() || *content != want) return false;
-    TRUED_TRY_VOID(file::sync(fd.get(), "'" + change.meant->name + "'"));
-    return true;
+    const std::string& name = change.meant->name;
+    struct stat info{};
+    if (::fstat(fd.get(), &info) != 0 || doubts_.has(name, info)) return false;
+    if ((options_.sync ? options_.sync(fd.get()) : ::fsync(fd.get())) == 0) return true;
+    const Failure failure{.error = errno, .doing = "sync '" + name + "'"};
+    doubts_.add(name, info);
+    return failure;
   }
 
   static Outcome<void> write_temporary(Change& change, std::uint32_t mode) {
     std::string temporary = file::temporary_name();
-    TRUED_TRY(const Fd fd, file::open_beneath(change.directory.get(), temporary,
+    TRUED_TRY(const Fd fd, file::open_beneath(place_of(change).get(), temporary,
                                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
     change.temporary = std::move(temporary);
     // The umask took bits away that the file before had.
@@ -186,8 +206,11 @@ class Writer {
     return file::sync(fd.get(), "the new content of '" + change.meant->name + "'");
   }
 
-  static Outcome<void> rename(Change& change) {
-    if (::renameat(change.directory.get(), change.temporary.c_str(), change.directory.get(),
+  Outcome<void> rename(Change& change) {
+    if (change.waiting_room.is_open()) {
+      TRUED_TRY(change.directory, file::make_parent(root_, change.meant->name));
+    }
+    if (::renameat(place_of(change).get(), change.temporary.c_str(), change.directory.get(),
                    change.leaf.c_str()) != 0) {
       return Failure{.error = errno, .doing = "rename onto '" + change.meant->name + "'"};
     }
@@ -203,32 +226,12 @@ class Writer {
   }
 
   const FileOptions& options_;
+  file::Doubts& doubts_;
   int root_;
   std::vector<Change> changes_;
+  std::set<std::string, std::less<>> making_room_;  // files that go so that a directory can come
   bool changed_ = false;
 };
-
-RawRead read_one(int root, const std::string& name, std::uint64_t bytes_max) {
-  auto fd = file::open_beneath(root, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-  if (!fd.has_value()) {
-    const int error = fd.error().error;
-    if (error == ENOENT || error == ENOTDIR) return read_absent({});
-    if (error == ELOOP) return read_unreadable("'" + name + "' goes through a symbolic link");
-    return read_unreadable(fd.error().text());
-  }
-  struct stat info{};
-  if (::fstat(fd->get(), &info) != 0) {
-    return read_unreadable(std::generic_category().message(errno));
-  }
-  if (S_ISDIR(info.st_mode)) return read_unreadable("'" + name + "' is a directory");
-  if (!S_ISREG(info.st_mode)) return read_unreadable("'" + name + "' is no regular file");
-  auto content = file::read_all(fd->get(), bytes_max);
-  if (content.has_value()) return read_found(std::move(*content), {});
-  if (content.error().error == EFBIG) {
-    return read_unreadable("'" + name + "' is larger than " + std::to_string(bytes_max) + " bytes");
-  }
-  return read_unreadable(content.error().text());
-}
 
 }  // namespace
 
@@ -262,14 +265,14 @@ EffectResult FileConnector::perform(const EffectRequest& request) {
       return effect_ended(EffectKind::rejected_final, "'" + artifact.name + "': " + wrong);
     }
   }
-  if (std::string wrong = contradiction(intent); !wrong.empty()) {
-    return effect_ended(EffectKind::rejected_final, std::move(wrong));
+  if (const auto clash = find_clash(intent)) {
+    return effect_ended(EffectKind::rejected_final, describe(intent, *clash));
   }
   auto root = file::open_root(options_.directory);
   if (!root.has_value()) {
     return effect_ended(rejection(root.error().error), root.error().text());
   }
-  Writer writer(options_, root->get());
+  Writer writer(options_, doubts_, root->get());
   if (auto staged = writer.stage(intent); !staged.has_value()) {
     return effect_ended(rejection(staged.error().error), staged.error().text());
   }
@@ -284,18 +287,9 @@ EffectResult FileConnector::perform(const EffectRequest& request) {
 }
 
 std::vector<RawRead> FileConnector::read(const ReadRequest& request) {
-  std::vector<RawRead> reads;
-  reads.reserve(request.artifacts.size());
   const auto root = file::open_root(options_.directory);
-  for (const std::uint32_t index : request.artifacts) {
-    Stopwatch watch;
-    const std::string& name = request.intent->artifacts.at(index).name;
-    RawRead one = root.has_value() ? read_one(root->get(), name, options_.read_bytes_max)
-                                   : read_unreadable(root.error().text());
-    one.latency = watch.elapsed();
-    reads.push_back(std::move(one));
-  }
-  return reads;
+  if (root.has_value()) return file::read_back(root->get(), request, options_, doubts_);
+  return std::vector<RawRead>(request.artifacts.size(), read_unreadable(root.error().text()));
 }
 
 History FileConnector::history(const HistoryRequest& /*request*/) { return {}; }

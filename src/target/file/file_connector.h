@@ -6,7 +6,13 @@
 //
 // No path leaves the directory: every one is resolved by openat2(2) with RESOLVE_BENEATH and
 // RESOLVE_NO_SYMLINKS, and only regular files are read, replaced or removed. A file with several
-// hard links is replaced, never written through. Missing parent directories are created.
+// hard links is replaced, never written through. Missing parent directories are created; a file
+// that is to go where a directory is to come is removed first, with everything new complete beside
+// it.
+//
+// What is read back is on disk, not only in memory: the file and the directories that lead to it
+// are synced before it counts as found, or as absent. So nothing that a crash could take back is
+// ever called confirmed. A file whose sync failed once stays unreadable until it is written anew.
 //
 // A directory has no versions and no history: `base` is refused, and version() is empty.
 //
@@ -21,6 +27,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "target/file/doubts.h"
 #include "target/target.h"
 
 namespace trued {
@@ -30,6 +37,8 @@ struct FileOptions {
   std::uint64_t read_bytes_max = 64ULL << 20U;  ///< a larger file is unreadable, not a mismatch
   /// Called with the artifact's name before it is renamed or removed; for tests of partial landing.
   std::function<void(const std::string& name)> before_change = {};
+  /// Stands in for fsync(2) of what is read or already holds; for tests of disks that fail.
+  std::function<int(int fd)> sync = {};
 };
 
 class FileConnector final : public Connector {
@@ -55,6 +64,7 @@ class FileConnector final : public Connector {
   explicit FileConnector(FileOptions options) : options_(std::move(options)) {}
 
   const FileOptions options_;
+  file::Doubts doubts_;
 };
 
 }  // namespace trued

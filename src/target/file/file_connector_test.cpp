@@ -249,6 +249,108 @@ TEST_F(FileConnectorTest, V6_unchanged_content_is_not_rewritten) {
   EXPECT_FALSE(write({put("a", "1"), put("b", "2")}).changed);
 }
 
+// A file that goes so that a directory can come: nothing new is missing when the old one goes.
+TEST_F(FileConnectorTest, T1_a_file_makes_room_only_when_what_comes_is_complete) {
+  spill(root() / "d/x", "file");
+  std::vector<std::string> at_removal;
+  open([&](const std::string& name) {
+    if (name == "d/x") at_removal = files_below(root());
+  });
+  const EffectEnded ended = write({put("d/x/y/z", "1"), removal("d/x")});
+  EXPECT_EQ(ended.kind, EffectKind::acknowledged) << ended.reason;
+  ASSERT_EQ(at_removal.size(), 2U);
+  EXPECT_TRUE(at_removal[0].starts_with("d/.trued-"));
+  EXPECT_EQ(at_removal[1], "d/x");
+  EXPECT_EQ(slurp(root() / "d/x/y/z"), "1");
+  EXPECT_EQ(files_below(root()), std::vector<std::string>{"d/x/y/z"});
+}
+
+TEST_F(FileConnectorTest, T1_a_failure_before_the_file_went_leaves_it) {
+  spill(root() / "x", "file");
+  spill(root() / "b", "file");
+  const EffectEnded ended = write({removal("x"), put("x/y", "1"), put("b/c", "2")});
+  EXPECT_EQ(ended.kind, EffectKind::rejected_final) << ended.reason;
+  EXPECT_EQ(files_below(root()), (std::vector<std::string>{"b", "x"}));
+  EXPECT_EQ(slurp(root() / "x"), "file");
+}
+
+TEST_F(FileConnectorTest, V3_a_directory_alone_is_no_absence) {
+  spill(root() / "x/y", "1");
+  const EffectRequest request = effect_of({removal("x")});
+  const auto reads = store_->read({.intent = request.intent, .artifacts = {0}});
+  EXPECT_EQ(reads.at(0).seen, Seen::unreadable);
+  EXPECT_EQ(store_->perform(request).ended.kind, EffectKind::rejected_final);
+}
+
+// What a killed writer renamed and did not sync would be gone after a power cut.
+class FileSyncTest : public FileConnectorTest {
+ protected:
+  // Opens with a sync that notes what it is called for, and fails for `failing`.
+  void open_watched(const fs::path& failing = {}) {
+    auto opened =
+        FileConnector::open({.directory = root().string(), .sync = [this, failing](int fd) {
+                               const auto path =
+                                   fs::read_symlink("/proc/self/fd/" + std::to_string(fd));
+                               synced_.push_back(fs::relative(path, root()).string());
+                               if (path != failing) return 0;
+                               errno = EIO;
+                               return -1;
+                             }});
+    ASSERT_TRUE(opened.has_value()) << opened.error().message;
+    store_ = std::move(*opened);
+  }
+  std::vector<std::string> synced_;
+};
+
+TEST_F(FileSyncTest, V1_what_is_read_back_is_on_disk) {
+  spill(root() / "a/b/c", "1");
+  spill(root() / "a/b/d", "2");
+  open_watched();
+  const EffectRequest request =
+      effect_of({put("a/b/c", ""), put("a/b/d", ""), removal("a/none"), removal("no/such/dir")});
+  const auto reads = store_->read({.intent = request.intent, .artifacts = {0, 1, 2, 3}});
+  EXPECT_EQ(reads.at(1).seen, Seen::found);
+  EXPECT_EQ(reads.at(3).seen, Seen::absent);
+  // Each directory once, and after the files in it.
+  EXPECT_EQ(synced_, (std::vector<std::string>{"a/b/c", "a/b/d", ".", "a", "a/b"}));
+}
+
+TEST_F(FileSyncTest, V3_what_cannot_be_synced_is_unreadable) {
+  spill(root() / "a/b", "1");
+  for (const char* failing : {"a/b", "a", ""}) {
+    open_watched(*failing == 0 ? root() : root() / failing);
+    const RawRead found = read("a/b");
+    EXPECT_EQ(found.seen, Seen::unreadable) << failing;
+    EXPECT_NE(found.detail.find("cannot sync"), std::string::npos) << found.detail;
+    EXPECT_NE(found.detail.find("may not be on disk"), std::string::npos) << found.detail;
+    EXPECT_EQ(read("a/none").seen, std::string(failing) == "a/b" ? Seen::absent : Seen::unreadable);
+  }
+}
+
+// The kernel reports a failed write once, and the next sync is fine though nothing was written.
+TEST_F(FileSyncTest, V3_a_later_sync_does_not_make_up_for_one_that_failed) {
+  spill(root() / "a", "1");
+  fs::path failing = root() / "a";
+  auto opened =
+      FileConnector::open({.directory = root().string(), .sync = [&](int fd) {
+                             if (fs::read_symlink("/proc/self/fd/" + std::to_string(fd)) != failing)
+                               return 0;
+                             errno = EIO;
+                             return -1;
+                           }});
+  ASSERT_TRUE(opened.has_value());
+  store_ = std::move(*opened);
+  EXPECT_EQ(read("a").seen, Seen::unreadable);
+  failing.clear();
+  const RawRead again = read("a");
+  EXPECT_EQ(again.seen, Seen::unreadable);
+  EXPECT_NE(again.detail.find("written anew"), std::string::npos) << again.detail;
+  // Equal content is written anew too, and then it counts.
+  const EffectEnded ended = write({put("a", "1")});
+  EXPECT_TRUE(ended.changed) << ended.reason;
+  EXPECT_EQ(read("a").content, "1");
+}
+
 TEST_F(FileConnectorTest, T1_temporaries_of_dead_processes_are_removed_and_no_others) {
   std::string own;
   open([&](const std::string&) { own = files_below(root()).at(0); });

@@ -19,7 +19,9 @@ namespace fs = std::filesystem;
 class GitWorld final : public World {
  public:
   explicit GitWorld(bool bare) : repository_(directory_.path() / "repository", bare) {
-    auto opened = GitConnector::open({.repository = repository_.path().string()});
+    // What is checked out is another branch than the target's.
+    if (!bare) repository_.git({"symbolic-ref", "HEAD", "refs/heads/elsewhere"});
+    auto opened = GitConnector::open({.repository = repository_.path().string(), .branch = "main"});
     EXPECT_TRUE(opened.has_value());
     connector_ = std::move(*opened);
   }

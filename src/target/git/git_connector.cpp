@@ -9,6 +9,7 @@
 #include "target/git/store.h"
 #include "target/git/tree.h"
 #include "target/git/walk.h"
+#include "target/nesting.h"
 #include "target/outcome.h"
 
 namespace trued {
@@ -42,7 +43,8 @@ Result<void> check(const GitOptions& options) {
     }
   }
   int valid = 0;
-  const std::string reference = "refs/heads/" + options.branch;
+  // Which one it is to be may be for the repository to say.
+  const std::string reference = "refs/heads/" + (options.branch.empty() ? "main" : options.branch);
   if (git_reference_name_is_valid(&valid, reference.c_str()) != 0 || valid == 0) {
     return invalid("'" + options.branch + "' is no name for a branch");
   }
@@ -55,12 +57,14 @@ Result<void> check(const GitOptions& options) {
   return {};
 }
 
+// `gives_way`: a directory is the absence that was meant (nesting.h).
 RawRead read_one(const git::Snapshot& snapshot, const git_tree* tree, const std::string& name,
-                 std::uint64_t bytes_max) {
-  const std::string version = snapshot.head ? git::hex_of(*snapshot.head) : std::string();
+                 bool gives_way, std::uint64_t bytes_max) {
+  const std::string version = git::version_of(snapshot.head);
   const auto entry = git::entry_at(snapshot.repository.get(), tree, name);
   if (!entry.has_value()) return read_unreadable(entry.error().message);
-  if (entry->kind == git::EntryKind::none) return read_absent(version);
+  const bool made_room = gives_way && entry->kind == git::EntryKind::directory;
+  if (entry->kind == git::EntryKind::none || made_room) return read_absent(version);
   if (entry->kind != git::EntryKind::file) {
     return read_unreadable("'" + name + "' is " + git::describe(*entry));
   }
@@ -119,7 +123,7 @@ EffectResult GitConnector::perform(const EffectRequest& request) {
     if (result.has_value()) return std::move(*result);
   }
   return effect_ended(EffectKind::rejected_retryable,
-                      "race: the branch '" + options_.branch + "' was moved by others " +
+                      "race: the branch '" + store_->branch() + "' was moved by others " +
                           std::to_string(options_.rebuilds_max + 1) + " times in a row");
 }
 
@@ -156,6 +160,7 @@ std::vector<RawRead> GitConnector::read(const ReadRequest& request) {
   if (snapshot.has_value() && snapshot->head) {
     tree = git::tree_at(snapshot->repository.get(), *snapshot->head);
   }
+  const std::vector<bool> gives_way = giving_way(*request.intent);
   for (const std::uint32_t index : request.artifacts) {
     const std::string& name = request.intent->artifacts.at(index).name;
     if (!snapshot.has_value()) {
@@ -163,7 +168,8 @@ std::vector<RawRead> GitConnector::read(const ReadRequest& request) {
     } else if (!tree.has_value()) {
       reads.push_back(read_unreadable(tree.error().message));
     } else {
-      reads.push_back(read_one(*snapshot, tree->get(), name, options_.read_bytes_max));
+      reads.push_back(
+          read_one(*snapshot, tree->get(), name, gives_way.at(index), options_.read_bytes_max));
     }
     reads.back().latency = watch.elapsed();
   }
@@ -184,7 +190,7 @@ History GitConnector::history(const HistoryRequest& request) {
 
 Result<std::string> GitConnector::version() {
   TRUED_TRY(const auto head, store_->head(kVersionTimeout));
-  return head ? git::hex_of(*head) : std::string();
+  return git::version_of(head);
 }
 
 std::string GitConnector::check_name(const std::string& name) const {

@@ -11,8 +11,8 @@
 // What a local repository's owner should know:
 //   * No hook runs: libgit2 runs none, and a local branch is moved without a push. Put Trued behind
 //     `git http-backend` where hooks must decide. notice() says so if there are any.
-//   * In a repository with a working tree only the branch moves. Files that are checked out stay as
-//     they are and will look changed to `git status`. notice() says so.
+//   * A branch that is checked out in a working tree is refused, as git refuses a push to it
+//     (receive.denyCurrentBranch): the branch would move, and the files would stay behind.
 //   * Only the repository's own configuration is read, not the user's or the system's.
 //
 // Any thread. Our own effects on one repository run one after another within the process, so only
@@ -35,8 +35,10 @@ class Store;
 }
 
 struct GitOptions {
-  std::string repository;       ///< path, or http:// or https:// URL without credentials in it
-  std::string branch = "main";  ///< without "refs/heads/"; may be unborn
+  std::string repository;  ///< path, or http:// or https:// URL without credentials in it
+  /// Without "refs/heads/"; empty: the one that the repository's HEAD names, or "main" if it names
+  /// none. It may be unborn only where there is no branch at all.
+  std::string branch = {};
   std::string author_name = "Trued";
   std::string author_email = "trued@localhost";
   std::string state_directory = {};  ///< URL only: where the private repository is kept
@@ -51,8 +53,10 @@ struct GitOptions {
 
 class GitConnector final : public Connector {
  public:
-  /// A local repository is opened (not_found, permission_denied, corrupt, invalid_argument); a
-  /// remote one is not contacted, so that it may be down at start.
+  /// A local repository is opened (not_found, permission_denied, corrupt, invalid_argument: there
+  /// are branches but not this one, or it is checked out). A remote one is not contacted, so that
+  /// it may be down at start: a branch that is not among its branches when it first answers ends
+  /// effects with rejected_final and makes everything unreadable, until it is there.
   [[nodiscard]] static Result<std::unique_ptr<GitConnector>> open(GitOptions options);
   ~GitConnector() override;
 
@@ -65,12 +69,12 @@ class GitConnector final : public Connector {
   /// there holds nothing (absent); a repository that cannot be asked is unreadable.
   [[nodiscard]] std::vector<RawRead> read(const ReadRequest& request) override;
   [[nodiscard]] History history(const HistoryRequest& request) override;
-  /// The commit that the branch is at, or nothing for an unborn branch.
+  /// The commit that the branch is at; forty zeros for an unborn branch.
   [[nodiscard]] Result<std::string> version() override;
   [[nodiscard]] std::string check_name(const std::string& name) const override;
 
-  /// What the owner of the repository should know (hooks that do not run, files checked out that
-  /// stay behind), as sentences; empty when there is nothing to say.
+  /// What the owner of the repository should know (hooks that do not run), as sentences; empty when
+  /// there is nothing to say.
   [[nodiscard]] std::string notice() const;
 
  private:

@@ -133,6 +133,28 @@ TEST_F(GitConnectorTest, V6_a_file_makes_room_for_a_directory_and_the_reverse) {
   EXPECT_EQ(repository_.look("x"), "file again");
 }
 
+// A directory is the absence of a file only for whoever puts something into it.
+TEST_F(GitConnectorTest, V3_a_directory_alone_is_no_absence) {
+  repository_.commit("x/y", "1");
+  const EffectRequest request = effect_of({removal("x")});
+  const auto reads = store_->read({.intent = request.intent, .artifacts = {0}});
+  EXPECT_EQ(reads.at(0).seen, Seen::unreadable);
+  EXPECT_EQ(perform(request).kind, EffectKind::rejected_final);
+}
+
+TEST_F(GitConnectorTest, V6_an_unborn_base_is_forty_zeros) {
+  EffectRequest request = effect_of({put("a", "1")});
+  auto intent = std::make_shared<Intent>(*request.intent);
+  intent->base = *store_->version();
+  request.intent = intent;
+  EXPECT_EQ(perform(request).kind, EffectKind::acknowledged);
+  repository_.commit("a", "theirs");
+  request.operation = new_operation();
+  const EffectEnded stale = perform(request);
+  EXPECT_EQ(stale.kind, EffectKind::rejected_final);
+  EXPECT_TRUE(stale.reason.starts_with("stale-state: ")) << stale.reason;
+}
+
 TEST_F(GitConnectorTest, V1_the_last_file_can_go) {
   repository_.commit("d/only", "x");
   EXPECT_TRUE(write({removal("d/only")}).changed);
@@ -142,7 +164,8 @@ TEST_F(GitConnectorTest, V1_the_last_file_can_go) {
 }
 
 TEST_F(GitConnectorTest, V6_git_directories_are_refused) {
-  for (const char* name : {".git/hooks/pre-receive", "a/.GIT/config", "GIT~1/x", ".git /x"}) {
+  for (const char* name :
+       {".git/hooks/pre-receive", "a/.GIT/config", "GIT~1/x", ".git /x", ".g\u200cit/x"}) {
     EXPECT_NE(store_->check_name(name), "") << name;
     EXPECT_EQ(write({put(name, "x")}).kind, EffectKind::rejected_final) << name;
   }
@@ -178,27 +201,86 @@ TEST_F(GitConnectorTest, V3_a_blob_over_the_bound_is_unreadable) {
   EXPECT_EQ(read("five").seen, Seen::unreadable);
 }
 
-TEST_F(GitConnectorTest, V3_a_missing_branch_is_absence) {
-  repository_.commit("a", "1");
+TEST_F(GitConnectorTest, V3_an_unborn_branch_is_absence) {
   open({.repository = {}, .branch = "other"});
   EXPECT_EQ(read("a").seen, Seen::absent);
-  EXPECT_EQ(*store_->version(), "");
+  EXPECT_EQ(*store_->version(), std::string(40, '0'));
   const EffectEnded ended = write({put("a", "2")});
   EXPECT_EQ(ended.kind, EffectKind::acknowledged) << ended.reason;
   EXPECT_EQ(repository_.git({"rev-list", "--count", "other"}), "1");
-  EXPECT_EQ(repository_.look("a"), "1");
+  EXPECT_EQ(repository_.head(), "");
+  // One that was there and was taken away is absent, not gone wrong.
+  repository_.git({"update-ref", "-d", "refs/heads/other"});
+  EXPECT_EQ(read("a").seen, Seen::absent);
 }
 
-TEST_F(GitConnectorTest, V2_the_notice_names_hooks_and_working_trees) {
+TEST_F(GitConnectorTest, V6_a_branch_that_is_not_there_beside_others_is_refused) {
+  repository_.commit("a", "1");
+  repository_.git({"branch", "draft", "main"});
+  const auto opened =
+      GitConnector::open({.repository = repository_.path().string(), .branch = "mian"});
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().code, ErrorCode::invalid_argument);
+  EXPECT_NE(opened.error().message.find("no branch 'mian'; there are: 'draft', 'main'"),
+            std::string::npos)
+      << opened.error().message;
+}
+
+TEST_F(GitConnectorTest, V6_without_a_branch_the_one_that_HEAD_names_is_meant) {
+  repository_.commit("a", "1");
+  repository_.git({"branch", "-m", "main", "master"});
+  repository_.git({"symbolic-ref", "HEAD", "refs/heads/master"});
+  open({});
+  EXPECT_EQ(read("a").content, "1");
+  EXPECT_EQ(write({put("a", "2")}).kind, EffectKind::acknowledged);
+  EXPECT_EQ(repository_.git({"show", "master:a"}), "2");
+  EXPECT_EQ(repository_.head(), "");
+  // A HEAD that names nothing there is no reason to begin a second history.
+  repository_.git({"symbolic-ref", "HEAD", "refs/heads/main"});
+  const auto opened = GitConnector::open({.repository = repository_.path().string()});
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_NE(opened.error().message.find("HEAD names; there are: 'master'"), std::string::npos)
+      << opened.error().message;
+}
+
+TEST_F(GitConnectorTest, V6_a_checked_out_branch_is_refused) {
+  const GitRepository tree(directory_.path() / "tree", false);
+  const auto refused = [&](const GitRepository& repository, const std::string& branch) {
+    const auto opened =
+        GitConnector::open({.repository = repository.path().string(), .branch = branch});
+    if (opened.has_value()) return false;
+    EXPECT_EQ(opened.error().code, ErrorCode::invalid_argument);
+    EXPECT_NE(opened.error().message.find("receive.denyCurrentBranch"), std::string::npos);
+    return true;
+  };
+  EXPECT_TRUE(refused(tree, "main"));  // unborn
+  EXPECT_TRUE(refused(tree, ""));
+  tree.commit("a", "1");
+  EXPECT_TRUE(refused(tree, "main"));
+  tree.git({"branch", "docs", "main"});
+  EXPECT_FALSE(refused(tree, "docs"));
+  // In a working tree that was added beside a bare repository.
+  repository_.commit("a", "1");
+  repository_.git({"branch", "docs", "main"});
+  repository_.git({"worktree", "add", "-q", (directory_.path() / "added").string(), "docs"});
+  EXPECT_TRUE(refused(repository_, "docs"));
+  EXPECT_FALSE(refused(repository_, "main"));
+  // And one that is checked out later is left alone from then on.
+  open({.repository = {}, .branch = "main"});
+  repository_.git({"worktree", "add", "-q", (directory_.path() / "later").string(), "main"});
+  const std::string head = repository_.head();
+  const EffectEnded ended = write({put("a", "2")});
+  EXPECT_EQ(ended.kind, EffectKind::rejected_final);
+  EXPECT_NE(ended.reason.find("checked out"), std::string::npos) << ended.reason;
+  EXPECT_EQ(repository_.head(), head);
+}
+
+TEST_F(GitConnectorTest, V2_the_notice_names_hooks) {
   EXPECT_EQ(store_->notice(), "");
   repository_.hook("pre-receive", "exit 1");
   EXPECT_NE(store_->notice().find("'pre-receive'"), std::string::npos);
   // It does not run: a local branch is moved without a push.
   EXPECT_EQ(write({put("a", "1")}).kind, EffectKind::acknowledged);
-  const GitRepository tree(directory_.path() / "tree", false);
-  auto opened = GitConnector::open({.repository = tree.path().string()});
-  ASSERT_TRUE(opened.has_value());
-  EXPECT_NE((*opened)->notice().find("checked-out files stay"), std::string::npos);
 }
 
 TEST_F(GitConnectorTest, V2_a_lock_left_behind_is_a_retryable_rejection) {

@@ -223,8 +223,34 @@ TEST_F(GitHttpTest, V1_the_private_repository_can_be_deleted) {
   EXPECT_EQ(repository_.look("a"), "2");
 }
 
-TEST_F(GitHttpTest, V3_a_missing_branch_is_absence_and_can_be_born) {
+TEST_F(GitHttpTest, V6_without_a_branch_the_one_that_HEAD_names_is_meant) {
   repository_.commit("a", "1");
+  repository_.git({"branch", "-m", "main", "master"});
+  repository_.git({"symbolic-ref", "HEAD", "refs/heads/master"});
+  const auto store = open("");
+  EXPECT_EQ(read(*store, "a").content, "1");
+  EXPECT_EQ(write(*store, {put("a", "2")}).kind, EffectKind::acknowledged);
+  EXPECT_EQ(repository_.git({"show", "master:a"}), "2");
+  EXPECT_EQ(repository_.head(), "");
+}
+
+TEST_F(GitHttpTest, V6_a_branch_that_is_not_there_beside_others_is_refused_until_it_is) {
+  repository_.commit("a", "1");
+  const auto store = open("", {.repository = {}, .branch = "docs"});
+  const EffectEnded ended = write(*store, {put("a", "2")});
+  EXPECT_EQ(ended.kind, EffectKind::rejected_final);
+  EXPECT_NE(ended.reason.find("no branch 'docs'; there are: 'main'"), std::string::npos)
+      << ended.reason;
+  EXPECT_EQ(read(*store, "a").seen, Seen::unreadable);
+  repository_.git({"branch", "docs", "main"});
+  EXPECT_EQ(write(*store, {put("a", "2")}).kind, EffectKind::acknowledged);
+  EXPECT_EQ(repository_.git({"show", "docs:a"}), "2");
+  // Later its removal is absence.
+  repository_.git({"update-ref", "-d", "refs/heads/docs"});
+  EXPECT_EQ(read(*store, "a").seen, Seen::absent);
+}
+
+TEST_F(GitHttpTest, V3_an_unborn_branch_is_absence_and_can_be_born) {
   const auto store = open("", {.repository = {}, .branch = "docs/next"});
   EXPECT_EQ(read(*store, "a").seen, Seen::absent);
   EXPECT_EQ(write(*store, {put("a", "2")}).kind, EffectKind::acknowledged);

@@ -56,6 +56,12 @@ std::string short_hex_of(const git_oid& id) {
   return hex_of(id).substr(0, kDigits);
 }
 
+std::string version_of(const std::optional<git_oid>& head) {
+  return hex_of(head.value_or(git_oid{}));
+}
+
+bool is_unborn(const git_oid& id) { return git_oid_is_zero(&id) == 1; }
+
 std::optional<git_oid> parse_oid(std::string_view text) {
   git_oid id;
   if (text.size() != GIT_OID_HEXSZ) return std::nullopt;

@@ -26,6 +26,7 @@ struct Free {
   void operator()(git_revwalk* p) const { git_revwalk_free(p); }
   void operator()(git_remote* p) const { git_remote_free(p); }
   void operator()(git_signature* p) const { git_signature_free(p); }
+  void operator()(git_branch_iterator* p) const { git_branch_iterator_free(p); }
   void operator()(git_transaction* p) const { git_transaction_free(p); }
 };
 
@@ -53,6 +54,11 @@ void set_up_library();
 [[nodiscard]] std::string hex_of(const git_oid& id);
 /// The first ten digits, for people.
 [[nodiscard]] std::string short_hex_of(const git_oid& id);
+/// The version of a branch: its head, or for an unborn branch forty zeros, as git itself writes "no
+/// commit". So "nothing was there" is never taken for "not known", which is the empty string.
+[[nodiscard]] std::string version_of(const std::optional<git_oid>& head);
+/// True for the forty zeros.
+[[nodiscard]] bool is_unborn(const git_oid& id);
 /// Nothing unless `text` is exactly 40 hexadecimal digits.
 [[nodiscard]] std::optional<git_oid> parse_oid(std::string_view text);
 [[nodiscard]] bool same(const git_oid& a, const git_oid& b);

@@ -1,9 +1,11 @@
 #include <condition_variable>
 #include <filesystem>
+#include <string_view>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include "target/git/git_connector.h"
 #include "target/git/lock_note.h"
@@ -31,11 +33,57 @@ Result<Handle<git_repository>> open_repository(const std::string& path) {
   return repository;
 }
 
+// The branch that HEAD names, born or not; empty if it names none (a commit is checked out).
+std::string named_by_head(git_repository* repository) {
+  Handle<git_reference> head;
+  if (acquire(head, git_reference_lookup, repository, "HEAD") != 0) return {};
+  const char* target = git_reference_symbolic_target(head.get());
+  if (target == nullptr || !std::string_view(target).starts_with(kHeads)) return {};
+  return target + kHeads.size();
+}
+
+Result<std::vector<std::string>> branches_of(git_repository* repository) {
+  std::vector<std::string> names;
+  Handle<git_branch_iterator> all;
+  int code = acquire(all, git_branch_iterator_new, repository, GIT_BRANCH_LOCAL);
+  while (code == 0) {
+    Handle<git_reference> branch;
+    git_branch_t type = GIT_BRANCH_LOCAL;
+    git_reference* found = nullptr;
+    code = git_branch_next(&found, &type, all.get());
+    branch.reset(found);
+    if (code == 0) names.emplace_back(git_reference_name(found) + kHeads.size());
+  }
+  if (code != GIT_ITEROVER) return error_of(code, "list the branches");
+  return names;
+}
+
+// Its own working tree counts even where the branch is unborn; those that were added beside it only
+// where there are any, because libgit2 opens each of them to see.
+bool is_checked_out(git_repository* repository, const std::string& branch) {
+  if (git_repository_is_bare(repository) == 0 && named_by_head(repository) == branch) return true;
+  const auto added = std::filesystem::path(git_repository_commondir(repository)) / "worktrees";
+  std::error_code ignored;
+  if (!std::filesystem::exists(added, ignored)) return false;
+  Handle<git_reference> reference;
+  const std::string name = std::string(kHeads) + branch;
+  if (acquire(reference, git_reference_lookup, repository, name.c_str()) != 0) return false;
+  return git_branch_is_checked_out(reference.get()) == 1;
+}
+
+std::string checked_out_text(const std::string& path, const std::string& branch) {
+  return "the branch '" + branch + "' is checked out in a working tree of '" + path +
+         "': it would move and the files would stay behind (git itself refuses a push to it: "
+         "receive.denyCurrentBranch). Use a bare repository, or another branch, or check out "
+         "another one there";
+}
+
 class LocalStore final : public Store {
  public:
-  LocalStore(std::string path, const GitOptions& options)
+  LocalStore(std::string path, std::string branch, const GitOptions& options)
       : path_(std::move(path)),
-        reference_("refs/heads/" + options.branch),
+        branch_(std::move(branch)),
+        reference_(std::string(kHeads) + branch_),
         author_name_(options.author_name),
         author_email_(options.author_email),
         writers_(writers_of(path_)) {}
@@ -44,6 +92,7 @@ class LocalStore final : public Store {
     Snapshot snapshot;
     TRUED_TRY(snapshot.repository, open_repository(path_));
     TRUED_TRY(snapshot.head, resolve(snapshot.repository.get()));
+    snapshot.branch = branch_;
     return snapshot;
   }
 
@@ -54,6 +103,9 @@ class LocalStore final : public Store {
 
   Move move(const Snapshot& from, const git_oid& to, Duration /*timeout*/) override {
     git_repository* repository = from.repository.get();
+    if (is_checked_out(repository, branch_)) {
+      return rejected(EffectKind::rejected_final, checked_out_text(path_, branch_));
+    }
     Handle<git_transaction> transaction;
     if (acquire(transaction, git_transaction_new, repository) != 0) {
       return rejected(EffectKind::rejected_retryable, last_error("start moving " + reference_));
@@ -80,6 +132,8 @@ class LocalStore final : public Store {
 
   std::timed_mutex& writers() override { return *writers_; }
 
+  std::string branch() const override { return branch_; }
+
   std::string notice() const override {
     const auto repository = open_repository(path_);
     if (!repository.has_value()) return repository.error().message;
@@ -89,9 +143,6 @@ class LocalStore final : public Store {
     for (const char* hook : {"pre-receive", "update", "reference-transaction", "post-receive"}) {
       if (::access((hooks / hook).c_str(), X_OK) != 0) continue;
       text += "The hook '" + std::string(hook) + "' of '" + path_ + "' will not run. ";
-    }
-    if (git_repository_is_bare(repository->get()) == 0) {
-      text += "Only the branch of '" + path_ + "' moves; its checked-out files stay as they are. ";
     }
     if (!text.empty()) text.pop_back();
     return text;
@@ -142,6 +193,7 @@ class LocalStore final : public Store {
   }
 
   const std::string path_;
+  const std::string branch_;
   const std::string reference_;
   const std::string author_name_;
   const std::string author_email_;
@@ -159,8 +211,16 @@ Result<std::unique_ptr<Store>> open_local(const GitOptions& options) {
         .code = missing ? ErrorCode::not_found : ErrorCode::permission_denied,
         .message = "cannot open the repository '" + options.repository + "': " + failed.message()};
   }
-  TRUED_TRY_VOID(open_repository(path.string()));
-  return std::unique_ptr<Store>(std::make_unique<LocalStore>(path.string(), options));
+  TRUED_TRY(const auto repository, open_repository(path.string()));
+  TRUED_TRY(const auto branches, branches_of(repository.get()));
+  TRUED_TRY(std::string branch, choose_branch(options.repository, options.branch,
+                                              named_by_head(repository.get()), branches));
+  if (is_checked_out(repository.get(), branch)) {
+    return Error{.code = ErrorCode::invalid_argument,
+                 .message = checked_out_text(path.string(), branch)};
+  }
+  return std::unique_ptr<Store>(
+      std::make_unique<LocalStore>(path.string(), std::move(branch), options));
 }
 
 }  // namespace trued::git

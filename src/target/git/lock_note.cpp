@@ -3,63 +3,69 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
-#include <optional>
-#include <sstream>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 namespace trued::git {
 namespace {
 
 namespace fs = std::filesystem;
-using FileTime = fs::file_time_type;
 
 constexpr std::string_view kPrefix = "trued-moving.";
-constexpr std::chrono::seconds kStaleAfter{1};
-constexpr std::chrono::seconds kMoveWaitsAtMost{5};
-
-// The 22nd field of /proc/PID/stat, counted behind the name, which may hold anything.
-std::string start_of(const std::string& pid) {
-  std::ifstream file("/proc/" + pid + "/stat");
-  std::stringstream text;
-  text << file.rdbuf();
-  const std::string stat = text.str();
-  std::istringstream fields(stat.substr(std::min(stat.rfind(')') + 1, stat.size())));
-  std::string field;
-  constexpr int kStartField = 20;
-  for (int i = 0; i < kStartField; ++i) fields >> field;
-  return field;
-}
+constexpr std::string_view kAsidePrefix = "trued-stale.";
+constexpr std::chrono::nanoseconds kStaleAfter = std::chrono::seconds(1);
+constexpr std::chrono::nanoseconds kMoveWaitsAtMost = std::chrono::seconds(5);
+constexpr std::int64_t kSecond = 1'000'000'000;
 
 struct Note {
-  std::string pid;
-  std::string start;
+  ProcessMark maker;
   std::string reference;
 };
 
 std::optional<Note> read_note(const fs::path& path) {
   Note note;
   std::ifstream file(path);
-  if (!(file >> note.pid >> note.start >> note.reference)) return std::nullopt;
+  if (!(file >> note.maker.boot >> note.maker.pid_namespace >> note.maker.pid >> note.maker.start >>
+        note.reference)) {
+    return std::nullopt;
+  }
   return note;
 }
 
-bool is_gone(const Note& note) { return start_of(note.pid) != note.start; }
+// Of a process that cannot be asked only what it did before this boot is over for certain.
+bool is_gone(const ProcessMark& maker, std::int64_t noted_at, std::int64_t locked_at) {
+  switch (whereabouts(maker)) {
+    case Whereabouts::alive:
+      return false;
+    case Whereabouts::gone:
+      return true;
+    case Whereabouts::elsewhere:
+      break;
+  }
+  const std::int64_t boot = boot_seconds() * kSecond;
+  return maker.boot != this_process().boot && noted_at < boot && locked_at < boot;
+}
 
 // The note of a dead process under which the lock of `reference` was made.
 std::optional<fs::path> note_of_lock(const std::string& directory, const std::string& reference,
-                                     FileTime locked_at) {
+                                     const FileMark& lock) {
   std::error_code failed;
   for (const fs::directory_entry& entry : fs::directory_iterator(directory, failed)) {
     if (!entry.path().filename().string().starts_with(kPrefix)) continue;
     const auto note = read_note(entry.path());
-    if (!note || note->reference != reference || !is_gone(*note)) continue;
-    const FileTime noted_at = entry.last_write_time(failed);
-    if (failed) continue;
-    if (noted_at <= locked_at && locked_at <= noted_at + kMoveWaitsAtMost) return entry.path();
+    const auto noted = mark_of(entry.path().string());
+    if (!note || !noted || note->reference != reference) continue;
+    if (noted->changed_at > lock.changed_at) continue;
+    if (lock.changed_at > noted->changed_at + kMoveWaitsAtMost.count()) continue;
+    if (is_gone(note->maker, noted->changed_at, lock.changed_at)) return entry.path();
   }
   return std::nullopt;
 }
@@ -71,14 +77,42 @@ void wait(std::chrono::nanoseconds span) {
   nobody.wait_for(lock, span, [] { return false; });
 }
 
+// Held while a lock is taken aside. Without it two breakers could meet: the second would take the
+// lock that the first has taken anew meanwhile.
+class BreakersTurn {
+ public:
+  explicit BreakersTurn(const std::string& directory)
+      : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (fd_ >= 0) (void)::flock(fd_, LOCK_EX);
+  }
+  ~BreakersTurn() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  BreakersTurn(const BreakersTurn&) = delete;
+  BreakersTurn& operator=(const BreakersTurn&) = delete;
+
+ private:
+  int fd_;
+};
+
+std::string lock_of(const std::string& directory, const std::string& reference) {
+  return (fs::path(directory) / (reference + ".lock")).string();
+}
+
+std::string unique_in(const std::string& directory, std::string_view prefix) {
+  static std::atomic<std::uint64_t> count{0};
+  const ProcessMark self = this_process();
+  return (fs::path(directory) / (std::string(prefix) + self.boot + "." + self.pid_namespace + "." +
+                                 self.pid + "." + std::to_string(++count)))
+      .string();
+}
+
 }  // namespace
 
-LockNote::LockNote(std::string directory, const std::string& reference) {
-  static std::atomic<std::uint64_t> count{0};
-  const std::string pid = std::to_string(::getpid());
-  path_ = std::move(directory);
-  path_ += "/" + std::string(kPrefix) + pid + "." + std::to_string(++count);
-  std::ofstream(path_) << pid << ' ' << start_of(pid) << ' ' << reference << '\n';
+LockNote::LockNote(std::string directory, const std::string& reference, const ProcessMark& maker)
+    : path_(unique_in(directory, kPrefix)) {
+  std::ofstream(path_) << maker.boot << ' ' << maker.pid_namespace << ' ' << maker.pid << ' '
+                       << maker.start << ' ' << reference << '\n';
 }
 
 LockNote::~LockNote() {
@@ -86,20 +120,44 @@ LockNote::~LockNote() {
   fs::remove(path_, ignored);
 }
 
+std::optional<FileMark> mark_of(const std::string& path) {
+  struct stat info{};
+  if (::lstat(path.c_str(), &info) != 0) return std::nullopt;
+  return FileMark{.device = info.st_dev,
+                  .inode = info.st_ino,
+                  .changed_at = info.st_mtim.tv_sec * kSecond + info.st_mtim.tv_nsec};
+}
+
+bool remove_judged_lock(const std::string& directory, const std::string& reference,
+                        const FileMark& judged) {
+  const std::string lock = lock_of(directory, reference);
+  const BreakersTurn turn(directory);
+  if (mark_of(lock) != judged) return false;
+  const std::string aside = unique_in(directory, kAsidePrefix);
+  if (::rename(lock.c_str(), aside.c_str()) != 0) return false;
+  const bool right = mark_of(aside) == judged;
+  // Not over a lock that somebody has taken since: link(2) never replaces.
+  if (!right) (void)::link(aside.c_str(), lock.c_str());
+  ::unlink(aside.c_str());
+  return right;
+}
+
 bool break_stale_lock(const std::string& directory, const std::string& reference) {
-  const fs::path lock = fs::path(directory) / (reference + ".lock");
-  std::error_code failed;
-  const FileTime locked_at = fs::last_write_time(lock, failed);
-  if (failed) return false;
-  const auto note = note_of_lock(directory, reference, locked_at);
+  const std::string lock = lock_of(directory, reference);
+  const auto judged = mark_of(lock);
+  if (!judged) return false;
+  const auto note = note_of_lock(directory, reference, *judged);
   if (!note) return false;
-  const auto age = FileTime::clock::now() - locked_at;
-  if (age < kStaleAfter) wait(kStaleAfter - age);
-  // Still the same lock? Whoever lives has let go of theirs by now.
-  if (fs::last_write_time(lock, failed) != locked_at || failed) return false;
-  const bool removed = fs::remove(lock, failed);
-  fs::remove(*note, failed);
-  return removed;
+  const auto now = std::chrono::nanoseconds(SystemClock().wall().time_since_epoch()).count();
+  const auto age = std::chrono::nanoseconds(now - judged->changed_at);
+  // A date before this boot may be another machine's clock: then it is watched from now on.
+  const bool dated_here = judged->changed_at >= boot_seconds() * kSecond;
+  if (!dated_here || age < kStaleAfter) wait(dated_here ? kStaleAfter - age : kStaleAfter);
+  // Whoever lives has let go of theirs by now.
+  if (!remove_judged_lock(directory, reference, *judged)) return false;
+  std::error_code ignored;
+  fs::remove(*note, ignored);
+  return true;
 }
 
 }  // namespace trued::git

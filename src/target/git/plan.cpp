@@ -7,13 +7,37 @@
 #include "target/git/message.h"
 #include "target/git/tree.h"
 #include "target/git/walk.h"
+#include "target/nesting.h"
 #include "target/outcome.h"
 
 namespace trued::git {
 namespace {
 
-std::string version_of(const Snapshot& snapshot) {
-  return snapshot.head ? hex_of(*snapshot.head) : std::string();
+// An effect without a known beginning is looked for among the newest commits only.
+constexpr std::uint32_t kBeginningUnknownMax = 256;
+
+// Whether an earlier sending of this operation can be in the history. Even the first attempt may
+// come late: it hung before it looked at the branch, a second one landed, and somebody built on it.
+Result<History> proved_so_far(const Snapshot& snapshot, const EffectRequest& request,
+                              const GitOptions& options) {
+  const bool first = request.attempt.value() == 1;
+  const bool beginning_known = !request.since.empty();
+  if (first && beginning_known && request.since == version_of(snapshot.head)) return History{};
+  const bool anything_goes = first && !beginning_known;
+  const std::uint32_t most = options.history_commits_max;
+  return prove(snapshot.repository.get(), snapshot.head,
+               {.operation = request.operation,
+                .intent = *request.intent,
+                .since = request.since,
+                .reported = {},
+                .commits_max = anything_goes ? std::min(most, kBeginningUnknownMax) : most});
+}
+
+// A history that hides whether ours landed forbids writing; only the beginning of an effect that
+// nobody has a reason to look for may be missing.
+bool must_be_known(const Snapshot& snapshot, const EffectRequest& request) {
+  if (request.attempt.value() > 1) return true;
+  return !request.since.empty() && request.since != version_of(snapshot.head);
 }
 
 // What the operation was based on must still stand, except where it was changed by ourselves.
@@ -23,11 +47,11 @@ Result<std::string> stale_state(const Snapshot& snapshot, const Intent& intent,
   const std::string& base = *intent.base;
   const std::string now = snapshot.head ? short_hex_of(*snapshot.head) : "an unborn branch";
   const auto id = parse_oid(base);
-  // An empty base says that there was no branch yet.
+  const bool unborn = base.empty() || (id && is_unborn(*id));
   const auto based =
-      base.empty() ? Result<Handle<git_tree>>(Handle<git_tree>())
-      : id         ? tree_at(snapshot.repository.get(), *id)
-                   : Result<Handle<git_tree>>(Error{.code = ErrorCode::not_found, .message = {}});
+      unborn ? Result<Handle<git_tree>>(Handle<git_tree>())
+      : id   ? tree_at(snapshot.repository.get(), *id)
+             : Result<Handle<git_tree>>(Error{.code = ErrorCode::not_found, .message = {}});
   if (!based.has_value()) {
     return "stale-state: expected commit '" + base + "', which is not known; seen " + now;
   }
@@ -35,14 +59,20 @@ Result<std::string> stale_state(const Snapshot& snapshot, const Intent& intent,
   if (snapshot.head) {
     TRUED_TRY(head, tree_at(snapshot.repository.get(), *snapshot.head));
   }
+  const std::vector<bool> gives_way = giving_way(intent);
   for (std::size_t i = 0; i < intent.artifacts.size(); ++i) {
     if (proved.known && proved.artifacts.at(i).landed) continue;
     const std::string& name = intent.artifacts.at(i).name;
-    TRUED_TRY(const Entry was, entry_at(snapshot.repository.get(), based->get(), name));
-    TRUED_TRY(const Entry is, entry_at(snapshot.repository.get(), head.get(), name));
+    TRUED_TRY(Entry was, entry_at(snapshot.repository.get(), based->get(), name));
+    TRUED_TRY(Entry is, entry_at(snapshot.repository.get(), head.get(), name));
+    if (gives_way.at(i)) {
+      was = without_directory(was);
+      is = without_directory(is);
+    }
     if (!differs(was, is)) continue;
     return "stale-state: '" + name + "': expected " + describe(was) + " as of " +
-           (id ? short_hex_of(*id) : "the unborn branch") + ", seen " + describe(is) + " at " + now;
+           (unborn ? "the unborn branch" : short_hex_of(*id)) + ", seen " + describe(is) + " at " +
+           now;
   }
   return std::string();
 }
@@ -85,20 +115,12 @@ Result<git_oid> commit_tree(const Snapshot& snapshot, const git_oid& tree_id,
 Result<Plan> plan(const Snapshot& snapshot, const EffectRequest& request,
                   const GitOptions& options) {
   const Intent& intent = *request.intent;
-  History proved;
-  if (request.attempt.value() > 1) {
-    TRUED_TRY(proved, prove(snapshot.repository.get(), snapshot.head,
-                            {.operation = request.operation,
-                             .intent = intent,
-                             .since = request.since,
-                             .reported = {},
-                             .commits_max = options.history_commits_max}));
-    if (!proved.known) {
-      return Plan(effect_ended(EffectKind::unknown,
-                               "not written: more than " +
-                                   std::to_string(options.history_commits_max) +
-                                   " commits since the first attempt hide whether it landed"));
-    }
+  TRUED_TRY(const History proved, proved_so_far(snapshot, request, options));
+  if (!proved.known && must_be_known(snapshot, request)) {
+    return Plan(effect_ended(EffectKind::unknown,
+                             "not written: more than " +
+                                 std::to_string(options.history_commits_max) +
+                                 " commits since the first attempt hide whether it landed"));
   }
   if (intent.base) {
     TRUED_TRY(std::string stale, stale_state(snapshot, intent, proved));
@@ -120,7 +142,7 @@ Result<Plan> plan(const Snapshot& snapshot, const EffectRequest& request,
   }
   const git_oid& wanted = std::get<git_oid>(applied);
   const bool nothing_to_do = tree ? same(*git_tree_id(tree.get()), wanted) : removals_only(intent);
-  if (nothing_to_do) return Plan(effect_acknowledged(false, version_of(snapshot)));
+  if (nothing_to_do) return Plan(effect_acknowledged(false, version_of(snapshot.head)));
   TRUED_TRY(const git_oid commit, commit_tree(snapshot, wanted, request, options));
   return Plan(commit);
 }

@@ -13,8 +13,9 @@ namespace trued::git {
 /// the attempt ends without one: it all holds, a path is in the way, the base is stale.
 using Plan = std::variant<git_oid, EffectResult>;
 
-/// From the second attempt on, the history decides first what landed and was replaced by somebody
-/// else: that is left alone. Errors: an object could not be read or written; nothing happened.
+/// Wherever the head is not the version before the first attempt, the history decides first what
+/// landed and was replaced by somebody else: that is left alone. Errors: an object could not be
+/// read or written; nothing happened.
 [[nodiscard]] Result<Plan> plan(const Snapshot& snapshot, const EffectRequest& request,
                                 const GitOptions& options);
 

@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <mutex>
+#include <span>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/encoding.h"
@@ -13,6 +16,10 @@
 
 namespace trued::git {
 namespace {
+
+// Where a branch is kept in the private repository.
+std::string fetched(const std::string& branch) { return "refs/trued/heads/" + branch; }
+std::string outgoing(const std::string& branch) { return "refs/trued/outgoing/" + branch; }
 
 std::string authorization_of(const GitOptions& options) {
   if (!options.bearer_token.empty()) return "Bearer " + options.bearer_token;
@@ -45,9 +52,8 @@ class RemoteStore final : public Store {
  public:
   RemoteStore(const GitOptions& options, std::string private_path)
       : url_(options.repository),
-        reference_("refs/heads/" + options.branch),
-        fetched_("refs/trued/heads/" + options.branch),
-        outgoing_("refs/trued/outgoing/" + options.branch),
+        configured_(options.branch),
+        branch_(options.branch.empty() ? "main" : options.branch),
         path_(std::move(private_path)),
         http_(make_http_exchange(authorization_of(options), options.fetch_bytes_max)),
         writers_(writers_of(url_)) {}
@@ -57,7 +63,7 @@ class RemoteStore final : public Store {
     TRUED_TRY(snapshot.repository, open_or_init(path_));
     Session session(*http_, timeout);
     Handle<git_remote> remote;
-    TRUED_TRY(snapshot.head, ask(snapshot.repository.get(), session, remote));
+    TRUED_TRY(snapshot.head, ask(snapshot.repository.get(), session, remote, snapshot.branch));
     if (!snapshot.head) return snapshot;
     Handle<git_odb> odb;
     if (const int code = acquire(odb, git_repository_odb, snapshot.repository.get()); code != 0) {
@@ -65,14 +71,14 @@ class RemoteStore final : public Store {
     }
     // A commit is there only with all it needs: packs come whole.
     if (git_odb_exists(odb.get(), &*snapshot.head) != 1) {
-      TRUED_TRY_VOID(fetch(remote.get(), session));
+      TRUED_TRY_VOID(fetch(remote.get(), session, snapshot.branch));
       git_odb_refresh(odb.get());
       if (git_odb_exists(odb.get(), &*snapshot.head) != 1) {
         return Error{.code = ErrorCode::io,
                      .retryable = true,
                      .message = url_ + " did not send commit " + hex_of(*snapshot.head)};
       }
-      remember(snapshot.repository.get(), fetched_, *snapshot.head);
+      remember(snapshot.repository.get(), fetched(snapshot.branch), *snapshot.head);
     }
     return snapshot;
   }
@@ -81,14 +87,15 @@ class RemoteStore final : public Store {
     TRUED_TRY(const auto repository, open_or_init(path_));
     Session session(*http_, timeout);
     Handle<git_remote> remote;
-    return ask(repository.get(), session, remote);
+    std::string branch;
+    return ask(repository.get(), session, remote, branch);
   }
 
   Move move(const Snapshot& from, const git_oid& to, Duration timeout) override {
     Stopwatch watch;
     Session session(*http_, timeout);
     session.expect(from.head);
-    const int code = push(from.repository.get(), to, session);
+    const int code = push(from, to, session);
     if (code == GIT_ENONFASTFORWARD || session.raced()) return {.moved = Moved::race};
     if (!session.report()) {
       if (code != 0) return after_failure(session, code);
@@ -98,11 +105,15 @@ class RemoteStore final : public Store {
     if (!session.report()->empty()) {
       return after_refusal(session, from, watch.left_of(timeout));
     }
-    remember(from.repository.get(), fetched_, to);
+    remember(from.repository.get(), fetched(from.branch), to);
     return {};
   }
 
   std::timed_mutex& writers() override { return *writers_; }
+  std::string branch() const override {
+    const std::lock_guard lock(mutex_);
+    return branch_;
+  }
   std::string notice() const override { return {}; }
 
  private:
@@ -119,10 +130,29 @@ class RemoteStore final : public Store {
     return acquire(remote, git_remote_create_with_opts, url_.c_str(), &options);
   }
 
-  // Connects and finds where the branch is; `remote` stays connected.
+  // Settles which branch is meant, with the first answer that has any: from then on it stays, even
+  // if it is removed or HEAD is moved over there.
+  Result<std::string> settle(std::span<const git_remote_head*> heads) {
+    const std::lock_guard lock(mutex_);
+    if (settled_) return branch_;
+    std::vector<std::string> branches;
+    std::string named;
+    for (const git_remote_head* head : heads) {
+      const std::string_view name = head->name;
+      if (name.starts_with(kHeads)) branches.emplace_back(name.substr(kHeads.size()));
+      if (name != "HEAD" || head->symref_target == nullptr) continue;
+      const std::string_view target = head->symref_target;
+      if (target.starts_with(kHeads)) named = target.substr(kHeads.size());
+    }
+    TRUED_TRY(branch_, choose_branch(url_, configured_, named, branches));
+    settled_ = !branches.empty() || !configured_.empty();
+    return branch_;
+  }
+
+  // Connects and finds the branch and where it is; `remote` stays connected.
   Result<std::optional<git_oid>> ask(git_repository* repository, Session& session,
-                                     Handle<git_remote>& remote) {
-    const std::string doing = "ask " + url_ + " for " + reference_;
+                                     Handle<git_remote>& remote, std::string& branch) {
+    const std::string doing = "ask " + url_ + " for its branches";
     int code = make_remote(repository, remote);
     if (code != 0) return error_of(code, doing);
     const git_remote_callbacks callbacks = session.callbacks();
@@ -132,36 +162,40 @@ class RemoteStore final : public Store {
     std::size_t count = 0;
     code = git_remote_ls(&heads, &count, remote.get());
     if (code != 0) return session.error(code, doing);
+    TRUED_TRY(branch, settle(std::span(heads, count)));
+    const std::string reference = std::string(kHeads) + branch;
     for (std::size_t i = 0; i < count; ++i) {
-      if (heads[i]->name == reference_) return std::optional<git_oid>(heads[i]->oid);
+      if (heads[i]->name == reference) return std::optional<git_oid>(heads[i]->oid);
     }
     return std::optional<git_oid>();
   }
 
-  Result<void> fetch(git_remote* remote, Session& session) {
+  Result<void> fetch(git_remote* remote, Session& session, const std::string& branch) {
+    const std::string reference = std::string(kHeads) + branch;
     git_fetch_options options;
     git_fetch_options_init(&options, GIT_FETCH_OPTIONS_VERSION);
     options.callbacks = session.callbacks();
     options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
     options.update_fetchhead = 0;
-    std::string refspec = "+" + reference_ + ":" + fetched_;
+    std::string refspec = "+" + reference + ":" + fetched(branch);
     char* refspecs[] = {refspec.data()};
     const git_strarray wanted{.strings = refspecs, .count = 1};
     const int code = git_remote_download(remote, &wanted, &options);
-    if (code != 0) return session.error(code, "fetch " + reference_ + " from " + url_);
+    if (code != 0) return session.error(code, "fetch " + reference + " from " + url_);
     return {};
   }
 
-  int push(git_repository* repository, const git_oid& to, Session& session) {
+  int push(const Snapshot& from, const git_oid& to, Session& session) {
+    git_repository* repository = from.repository.get();
     Handle<git_remote> remote;
     int code = make_remote(repository, remote);
     if (code != 0) return code;
-    code = remember(repository, outgoing_, to);
+    code = remember(repository, outgoing(from.branch), to);
     if (code != 0) return code;
     git_push_options options;
     git_push_options_init(&options, GIT_PUSH_OPTIONS_VERSION);
     options.callbacks = session.callbacks();
-    std::string refspec = outgoing_ + ":" + reference_;
+    std::string refspec = outgoing(from.branch) + ":" + std::string(kHeads) + from.branch;
     char* refspecs[] = {refspec.data()};
     const git_strarray wanted{.strings = refspecs, .count = 1};
     return git_remote_push(remote.get(), &wanted, &options);
@@ -196,9 +230,10 @@ class RemoteStore final : public Store {
   }
 
   const std::string url_;
-  const std::string reference_;
-  const std::string fetched_;
-  const std::string outgoing_;
+  const std::string configured_;
+  mutable std::mutex mutex_;  // guards the next two
+  std::string branch_;
+  bool settled_ = false;
   const std::string path_;
   const std::unique_ptr<HttpExchange> http_;
   const std::shared_ptr<std::timed_mutex> writers_;

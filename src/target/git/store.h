@@ -8,6 +8,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/time.h"
 #include "core/operation.h"
@@ -23,6 +25,7 @@ namespace trued::git {
 struct Snapshot {
   Handle<git_repository> repository;
   std::optional<git_oid> head;  ///< nothing: the branch is unborn
+  std::string branch;           ///< whose head it is
 };
 
 enum class Moved : std::uint8_t {
@@ -50,6 +53,8 @@ class Store {
   [[nodiscard]] virtual Move move(const Snapshot& from, const git_oid& to, Duration timeout) = 0;
   /// Held by whoever changes this repository from within the process.
   [[nodiscard]] virtual std::timed_mutex& writers() = 0;
+  /// Its name, as far as it is known.
+  [[nodiscard]] virtual std::string branch() const = 0;
   [[nodiscard]] virtual std::string notice() const = 0;
 };
 
@@ -59,6 +64,17 @@ class Store {
 
 /// The one mutex of the process for `repository` (a canonical path or URL).
 [[nodiscard]] std::shared_ptr<std::timed_mutex> writers_of(const std::string& repository);
+
+inline constexpr std::string_view kHeads = "refs/heads/";
+
+/// Which branch is the target's: `configured`, or without it the one that `named` (HEAD's; may be
+/// empty) names, or "main". Where there are `branches` it must be one of them: a wrong name must
+/// not give birth to a second line of history. Error: invalid_argument, naming the branches there
+/// are.
+[[nodiscard]] Result<std::string> choose_branch(const std::string& repository,
+                                                const std::string& configured,
+                                                const std::string& named,
+                                                const std::vector<std::string>& branches);
 
 /// How an attempt ends that could not begin because of `error`.
 [[nodiscard]] EffectKind kind_of(const Error& error);

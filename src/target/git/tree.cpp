@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "target/nesting.h"
+
 namespace trued::git {
 namespace {
 
@@ -46,11 +48,13 @@ Result<Handle<git_tree>> lookup_tree(git_repository* repository, const git_oid& 
 // The paths to change, as the directories they make up.
 struct Node {
   const ArtifactIntent* artifact = nullptr;
+  bool gives_way = false;  // a directory in its place is no obstacle
   std::map<std::string, Node> below;
 };
 
 Node nodes_of(const Intent& intent, const std::vector<bool>& skip, bool removals) {
   Node root;
+  const std::vector<bool> gives_way = giving_way(intent);
   for (std::size_t i = 0; i < intent.artifacts.size(); ++i) {
     const ArtifactIntent& artifact = intent.artifacts.at(i);
     if (skip.at(i) || artifact.absent != removals) continue;
@@ -63,6 +67,7 @@ Node nodes_of(const Intent& intent, const std::vector<bool>& skip, bool removals
       rest.remove_prefix(slash + 1);
     }
     at->artifact = &artifact;
+    at->gives_way = gives_way.at(i);
   }
   return root;
 }
@@ -111,7 +116,7 @@ class Editor {
                         const Node& node, const std::string& path) {
     switch (there.kind) {
       case EntryKind::directory:
-        refuse(path, "is a directory");
+        if (!node.gives_way) refuse(path, "is a directory");
         return {};
       case EntryKind::link:
         refuse(path, "is a symbolic link; only regular files are written and removed");
@@ -197,6 +202,10 @@ bool differs(const Entry& a, const Entry& b) {
   return a.kind != EntryKind::none && !same(a.id, b.id);
 }
 
+Entry without_directory(const Entry& entry) {
+  return entry.kind == EntryKind::directory ? Entry{} : entry;
+}
+
 std::string describe(const Entry& entry) {
   switch (entry.kind) {
     case EntryKind::none:
@@ -232,6 +241,7 @@ Result<Entry> entry_at(git_repository* repository, const git_tree* tree, const s
 }
 
 Result<Entry> entry_in(git_repository* repository, const git_oid& commit, const std::string& path) {
+  if (is_unborn(commit)) return Entry{};
   TRUED_TRY(const auto tree, tree_at(repository, commit));
   return entry_at(repository, tree.get(), path);
 }

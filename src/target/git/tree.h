@@ -23,13 +23,16 @@ struct Entry {
 /// True if they differ for whoever reads the path.
 [[nodiscard]] bool differs(const Entry& a, const Entry& b);
 
+/// The same where a directory counts as nothing: for a file that makes room for one (nesting.h).
+[[nodiscard]] Entry without_directory(const Entry& entry);
+
 /// "a file (blob 0123456789)", "nothing", …
 [[nodiscard]] std::string describe(const Entry& entry);
 
 /// `tree` may be null (an unborn branch). A path through something that is no directory is none.
 [[nodiscard]] Result<Entry> entry_at(git_repository* repository, const git_tree* tree,
                                      const std::string& path);
-/// The same in the tree of a commit.
+/// The same in the tree of a commit; nothing in that of an unborn branch.
 [[nodiscard]] Result<Entry> entry_in(git_repository* repository, const git_oid& commit,
                                      const std::string& path);
 
@@ -44,8 +47,8 @@ struct Conflict {
 };
 
 /// The tree with every artifact of `intent` applied that `skip` does not mark: removals first, then
-/// content. Executable bits stay; directories that become empty go. Only regular files are written
-/// and removed.
+/// content. What makes room for a directory (nesting.h) may be one already. Executable bits stay;
+/// directories that become empty go. Only regular files are written and removed.
 [[nodiscard]] Result<std::variant<git_oid, Conflict>> apply(git_repository* repository,
                                                             const git_tree* tree,
                                                             const Intent& intent,

@@ -17,7 +17,7 @@ namespace trued::git {
 struct Question {
   OperationId operation;
   const Intent& intent;
-  std::string since;     ///< commit before the first attempt; empty or unknown: from the start
+  std::string since;     ///< version before the first attempt; unborn or unknown: from the root
   std::string reported;  ///< commit that the target acknowledged with; may be empty
   std::uint32_t commits_max = 10'000;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 #include <utility>
 
 #include "base/digest.h"
@@ -59,8 +60,7 @@ EffectResult MemoryConnector::perform(const EffectRequest& request) {
 
 EffectResult MemoryConnector::write(const EffectRequest& request) {
   const Intent& intent = *request.intent;
-  // The first attempt of an operation cannot have anything in the history yet.
-  const bool first = request.attempt.value() == 1;
+  const bool first = request.attempt.value() == 1 && !came_before(request);
   const History proved = first ? History{}
                                : prove({.operation = request.operation,
                                         .intent = intent,
@@ -87,6 +87,17 @@ EffectResult MemoryConnector::write(const EffectRequest& request) {
   if (!differs) return effect_acknowledged(false, std::to_string(revision_));
   record(std::move(change));
   return effect_acknowledged(true, std::to_string(revision_));
+}
+
+// Even the first attempt may come late, after one that was sent in its place has landed.
+bool MemoryConnector::came_before(const EffectRequest& request) const {
+  constexpr std::size_t kBeginningUnknownMax = 256;
+  const auto since = parse_revision(request.since);
+  const std::size_t newest =
+      since ? revision_ - std::min(*since, revision_) : std::uint64_t{kBeginningUnknownMax};
+  return std::ranges::any_of(
+      changes_ | std::views::reverse | std::views::take(newest),
+      [&](const Change& change) { return change.operation == request.operation; });
 }
 
 std::string MemoryConnector::stale_state(const Intent& intent, const History& proved) const {

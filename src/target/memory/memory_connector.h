@@ -85,6 +85,7 @@ class MemoryConnector final : public Connector {
 
   // All of these need `mutex_` held.
   EffectResult write(const EffectRequest& request);
+  bool came_before(const EffectRequest& request) const;
   std::string stale_state(const Intent& intent, const History& proved) const;
   History prove(const Question& question) const;
   ArtifactHistory prove(const OperationId& operation, const ArtifactIntent& artifact,
