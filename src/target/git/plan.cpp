@@ -29,7 +29,7 @@ Result<History> proved_so_far(const Snapshot& snapshot, const EffectRequest& req
                {.operation = request.operation,
                 .intent = *request.intent,
                 .since = request.since,
-                .reported = {},
+                .reported = request.reported,
                 .commits_max = anything_goes ? std::min(most, kBeginningUnknownMax) : most});
 }
 

@@ -1,0 +1,101 @@
+"""Plants bugs in a copy of the sources and has the simulator find them.
+
+Usage: mutate.py [--seeds N] [--only TEXT]
+
+Prints a table: the bug, the seed that found it, and the rule it broke. Fails unless every planted
+bug is found. The sources themselves are never touched.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from mutations import MUTATIONS
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+
+
+def tracked_files():
+    listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT,
+                            check=True, capture_output=True, text=True).stdout
+    return [name for name in listed.split("\0")
+            if name and not name.startswith(("docs/", "test/", "bench/"))]
+
+
+def copy_sources(copy):
+    for name in tracked_files():
+        place = os.path.join(copy, name)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        shutil.copyfile(os.path.join(ROOT, name), place)
+
+
+def build(build_dir):
+    done = subprocess.run(["ninja", "-C", build_dir, "trued_sim"], capture_output=True, text=True)
+    return done.returncode == 0, done.stdout[-3000:]
+
+
+def plant(copy, name, old, new):
+    path = os.path.join(copy, name)
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    if text.count(old) != 1:
+        sys.exit(f"{name}: the text to change stands there {text.count(old)} times:\n{old}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace(old, new))
+    return text
+
+
+def simulate(build_dir, seeds):
+    """The seed that found it (or none) and what was said."""
+    done = subprocess.run([os.path.join(build_dir, "bin", "trued_sim"), "--seeds", str(seeds),
+                           "--once"], capture_output=True, text=True, timeout=900)
+    if done.returncode == 0:
+        return None, ""
+    said = (done.stdout + done.stderr).strip()
+    seed = re.search(r"^seed (\d+): (.*)$", said, re.M)
+    return (seed.group(1), seed.group(2)) if seed else ("-", said.splitlines()[0] if said else "")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    missed = 0
+    chosen = [m for m in MUTATIONS if options.only in m[0]]
+    with tempfile.TemporaryDirectory(prefix="trued-mutate-") as scratch:
+        copy, build_dir = os.path.join(scratch, "tree"), os.path.join(scratch, "build")
+        copy_sources(copy)
+        subprocess.run(["cmake", "-S", copy, "-B", build_dir, "-G", "Ninja",
+                        "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1", "-DTRUED_SANITIZE="],
+                       check=True, capture_output=True)
+        good, output = build(build_dir)
+        if not good:
+            sys.exit(output)
+        seed, said = simulate(build_dir, options.seeds)
+        if seed is not None:
+            sys.exit(f"without a planted bug seed {seed} fails: {said}")
+        print(f"without a bug: {options.seeds} seeds held", flush=True)
+        for name, path, old, new in chosen:
+            text = plant(copy, path, old, new)
+            begin = time.monotonic()
+            good, output = build(build_dir)
+            if not good:
+                sys.exit(f"{name}: it does not build\n{output}")
+            seed, said = simulate(build_dir, options.seeds)
+            with open(os.path.join(copy, path), "w", encoding="utf-8") as file:
+                file.write(text)
+            missed += seed is None
+            found = "NOT FOUND" if seed is None else f"seed {seed}"
+            print(f"{found:>10}  {time.monotonic() - begin:4.0f} s  {name}: {said[:110]}", flush=True)
+    print(f"{len(chosen) - missed} of {len(chosen)} planted bugs were found")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
