@@ -33,6 +33,7 @@ Responder::~Responder() {
   response.body =
       R"({"type":"urn:trued:problem:internal","title":"Something went wrong here","status":500,)"
       R"("detail":"the request was dropped without an answer; repeat it under the same key"})";
+  add_safety_headers(response);
   send(std::move(response));
 }
 

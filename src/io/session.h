@@ -84,6 +84,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool writing_ = false;
   bool keep_alive_ = true;
   bool head_ = false;
+  bool http_1_0_ = false;
   bool closed_ = false;
 };
 
