@@ -158,6 +158,10 @@ class Server {
     targets_.emplace("site",
                      make_target("site", "memory", std::make_unique<Gate>(store),
                                  std::make_unique<ServingReader>(store), "memory", options.policy));
+    targets_.emplace("still",
+                     make_target("still", "memory",
+                                 std::make_unique<MemoryConnector>(MemoryOptions{.history = false}),
+                                 nullptr, "", options.policy));
     ledger_.inject(std::move(options.commit_faults));
     engine = std::make_unique<Engine>(EnginePorts{ledger_, targets_, runner_, clock_, random_},
                                       options.engine);

@@ -4,7 +4,6 @@
 
 #include "api/impl.h"
 #include "api/submit.h"
-#include "json/parse.h"
 #include "json/writer.h"
 
 namespace trued::api {
@@ -22,8 +21,14 @@ std::vector<std::string_view> lines_of(std::string_view body) {
   return lines;
 }
 
+/// What the engine answered to a line.
+struct Known {
+  Answer answer;
+  std::optional<std::string> base;
+};
+
 /// What a line came to, written out when all are known.
-using LineAnswer = std::variant<io::HttpResponse, Answer>;
+using LineAnswer = std::variant<io::HttpResponse, Known>;
 
 void write_line(std::size_t index, const io::HttpResponse& response, std::string& body) {
   json::Writer out(body);
@@ -85,17 +90,19 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
                  respond({.name = "too-large",
                           .detail = "the line is longer than " + std::to_string(most) + " bytes"}));
     }
-    auto value = json::parse(line);
-    if (!value.has_value()) return put(index, respond(malformed(value.error().message)));
     Problem problem;
+    auto value = read_json(line, problem);
+    if (!value) return put(index, respond(problem));
     auto submission = read_submission(
-        std::move(value).value(), {service_->ports.targets, std::nullopt, call_.actor}, problem);
+        *std::move(value), {service_->ports.targets, std::nullopt, call_.actor}, problem);
     if (!submission) return put(index, respond(problem));
-    service_->ports.engine.submit(
-        std::move(*submission), time_left(),
-        [self = shared_from_this(), index](std::variant<Answer, EngineProblem> reply) {
-          self->on_reply(index, reply);
-        });
+    if (auto late = service_->overdue(*submission)) return put(index, respond(*late));
+    auto base = submission->intent->base;
+    service_->ports.engine.submit(std::move(*submission), time_left(),
+                                  [self = shared_from_this(), index, base = std::move(base)](
+                                      std::variant<Answer, EngineProblem> reply) mutable {
+                                    self->on_reply(index, reply, std::move(base));
+                                  });
   }
 
   // The wait is for the batch as a whole.
@@ -105,12 +112,15 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   }
 
   // On the engine's thread.
-  void on_reply(std::size_t index, std::variant<Answer, EngineProblem>& reply) {
+  void on_reply(std::size_t index, std::variant<Answer, EngineProblem>& reply,
+                std::optional<std::string> base) {
     if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
       return put(index, respond(problem_of(*refused)));
     }
     Answer& answer = std::get<Answer>(reply);
-    if (answer.decision != SubmitDecision::conflict) return put(index, std::move(answer));
+    if (answer.decision != SubmitDecision::conflict) {
+      return put(index, Known{std::move(answer), std::move(base)});
+    }
     // The comparison reads the ledger.
     const bool posted = service_->ports.pool.try_post([self = shared_from_this(), index, answer] {
       self->put(index, respond(self->service_->conflict(answer, self->lines_.at(index))));
@@ -162,8 +172,8 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     say_applied(wait_, response);
     for (std::size_t index = 0; index < answers_.size(); ++index) {
       LineAnswer& answer = answers_.at(index);
-      if (auto* known = std::get_if<Answer>(&answer)) {
-        write_line(index, service_->answer_of(*known, {}), response.body);
+      if (const auto* known = std::get_if<Known>(&answer)) {
+        write_line(index, service_->answer_of(known->answer, {}, known->base), response.body);
       } else {
         write_line(index, std::get<io::HttpResponse>(answer), response.body);
       }

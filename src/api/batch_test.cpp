@@ -1,4 +1,6 @@
 // Batches: order, bounds, and lines that are wrong among lines that are right.
+#include <thread>
+
 #include "api/api_test_support.h"
 
 namespace trued::api {
@@ -108,6 +110,29 @@ TEST(Batch, T1_without_a_wait_lines_are_answered_when_they_are_durable) {
       server.get("/v1/operations/" + lines.at(1).text("receipt/id") + "?wait=10").text("status"),
       "confirmed");
   EXPECT_EQ(server.store->content("a.md"), "2");
+}
+
+TEST(Batch, T4_a_repeat_that_waited_is_answered_as_it_would_be_by_itself) {
+  Server server;
+  server.gate->shut();
+  ASSERT_EQ(server.submit("k1", "a.md", "1").status(), 202);
+  Got lines;
+  Got single;
+  std::thread batch([&] { lines = send(server, line("k1", "a.md", "1")); });
+  std::thread alone([&] { single = server.write("k1", "a.md", "1"); });
+  while (server.get("/v1/status").number("waiting_callers") < 2) std::this_thread::yield();
+  server.gate->open();
+  batch.join();
+  alone.join();
+  EXPECT_EQ(single.status(), 200);
+  EXPECT_EQ(single.header("Idempotent-Replayed"), "true");
+  EXPECT_EQ(single.text("decision"), "in_flight");
+  EXPECT_EQ(single.text("state"), "confirmed");
+  const auto answered = answers(lines);
+  ASSERT_EQ(answered.size(), 1U);
+  EXPECT_EQ(answered.at(0).number("status"), single.status());
+  EXPECT_EQ(answered.at(0).text("receipt/decision"), single.text("decision"));
+  EXPECT_EQ(answered.at(0).text("receipt/state"), single.text("state"));
 }
 
 TEST(Batch, T1_lines_beyond_the_open_bound_are_refused_one_by_one) {
