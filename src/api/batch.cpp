@@ -27,7 +27,7 @@ struct Known {
   std::optional<std::string> base;
 };
 
-/// What a line came to, written out when all are known.
+/// What a line came to, written out when its turn has come and the client takes it.
 using LineAnswer = std::variant<io::HttpResponse, Known>;
 
 void write_line(std::size_t index, const io::HttpResponse& response, std::string& body) {
@@ -38,9 +38,12 @@ void write_line(std::size_t index, const io::HttpResponse& response, std::string
   body += '\n';
 }
 
+constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
+
 // One batch under way. Lines are read and submitted on the pool, one after another and so in order;
-// at most `in_flight_max` of them are with the engine. When the last is answered, the pool writes
-// and sends them all.
+// at most `in_flight_max` of them are with the engine. Answers are sent in that order as they
+// become known, each piece made when the client has taken the one before it. A client that goes
+// away ends the answer, not the batch.
 class BatchRun : public std::enable_shared_from_this<BatchRun> {
  public:
   BatchRun(std::shared_ptr<Service::Impl> service, Call call)
@@ -49,7 +52,8 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
         lines_(lines_of(call_.request.body)),
         wait_(preferred_wait(call_.request)),
         until_(service_->ports.clock.monotonic() + wait_.span),
-        answers_(lines_.size()) {}
+        answers_(lines_.size()),
+        known_(lines_.size()) {}
 
   void start() {
     const std::size_t most = service_->options.batch_lines_max;
@@ -60,6 +64,11 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
                                    " lines; at most " + std::to_string(most) +
                                    " are taken at once. Send the rest in another"});
     }
+    io::HttpResponse head;
+    head.headers.push_back({"Content-Type", "application/x-ndjson"});
+    say_applied(wait_, head);
+    // Before any line can be answered.
+    waker_ = call_.stream(std::move(head), [self = shared_from_this()] { return self->piece(); });
     feed();
   }
 
@@ -131,18 +140,17 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   void put(std::size_t index, LineAnswer answer) {
     answers_.at(index) = std::move(answer);
     bool refill = false;
-    bool last = false;
+    bool awaited = false;
     {
       const std::scoped_lock lock(mutex_);
       --in_flight_;
-      last = ++answered_ == lines_.size();
+      known_.at(index) = true;
+      awaited = index == sent_;
       const bool low = in_flight_ <= service_->options.batch_in_flight_max / 2;
       refill = low && !feeding_ && next_ < lines_.size();
       if (refill) feeding_ = true;
     }
-    if (last && !service_->ports.pool.try_post([self = shared_from_this()] { self->send(); })) {
-      send();
-    }
+    if (awaited) waker_.wake();
     if (!refill) return;
     const bool posted =
         service_->ports.pool.try_post([self = shared_from_this()] { self->feed(); });
@@ -166,20 +174,30 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     for (std::size_t index = from; index < end; ++index) put(index, refused);
   }
 
-  void send() {
-    io::HttpResponse response;
-    response.headers.push_back({"Content-Type", "application/x-ndjson"});
-    say_applied(wait_, response);
-    for (std::size_t index = 0; index < answers_.size(); ++index) {
+  // On the loop's thread. Who makes the line known at which this stops wakes it again; what becomes
+  // known in between is seen when the piece has been taken.
+  io::Piece piece() {
+    std::size_t end = 0;
+    {
+      const std::scoped_lock lock(mutex_);
+      end = sent_;
+      while (end < lines_.size() && known_.at(end)) ++end;
+    }
+    io::Piece piece;
+    std::size_t index = sent_;
+    for (; index < end && piece.text.size() < kPieceBytes; ++index) {
       LineAnswer& answer = answers_.at(index);
       if (const auto* known = std::get_if<Known>(&answer)) {
-        write_line(index, service_->answer_of(known->answer, {}, known->base), response.body);
+        write_line(index, service_->answer_of(known->answer, {}, known->base), piece.text);
       } else {
-        write_line(index, std::get<io::HttpResponse>(answer), response.body);
+        write_line(index, std::get<io::HttpResponse>(answer), piece.text);
       }
       answer = io::HttpResponse{};
     }
-    call_.answer(std::move(response));
+    const std::scoped_lock lock(mutex_);
+    sent_ = index;
+    piece.last = sent_ == lines_.size();
+    return piece;
   }
 
   const std::shared_ptr<Service::Impl> service_;
@@ -188,11 +206,13 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   const Wait wait_;
   const std::chrono::nanoseconds until_;
   std::vector<LineAnswer> answers_;  ///< each written once, by whoever has its answer
+  io::Waker waker_;                  ///< written before the first line is submitted
 
   std::mutex mutex_;
   std::size_t next_ = 0;       ///< guarded by mutex_, as all below
   std::size_t in_flight_ = 0;  ///< taken and not answered
-  std::size_t answered_ = 0;
+  std::vector<bool> known_;    ///< answers_ that are written
+  std::size_t sent_ = 0;       ///< lines of which the client was told; moved by the loop's thread
   bool feeding_ = true;
 };
 

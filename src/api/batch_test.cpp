@@ -135,6 +135,57 @@ TEST(Batch, T4_a_repeat_that_waited_is_answered_as_it_would_be_by_itself) {
   EXPECT_EQ(answered.at(0).text("receipt/state"), single.text("state"));
 }
 
+// Two lines that are answered at once around one that waits for the gate of "docs".
+std::string around_a_gate() {
+  return R"({"key":"one",)" + Server::submission("1", "x", "still").substr(1) + "\n" +
+         line("held", "a.md", "x") + R"({"key":"three",)" +
+         Server::submission("3", "x", "still").substr(1) + "\n";
+}
+
+TEST(Batch, T1_answers_go_out_in_order_while_later_lines_are_under_way) {
+  Server server;
+  server.gate->shut();
+  const std::string body = around_a_gate();
+  const RawConnection raw(server.port());
+  raw.send(
+      "POST /v1/operations/batch HTTP/1.1\r\nHost: localhost:" + std::to_string(server.port()) +
+      "\r\nContent-Type: application/x-ndjson\r\nPrefer: wait=60\r\nConnection: close\r\n"
+      "Content-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body);
+  const std::string first = raw.read_until("\r\n\r\n");
+  EXPECT_NE(first.find("Transfer-Encoding: chunked"), std::string::npos) << first;
+  const std::string answered = raw.read_until("\n\r\n");
+  EXPECT_NE(answered.find(R"({"index":0,"status":201)"), std::string::npos) << answered;
+  EXPECT_EQ(answered.find(R"("index":2)"), std::string::npos) << answered;
+  server.gate->open();
+  const std::string rest = raw.read_until("\r\n0\r\n\r\n");
+  EXPECT_LT(rest.find(R"("index":1)"), rest.find(R"("index":2)"));
+  EXPECT_TRUE(rest.ends_with("\r\n0\r\n\r\n"));
+}
+
+TEST(Batch, T1_a_client_that_goes_away_cancels_nothing) {
+  Server server;
+  server.gate->shut();
+  const std::string body = around_a_gate();
+  {
+    const RawConnection raw(server.port());
+    raw.send(
+        "POST /v1/operations/batch HTTP/1.1\r\nHost: localhost:" + std::to_string(server.port()) +
+        "\r\nContent-Type: application/x-ndjson\r\nPrefer: wait=60\r\n"
+        "Content-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+    raw.read_until(R"({"index":0,"status":201)");
+  }
+  server.gate->open();
+  for (const char* key : {"one", "held", "three"}) {
+    Got got;
+    while (got.text("operations/0/status") != "confirmed") {
+      got = server.get(std::string("/v1/operations?key=") + key);
+    }
+  }
+  EXPECT_EQ(server.store->content("a.md"), "x");
+}
+
 TEST(Batch, T1_lines_beyond_the_open_bound_are_refused_one_by_one) {
   ServerOptions options = quick();
   options.engine.open_max = 3;

@@ -34,6 +34,8 @@ struct Call {
   void answer(io::HttpResponse response);
   /// The same, made on the loop's thread: the engine's has more urgent things to do.
   void answer_made(std::move_only_function<io::HttpResponse()> make);
+  /// Sends `head` with the same headers, then what `next` says (io::Responder::stream()).
+  [[nodiscard]] io::Waker stream(io::HttpResponse head, std::move_only_function<io::Piece()> next);
   void fail(const Problem& problem) { answer(respond(problem, instance())); }
   /// The path as it was sent.
   [[nodiscard]] std::string_view instance() const;

@@ -172,6 +172,11 @@ void Call::answer_made(std::move_only_function<io::HttpResponse()> make) {
   });
 }
 
+io::Waker Call::stream(io::HttpResponse head, std::move_only_function<io::Piece()> next) {
+  add_what_all_have(head, cross);
+  return responder.stream(std::move(head), std::move(next));
+}
+
 std::string_view Call::instance() const {
   const std::string_view target = request.target;
   return target.substr(0, target.find('?'));

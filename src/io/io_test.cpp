@@ -56,6 +56,10 @@ class ServerTest : public testing::Test {
           ++executed_;
           if (request.path == "/drop") return;
           HttpResponse response;
+          if (request.path == "/pieces") {
+            waker_ = responder.stream(std::move(response), [this] { return next_piece(); });
+            return;
+          }
           if (request.path == "/empty") response.status = 204;
           if (request.path == "/echo") response.headers.push_back({"X-Echo", request.body});
           response.body =
@@ -71,6 +75,20 @@ class ServerTest : public testing::Test {
   std::string url(const std::string& path) const {
     return "http://127.0.0.1:" + std::to_string(server_->port()) + path;
   }
+  Piece next_piece() {
+    const std::scoped_lock lock(mutex_);
+    Piece piece{.text = std::exchange(piece_, {}), .last = last_};
+    ++asked_;
+    return piece;
+  }
+  void say(const std::string& text, bool last) {
+    {
+      const std::scoped_lock lock(mutex_);
+      piece_ += text;
+      last_ = last;
+    }
+    waker_.wake();
+  }
   std::string exchange(std::string_view request) const {
     const Raw raw(server_->port());
     raw.send(request);
@@ -83,6 +101,10 @@ class ServerTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::optional<Responder> held_;
+  Waker waker_;
+  std::string piece_;
+  bool last_ = false;
+  int asked_ = 0;
 };
 
 TEST_F(ServerTest, answers_on_one_connection_in_order_also_when_pipelined) {
@@ -204,6 +226,48 @@ TEST_F(ServerTest, an_answer_without_content_has_no_length) {
   EXPECT_TRUE(text.starts_with("HTTP/1.1 204")) << text;
   EXPECT_EQ(text.find("Content-Length"), std::string::npos) << text;
   EXPECT_TRUE(text.ends_with("\r\n\r\n")) << text;
+}
+
+TEST_F(ServerTest, T1_an_answer_in_pieces_is_sent_as_it_becomes_known) {
+  start();
+  piece_ = "one\n";
+  const Raw raw(server_->port());
+  raw.send("GET /pieces HTTP/1.1\r\nHost: h\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+  const std::string head = raw.read("4\r\none\n\r\n");
+  EXPECT_NE(head.find("Transfer-Encoding: chunked\r\n"), std::string::npos) << head;
+  EXPECT_EQ(head.find("Content-Length"), std::string::npos) << head;
+  EXPECT_TRUE(head.ends_with("\r\n\r\n4\r\none\n\r\n")) << head;
+  say("two and three\n", false);
+  EXPECT_EQ(raw.read("three\n\r\n"), "e\r\ntwo and three\n\r\n");
+  say("", true);
+  const std::string rest = raw.read("GET /next?");
+  EXPECT_TRUE(rest.starts_with("0\r\n\r\nHTTP/1.1 200")) << rest;
+  waker_.wake();  // too late, and no harm
+}
+
+TEST_F(ServerTest, an_answer_in_pieces_to_http_1_0_ends_with_the_connection) {
+  start();
+  piece_ = "all";
+  last_ = true;
+  const std::string text =
+      exchange("GET /pieces HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_NE(text.find("Connection: close\r\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("chunked"), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("\r\n\r\nall")) << text;
+}
+
+TEST_F(ServerTest, a_client_that_leaves_an_answer_in_pieces_does_no_harm) {
+  start();
+  piece_ = "one";
+  {
+    const Raw raw(server_->port());
+    raw.send("GET /pieces HTTP/1.1\r\nHost: h\r\n\r\n");
+    raw.read("one\r\n");
+  }
+  for (int i = 0; i < 100; ++i) say("more", false);
+  EXPECT_NE(exchange("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").find("GET /a?"),
+            std::string::npos);
+  server_->stop(Duration{100});
 }
 
 TEST(Query, T1_escapes_that_mean_nothing_are_noticed) {

@@ -101,7 +101,7 @@ void Mailbox::deliver() {
     letters.swap(letters_);
   }
   for (auto& [session, letter] : letters) {
-    if (const auto alive = session.lock()) alive->answer(letter());
+    if (const auto alive = session.lock()) letter(alive);
   }
 }
 
@@ -246,8 +246,41 @@ void Session::answer(HttpResponse response) {
   write(std::move(response));
 }
 
-void Session::write(HttpResponse response) {
-  if (host_->stopping()) keep_alive_ = false;
+void Session::stream(HttpResponse head, std::move_only_function<Piece()> next) {
+  if (closed_ || !handling_) return;
+  handling_ = false;
+  keep_alive_ = keep_alive_ && !http_1_0_ && !host_->stopping();
+  begin_head(head);
+  if (!http_1_0_) out_ += "Transfer-Encoding: chunked\r\n";
+  end_head();
+  if (!head_) pieces_ = std::move(next);
+  write_out();
+}
+
+void Session::send_piece() {
+  if (closed_ || writing_ || !pieces_) return;
+  constexpr std::size_t kSizeDigits = 16;
+  const Piece piece = pieces_();
+  if (piece.text.empty() && !piece.last) return;
+  out_.clear();
+  if (http_1_0_) {
+    out_ += piece.text;
+  } else if (!piece.text.empty()) {
+    std::array<char, kSizeDigits> size{};
+    out_.append(size.data(),
+                std::to_chars(size.data(), size.data() + size.size(), piece.text.size(), 16).ptr);
+    out_ += "\r\n";
+    out_ += piece.text;
+    out_ += "\r\n";
+  }
+  if (piece.last) {
+    pieces_ = nullptr;
+    if (!http_1_0_) out_ += "0\r\n\r\n";
+  }
+  write_out();
+}
+
+void Session::begin_head(const HttpResponse& response) {
   out_.clear();
   out_ += "HTTP/1.1 ";
   append_number(out_, static_cast<std::size_t>(response.status));
@@ -256,17 +289,30 @@ void Session::write(HttpResponse response) {
       text_of(http::obsolete_reason(http::int_to_status(static_cast<unsigned>(response.status))));
   out_ += "\r\n";
   for (const Header& header : response.headers) append(out_, header);
+}
+
+void Session::end_head() {
+  // A client of 1.0 closes unless it is told that the connection stays.
+  if (!keep_alive_) out_ += "Connection: close\r\n";
+  if (keep_alive_ && http_1_0_) out_ += "Connection: keep-alive\r\n";
+  out_ += "\r\n";
+}
+
+void Session::write(HttpResponse response) {
+  if (host_->stopping()) keep_alive_ = false;
+  begin_head(response);
   const bool has_body = response.status != 204 && response.status != 304;
   if (has_body) {
     out_ += "Content-Length: ";
     append_number(out_, response.body.size());
     out_ += "\r\n";
   }
-  // A client of 1.0 closes unless it is told that the connection stays.
-  if (!keep_alive_) out_ += "Connection: close\r\n";
-  if (keep_alive_ && http_1_0_) out_ += "Connection: keep-alive\r\n";
-  out_ += "\r\n";
+  end_head();
   if (!head_ && has_body) out_ += response.body;
+  write_out();
+}
+
+void Session::write_out() {
   stream_.expires_after(host_->options().write_timeout);
   writing_ = true;
   parser_.reset();
@@ -278,6 +324,10 @@ void Session::write(HttpResponse response) {
 void Session::on_written(Failure failure) {
   writing_ = false;
   if (failure) return close();
+  if (pieces_) {
+    stream_.expires_never();
+    return send_piece();
+  }
   if (!keep_alive_) {
     beast::error_code ignored;
     stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
@@ -302,12 +352,13 @@ void Session::linger() {
 
 void Session::end_when_idle() {
   keep_alive_ = false;
-  if (!handling_ && !parser_ && !writing_) close();
+  if (!handling_ && !parser_ && !writing_ && !pieces_) close();
 }
 
 void Session::close() {
   if (closed_) return;
   closed_ = true;
+  pieces_ = nullptr;
   beast::error_code ignored;
   stream_.socket().close(ignored);
   host_->gone(shared_from_this());
