@@ -1,4 +1,5 @@
 // Batches: one submission a line in, one answer a line out, in order.
+#include <exception>
 #include <mutex>
 #include <variant>
 
@@ -87,7 +88,13 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
         index = next_++;
         ++in_flight_;
       }
-      submit(index);
+      try {
+        submit(index);
+      } catch (const std::exception&) {
+        // Out of memory, most likely. A line without an answer would hold up all after it.
+        put(index, respond({.name = "internal",
+                            .detail = "this line was dropped; repeat it under the same key"}));
+      }
     }
   }
 
