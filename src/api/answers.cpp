@@ -1,6 +1,9 @@
 // What submissions are answered with.
+#include <algorithm>
+
 #include "api/impl.h"
 #include "api/receipts.h"
+#include "core/tells.h"
 #include "json/diff.h"
 #include "json/parse.h"
 
@@ -37,17 +40,45 @@ Problem late(const Tombstone& tombstone) {
           .retired = tombstone};
 }
 
+// Whoever waited for the end of it learns that what it was based on has changed; a later repeat
+// gets the stored receipt like every other.
+bool is_news_of_stale_state(const Answer& answer) {
+  const bool waited =
+      answer.decision == SubmitDecision::fresh || answer.decision == SubmitDecision::in_flight;
+  return waited && ended_stale(*answer.operation);
+}
+
+Problem stale_state(const Operation& operation, const std::optional<std::string>& base,
+                    std::string receipt) {
+  const std::string_view reason = operation.reason;
+  return {.name = "stale-state",
+          .detail = std::string(reason.substr(std::min(reason.find(' ') + 1, reason.size()))) +
+                    "; nothing was sent. Look at what stands there now, and submit again under a "
+                    "new key with that version as 'base'",
+          .pointer = "/input/base",
+          .expected = base.value_or(""),
+          .seen = operation.version_before,
+          .receipt = std::move(receipt)};
+}
+
 }  // namespace
 
-io::HttpResponse Service::Impl::answer_of(const Answer& answer, std::string_view instance) const {
+io::HttpResponse Service::Impl::answer_of(const Answer& answer, std::string_view instance,
+                                          const std::optional<std::string>& base) const {
   if (answer.decision == SubmitDecision::late) return respond(late(*answer.tombstone), instance);
   const Operation& operation = *answer.operation;
+  if (is_news_of_stale_state(answer)) {
+    return respond(
+        stale_state(operation, base, receipt(operation, answer.decision, options.durability)),
+        instance);
+  }
   const bool settled = is_settled(operation.state);
-  const bool fresh = answer.decision == SubmitDecision::fresh;
-  const int status = !settled ? 202 : fresh ? 201 : 200;
+  // What this submission set going is no replay, whether it is new or runs again.
+  const bool executes = answer.decision == SubmitDecision::fresh || answer.reexecutes;
+  const int status = !settled ? 202 : executes ? 201 : 200;
   io::HttpResponse response =
       json_response(status, receipt(operation, answer.decision, options.durability));
-  response.headers.push_back({"Idempotent-Replayed", fresh ? "false" : "true"});
+  response.headers.push_back({"Idempotent-Replayed", executes ? "false" : "true"});
   if (status != 200) {
     response.headers.push_back({"Location", "/v1/operations/" + to_string(operation.id)});
   }

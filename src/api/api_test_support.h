@@ -5,7 +5,6 @@
 #pragma once
 
 #include <arpa/inet.h>
-#include <array>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -158,6 +157,10 @@ class Server {
     targets_.emplace("site",
                      make_target("site", "memory", std::make_unique<Gate>(store),
                                  std::make_unique<ServingReader>(store), "memory", options.policy));
+    targets_.emplace("still",
+                     make_target("still", "memory",
+                                 std::make_unique<MemoryConnector>(MemoryOptions{.history = false}),
+                                 nullptr, "", options.policy));
     ledger_.inject(std::move(options.commit_faults));
     engine = std::make_unique<Engine>(EnginePorts{ledger_, targets_, runner_, clock_, random_},
                                       options.engine);
@@ -246,24 +249,42 @@ class Server {
   std::unique_ptr<EnginePump> pump_;
 };
 
+/// A connection on which bytes go as they stand.
+class RawConnection {
+ public:
+  explicit RawConnection(std::uint16_t port)
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  }
+  RawConnection(const RawConnection&) = delete;
+  RawConnection& operator=(const RawConnection&) = delete;
+  ~RawConnection() { ::close(fd_); }
+
+  void send(const std::string& bytes) const {
+    EXPECT_EQ(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  /// Up to and with `end`, byte by byte so that nothing after it is taken; or to the end.
+  std::string read_until(const std::string& end) const {
+    std::string answer;
+    char byte = 0;
+    while (!answer.ends_with(end) && ::recv(fd_, &byte, 1, 0) == 1) answer += byte;
+    return answer;
+  }
+
+ private:
+  int fd_;
+};
+
 /// Sends bytes as they stand and returns everything that comes back until the end.
 [[nodiscard]] inline std::string raw_exchange(std::uint16_t port, const std::string& bytes) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string answer;
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-      ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size())) {
-    std::array<char, 4'096> buffer{};
-    ssize_t count = 0;
-    while ((count = ::recv(fd, buffer.data(), buffer.size(), 0)) > 0) {
-      answer.append(buffer.data(), static_cast<std::size_t>(count));
-    }
-  }
-  ::close(fd);
-  return answer;
+  const RawConnection connection(port);
+  connection.send(bytes);
+  return connection.read_until(std::string(1, '\x01'));
 }
 
 }  // namespace trued::api

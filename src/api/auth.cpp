@@ -1,6 +1,7 @@
 #include "api/auth.h"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <array>
 
 #include "api/text.h"
@@ -32,6 +33,29 @@ std::optional<std::string_view> bearer_token(const io::HttpRequest& request) {
   return std::string_view(*header).substr(kBearer.size());
 }
 
+bool is_port(std::string_view text) {
+  constexpr std::size_t kDigitsMax = 5;
+  return !text.empty() && text.size() <= kDigitsMax &&
+         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "192.0.2.7", "[2001:db8::7]", with or without a port.
+bool is_literal_address(const std::string& host) {
+  const bool v6 = host.starts_with('[');
+  const std::size_t end = std::min(host.find(v6 ? ']' : ':'), host.size());
+  if (v6 && end == host.size()) return false;
+  const std::string address = v6 ? host.substr(1, end - 1) : host.substr(0, end);
+  const std::string_view port = std::string_view(host).substr(end + (v6 ? 1 : 0));
+  if (!port.empty() && !(port.starts_with(':') && is_port(port.substr(1)))) return false;
+  std::array<unsigned char, sizeof(in6_addr)> bytes{};
+  return ::inet_pton(v6 ? AF_INET6 : AF_INET, address.c_str(), bytes.data()) == 1;
+}
+
+std::ptrdiff_t count_of(const io::HttpRequest& request, std::string_view name) {
+  return std::ranges::count_if(
+      request.headers, [&](const io::Header& header) { return is_word(header.name, name); });
+}
+
 }  // namespace
 
 Auth::Auth(AuthOptions options, Clock& clock)
@@ -48,6 +72,7 @@ bool Auth::host_allowed(const std::string& host) const {
   const bool wildcard = options_.address == "0.0.0.0" || options_.address == "::";
   const bool v6 = options_.address.find(':') != std::string::npos;
   const bool ours = std::ranges::any_of(kLoopbackNames, named_by) ||
+                    (wildcard && is_literal_address(name)) ||
                     (!wildcard && named_by(v6 ? "[" + options_.address + "]" : options_.address));
   return ours || std::ranges::any_of(options_.allowed_hosts, [&](const std::string& allowed) {
            return name == lowered(allowed) || named_by(allowed);
@@ -55,39 +80,58 @@ bool Auth::host_allowed(const std::string& host) const {
 }
 
 std::optional<Problem> Auth::check_host(const io::HttpRequest& request) const {
+  const auto hosts = count_of(request, "host");
   const std::string* host = request.find("Host");
-  const auto hosts = std::ranges::count_if(
-      request.headers, [](const io::Header& header) { return is_word(header.name, "host"); });
-  if (hosts != 1 || !host_allowed(*host)) {
-    return Problem{.name = "host-not-allowed",
-                   .detail =
-                       "the Host header does not name this server; add it to allowed_hosts "
-                       "if it should"};
-  }
-  const std::string* origin = request.find("Origin");
-  if (origin == nullptr) return std::nullopt;
-  const bool own = *origin == "http://" + *host || *origin == "https://" + *host;
-  const bool listed =
-      std::ranges::find(options_.allowed_origins, *origin) != options_.allowed_origins.end();
-  if (own || listed) return std::nullopt;
-  return Problem{.name = "origin-not-allowed",
-                 .detail =
-                     "pages of that origin may not use this server; add it to "
-                     "allowed_origins if they should"};
+  if (hosts == 1 && host_allowed(*host)) return std::nullopt;
+  std::string detail = hosts == 0 ? "the request has no Host header"
+                       : hosts > 1
+                           ? "the request has several Host headers"
+                           : "the Host header says '" + shown(*host) +
+                                 "', which does not name this server; add it to allowed_hosts if "
+                                 "it should";
+  return Problem{.name = "host-not-allowed", .detail = std::move(detail)};
 }
 
-std::optional<Problem> Auth::check_token(const io::HttpRequest& request, std::string& actor) {
-  const std::string peer = address_of(request.peer);
+std::optional<Problem> Auth::check_place(const io::HttpRequest& request) const {
+  if (auto problem = check_host(request)) return problem;
+  const std::string* origin = request.find("Origin");
+  if (origin == nullptr) return std::nullopt;
+  const std::string& host = *request.find("Host");
+  const bool own = *origin == "http://" + host || *origin == "https://" + host;
+  const bool known = own || !listed_origin(request).empty();
+  if (known && count_of(request, "origin") == 1) return std::nullopt;
+  return Problem{.name = "origin-not-allowed",
+                 .detail = "pages of '" + shown(*origin) +
+                           "' may not use this server; add it to allowed_origins if they should"};
+}
+
+std::string Auth::listed_origin(const io::HttpRequest& request) const {
+  const std::string* origin = request.find("Origin");
+  if (origin == nullptr) return {};
+  const bool listed =
+      std::ranges::find(options_.allowed_origins, *origin) != options_.allowed_origins.end();
+  return listed ? *origin : std::string();
+}
+
+Problem Auth::count_wrong(const io::HttpRequest& request) {
   const auto now = clock_.monotonic();
   if (wrong_.size() > kPeersMax) wrong_.clear();
-  Wrong& wrong = wrong_[peer];
+  Wrong& wrong = wrong_[address_of(request.peer)];
   if (now - wrong.since > kWindow) wrong = {.count = 0, .since = now};
   if (wrong.count >= kWrongMax) {
-    const auto left = std::chrono::ceil<Duration>(wrong.since + kWindow - now);
-    return Problem{.name = "too-many-wrong-tokens",
-                   .detail = "too many wrong tokens came from this address; wait a minute",
-                   .retry_after = left};
+    return {.name = "too-many-wrong-tokens",
+            .detail =
+                "the token is not one of this server's, and too many wrong ones came from "
+                "this address; wait a minute",
+            .retry_after = std::chrono::ceil<Duration>(wrong.since + kWindow - now)};
   }
+  ++wrong.count;
+  return {.name = "unauthorized", .detail = "the token is not one of this server's"};
+}
+
+std::optional<Problem> Auth::check_token(const io::HttpRequest& request, Access access,
+                                         std::string& actor) {
+  if (access == Access::open || options_.tokens.empty()) return std::nullopt;
   const auto given = bearer_token(request);
   if (!given) {
     return Problem{.name = "unauthorized", .detail = "send 'Authorization: Bearer TOKEN'"};
@@ -101,15 +145,7 @@ std::optional<Problem> Auth::check_token(const io::HttpRequest& request, std::st
     actor = token.name;
   }
   if (known) return std::nullopt;
-  ++wrong.count;
-  return Problem{.name = "unauthorized", .detail = "the token is not one of this server's"};
-}
-
-std::optional<Problem> Auth::check(const io::HttpRequest& request, Access access,
-                                   std::string& actor) {
-  if (auto problem = check_host(request)) return problem;
-  if (access == Access::open || options_.tokens.empty()) return std::nullopt;
-  return check_token(request, actor);
+  return count_wrong(request);
 }
 
 }  // namespace trued::api

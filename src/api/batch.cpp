@@ -1,10 +1,10 @@
 // Batches: one submission a line in, one answer a line out, in order.
+#include <exception>
 #include <mutex>
 #include <variant>
 
 #include "api/impl.h"
 #include "api/submit.h"
-#include "json/parse.h"
 #include "json/writer.h"
 
 namespace trued::api {
@@ -22,8 +22,14 @@ std::vector<std::string_view> lines_of(std::string_view body) {
   return lines;
 }
 
-/// What a line came to, written out when all are known.
-using LineAnswer = std::variant<io::HttpResponse, Answer>;
+/// What the engine answered to a line.
+struct Known {
+  Answer answer;
+  std::optional<std::string> base;
+};
+
+/// What a line came to, written out when its turn has come and the client takes it.
+using LineAnswer = std::variant<io::HttpResponse, Known>;
 
 void write_line(std::size_t index, const io::HttpResponse& response, std::string& body) {
   json::Writer out(body);
@@ -33,9 +39,12 @@ void write_line(std::size_t index, const io::HttpResponse& response, std::string
   body += '\n';
 }
 
+constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
+
 // One batch under way. Lines are read and submitted on the pool, one after another and so in order;
-// at most `in_flight_max` of them are with the engine. When the last is answered, the pool writes
-// and sends them all.
+// at most `in_flight_max` of them are with the engine. Answers are sent in that order as they
+// become known, each piece made when the client has taken the one before it. A client that goes
+// away ends the answer, not the batch.
 class BatchRun : public std::enable_shared_from_this<BatchRun> {
  public:
   BatchRun(std::shared_ptr<Service::Impl> service, Call call)
@@ -44,7 +53,8 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
         lines_(lines_of(call_.request.body)),
         wait_(preferred_wait(call_.request)),
         until_(service_->ports.clock.monotonic() + wait_.span),
-        answers_(lines_.size()) {}
+        answers_(lines_.size()),
+        known_(lines_.size()) {}
 
   void start() {
     const std::size_t most = service_->options.batch_lines_max;
@@ -55,6 +65,11 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
                                    " lines; at most " + std::to_string(most) +
                                    " are taken at once. Send the rest in another"});
     }
+    io::HttpResponse head;
+    head.headers.push_back({"Content-Type", "application/x-ndjson"});
+    say_applied(wait_, head);
+    // Before any line can be answered.
+    waker_ = call_.stream(std::move(head), [self = shared_from_this()] { return self->piece(); });
     feed();
   }
 
@@ -73,7 +88,13 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
         index = next_++;
         ++in_flight_;
       }
-      submit(index);
+      try {
+        submit(index);
+      } catch (const std::exception&) {
+        // Out of memory, most likely. A line without an answer would hold up all after it.
+        put(index, respond({.name = "internal",
+                            .detail = "this line was dropped; repeat it under the same key"}));
+      }
     }
   }
 
@@ -85,17 +106,19 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
                  respond({.name = "too-large",
                           .detail = "the line is longer than " + std::to_string(most) + " bytes"}));
     }
-    auto value = json::parse(line);
-    if (!value.has_value()) return put(index, respond(malformed(value.error().message)));
     Problem problem;
+    auto value = read_json(line, problem);
+    if (!value) return put(index, respond(problem));
     auto submission = read_submission(
-        std::move(value).value(), {service_->ports.targets, std::nullopt, call_.actor}, problem);
+        *std::move(value), {service_->ports.targets, std::nullopt, call_.actor}, problem);
     if (!submission) return put(index, respond(problem));
-    service_->ports.engine.submit(
-        std::move(*submission), time_left(),
-        [self = shared_from_this(), index](std::variant<Answer, EngineProblem> reply) {
-          self->on_reply(index, reply);
-        });
+    if (auto late = service_->overdue(*submission)) return put(index, respond(*late));
+    auto base = submission->intent->base;
+    service_->ports.engine.submit(std::move(*submission), time_left(),
+                                  [self = shared_from_this(), index, base = std::move(base)](
+                                      std::variant<Answer, EngineProblem> reply) mutable {
+                                    self->on_reply(index, reply, std::move(base));
+                                  });
   }
 
   // The wait is for the batch as a whole.
@@ -105,12 +128,15 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   }
 
   // On the engine's thread.
-  void on_reply(std::size_t index, std::variant<Answer, EngineProblem>& reply) {
+  void on_reply(std::size_t index, std::variant<Answer, EngineProblem>& reply,
+                std::optional<std::string> base) {
     if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
       return put(index, respond(problem_of(*refused)));
     }
     Answer& answer = std::get<Answer>(reply);
-    if (answer.decision != SubmitDecision::conflict) return put(index, std::move(answer));
+    if (answer.decision != SubmitDecision::conflict) {
+      return put(index, Known{std::move(answer), std::move(base)});
+    }
     // The comparison reads the ledger.
     const bool posted = service_->ports.pool.try_post([self = shared_from_this(), index, answer] {
       self->put(index, respond(self->service_->conflict(answer, self->lines_.at(index))));
@@ -121,18 +147,17 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   void put(std::size_t index, LineAnswer answer) {
     answers_.at(index) = std::move(answer);
     bool refill = false;
-    bool last = false;
+    bool awaited = false;
     {
       const std::scoped_lock lock(mutex_);
       --in_flight_;
-      last = ++answered_ == lines_.size();
+      known_.at(index) = true;
+      awaited = index == sent_;
       const bool low = in_flight_ <= service_->options.batch_in_flight_max / 2;
       refill = low && !feeding_ && next_ < lines_.size();
       if (refill) feeding_ = true;
     }
-    if (last && !service_->ports.pool.try_post([self = shared_from_this()] { self->send(); })) {
-      send();
-    }
+    if (awaited) waker_.wake();
     if (!refill) return;
     const bool posted =
         service_->ports.pool.try_post([self = shared_from_this()] { self->feed(); });
@@ -156,20 +181,30 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     for (std::size_t index = from; index < end; ++index) put(index, refused);
   }
 
-  void send() {
-    io::HttpResponse response;
-    response.headers.push_back({"Content-Type", "application/x-ndjson"});
-    say_applied(wait_, response);
-    for (std::size_t index = 0; index < answers_.size(); ++index) {
+  // On the loop's thread. Who makes the line known at which this stops wakes it again; what becomes
+  // known in between is seen when the piece has been taken.
+  io::Piece piece() {
+    std::size_t end = 0;
+    {
+      const std::scoped_lock lock(mutex_);
+      end = sent_;
+      while (end < lines_.size() && known_.at(end)) ++end;
+    }
+    io::Piece piece;
+    std::size_t index = sent_;
+    for (; index < end && piece.text.size() < kPieceBytes; ++index) {
       LineAnswer& answer = answers_.at(index);
-      if (auto* known = std::get_if<Answer>(&answer)) {
-        write_line(index, service_->answer_of(*known, {}), response.body);
+      if (const auto* known = std::get_if<Known>(&answer)) {
+        write_line(index, service_->answer_of(known->answer, {}, known->base), piece.text);
       } else {
-        write_line(index, std::get<io::HttpResponse>(answer), response.body);
+        write_line(index, std::get<io::HttpResponse>(answer), piece.text);
       }
       answer = io::HttpResponse{};
     }
-    call_.answer(std::move(response));
+    const std::scoped_lock lock(mutex_);
+    sent_ = index;
+    piece.last = sent_ == lines_.size();
+    return piece;
   }
 
   const std::shared_ptr<Service::Impl> service_;
@@ -178,11 +213,13 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
   const Wait wait_;
   const std::chrono::nanoseconds until_;
   std::vector<LineAnswer> answers_;  ///< each written once, by whoever has its answer
+  io::Waker waker_;                  ///< written before the first line is submitted
 
   std::mutex mutex_;
   std::size_t next_ = 0;       ///< guarded by mutex_, as all below
   std::size_t in_flight_ = 0;  ///< taken and not answered
-  std::size_t answered_ = 0;
+  std::vector<bool> known_;    ///< answers_ that are written
+  std::size_t sent_ = 0;       ///< lines of which the client was told; moved by the loop's thread
   bool feeding_ = true;
 };
 

@@ -1,4 +1,6 @@
 // Batches: order, bounds, and lines that are wrong among lines that are right.
+#include <thread>
+
 #include "api/api_test_support.h"
 
 namespace trued::api {
@@ -108,6 +110,80 @@ TEST(Batch, T1_without_a_wait_lines_are_answered_when_they_are_durable) {
       server.get("/v1/operations/" + lines.at(1).text("receipt/id") + "?wait=10").text("status"),
       "confirmed");
   EXPECT_EQ(server.store->content("a.md"), "2");
+}
+
+TEST(Batch, T4_a_repeat_that_waited_is_answered_as_it_would_be_by_itself) {
+  Server server;
+  server.gate->shut();
+  ASSERT_EQ(server.submit("k1", "a.md", "1").status(), 202);
+  Got lines;
+  Got single;
+  std::thread batch([&] { lines = send(server, line("k1", "a.md", "1")); });
+  std::thread alone([&] { single = server.write("k1", "a.md", "1"); });
+  while (server.get("/v1/status").number("waiting_callers") < 2) std::this_thread::yield();
+  server.gate->open();
+  batch.join();
+  alone.join();
+  EXPECT_EQ(single.status(), 200);
+  EXPECT_EQ(single.header("Idempotent-Replayed"), "true");
+  EXPECT_EQ(single.text("decision"), "in_flight");
+  EXPECT_EQ(single.text("state"), "confirmed");
+  const auto answered = answers(lines);
+  ASSERT_EQ(answered.size(), 1U);
+  EXPECT_EQ(answered.at(0).number("status"), single.status());
+  EXPECT_EQ(answered.at(0).text("receipt/decision"), single.text("decision"));
+  EXPECT_EQ(answered.at(0).text("receipt/state"), single.text("state"));
+}
+
+// Two lines that are answered at once around one that waits for the gate of "docs".
+std::string around_a_gate() {
+  return R"({"key":"one",)" + Server::submission("1", "x", "still").substr(1) + "\n" +
+         line("held", "a.md", "x") + R"({"key":"three",)" +
+         Server::submission("3", "x", "still").substr(1) + "\n";
+}
+
+TEST(Batch, T1_answers_go_out_in_order_while_later_lines_are_under_way) {
+  Server server;
+  server.gate->shut();
+  const std::string body = around_a_gate();
+  const RawConnection raw(server.port());
+  raw.send(
+      "POST /v1/operations/batch HTTP/1.1\r\nHost: localhost:" + std::to_string(server.port()) +
+      "\r\nContent-Type: application/x-ndjson\r\nPrefer: wait=60\r\nConnection: close\r\n"
+      "Content-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body);
+  const std::string first = raw.read_until("\r\n\r\n");
+  EXPECT_NE(first.find("Transfer-Encoding: chunked"), std::string::npos) << first;
+  const std::string answered = raw.read_until("\n\r\n");
+  EXPECT_NE(answered.find(R"({"index":0,"status":201)"), std::string::npos) << answered;
+  EXPECT_EQ(answered.find(R"("index":2)"), std::string::npos) << answered;
+  server.gate->open();
+  const std::string rest = raw.read_until("\r\n0\r\n\r\n");
+  EXPECT_LT(rest.find(R"("index":1)"), rest.find(R"("index":2)"));
+  EXPECT_TRUE(rest.ends_with("\r\n0\r\n\r\n"));
+}
+
+TEST(Batch, T1_a_client_that_goes_away_cancels_nothing) {
+  Server server;
+  server.gate->shut();
+  const std::string body = around_a_gate();
+  {
+    const RawConnection raw(server.port());
+    raw.send(
+        "POST /v1/operations/batch HTTP/1.1\r\nHost: localhost:" + std::to_string(server.port()) +
+        "\r\nContent-Type: application/x-ndjson\r\nPrefer: wait=60\r\n"
+        "Content-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body);
+    raw.read_until(R"({"index":0,"status":201)");
+  }
+  server.gate->open();
+  for (const char* key : {"one", "held", "three"}) {
+    Got got;
+    while (got.text("operations/0/status") != "confirmed") {
+      got = server.get(std::string("/v1/operations?key=") + key);
+    }
+  }
+  EXPECT_EQ(server.store->content("a.md"), "x");
 }
 
 TEST(Batch, T1_lines_beyond_the_open_bound_are_refused_one_by_one) {

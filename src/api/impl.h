@@ -11,8 +11,15 @@
 
 #include "api/service.h"
 #include "api/wait.h"
+#include "json/value.h"
 
 namespace trued::api {
+
+/// What answers tell a browser about pages of other origins.
+struct CrossOrigin {
+  std::string origin = {};  ///< that may read the answer; empty for none
+  bool varies = false;      ///< another request of another origin is answered otherwise
+};
 
 /// A request on its way through the handlers.
 struct Call {
@@ -21,11 +28,14 @@ struct Call {
   std::string actor = {};  ///< of the token
   std::string id = {};     ///< {id} of the path
   std::string verb = {};   ///< last segment of the path
+  CrossOrigin cross = {};  ///< what a browser is told
 
   /// Adds the headers that every answer has, and sends it.
   void answer(io::HttpResponse response);
   /// The same, made on the loop's thread: the engine's has more urgent things to do.
   void answer_made(std::move_only_function<io::HttpResponse()> make);
+  /// Sends `head` with the same headers, then what `next` says (io::Responder::stream()).
+  [[nodiscard]] io::Waker stream(io::HttpResponse head, std::move_only_function<io::Piece()> next);
   void fail(const Problem& problem) { answer(respond(problem, instance())); }
   /// The path as it was sent.
   [[nodiscard]] std::string_view instance() const;
@@ -55,6 +65,11 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
 
   // operations.cpp
   void submit(Call call);
+  void submit_checked(Call call, Submission submission);
+  /// Why a submission whose deadline has passed is not taken; nothing if it is in time, or repeats
+  /// one that is known, which is answered whatever the time is. Reads the ledger: on the pool.
+  [[nodiscard]] std::optional<Problem> overdue(const Submission& submission);
+  [[nodiscard]] bool is_past_deadline(const Submission& submission) const;
   void get(Call call);
   void list(Call call);
   void events(Call call);
@@ -72,8 +87,9 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   void metrics(Call call);
 
   // answers.cpp
-  /// The answer to a submission that is no conflict.
-  [[nodiscard]] io::HttpResponse answer_of(const Answer& answer, std::string_view instance) const;
+  /// The answer to a submission that is no conflict. `base` is what it was based on, if it said so.
+  [[nodiscard]] io::HttpResponse answer_of(const Answer& answer, std::string_view instance,
+                                           const std::optional<std::string>& base) const;
   /// REQUIRES: the decision is conflict. `body` is the submission as it was sent. Reads the ledger:
   /// on the pool.
   [[nodiscard]] Problem conflict(const Answer& answer, std::string_view body);
@@ -95,5 +111,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
 [[nodiscard]] io::HttpResponse json_response(int status, std::string body);
 /// "malformed", with what is wrong.
 [[nodiscard]] Problem malformed(std::string detail, std::string pointer = {});
+/// The body as JSON; nothing if it is none, and `problem` says why and where.
+[[nodiscard]] std::optional<json::Value> read_json(std::string_view text, Problem& problem);
 
 }  // namespace trued::api

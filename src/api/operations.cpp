@@ -1,11 +1,11 @@
 // Operations: submit, read, list, events.
 #include <charconv>
+#include <utility>
 
 #include "api/impl.h"
 #include "api/receipts.h"
 #include "api/submit.h"
 #include "api/text.h"
-#include "json/parse.h"
 
 namespace trued::api {
 namespace {
@@ -32,12 +32,17 @@ bool read_time(const std::string& name, const std::string& text, std::optional<W
   return true;
 }
 
+// `last` is the last of the enum.
 template <class Enum>
 bool read_word(const std::string& name, const std::string& text, std::optional<Enum>& out,
-               std::optional<Enum> (*parse)(std::string_view), Problem& problem) {
+               std::optional<Enum> (*parse)(std::string_view), Enum last, Problem& problem) {
   out = parse(text);
   if (out) return true;
-  problem = malformed("there is no " + name + " '" + text + "'; openapi.yaml lists them");
+  std::string words;
+  for (unsigned i = 0; i <= std::to_underlying(last); ++i) {
+    words += (i == 0 ? "" : ", ") + std::string(to_string(static_cast<Enum>(i)));
+  }
+  problem = malformed("there is no " + name + " '" + shown(text) + "'; there are " + words);
   return false;
 }
 
@@ -56,8 +61,10 @@ bool read_parameter(const std::string& name, const std::string& value, ListQuery
   if (name == "scope") query.scope = value;
   if (name == "key") query.key = value;
   if (name == "target") query.target = value;
-  if (name == "state") return read_word(name, value, query.state, &parse_state, problem);
-  if (name == "status") return read_word(name, value, query.status, &parse_status, problem);
+  if (name == "state")
+    return read_word(name, value, query.state, &parse_state, State::canceled, problem);
+  if (name == "status")
+    return read_word(name, value, query.status, &parse_status, Status::needs_action, problem);
   if (name == "since") return read_time(name, value, query.since, problem);
   if (name == "until") return read_time(name, value, query.until, problem);
   if (name == "limit") return read_limit(value, query.limit, problem);
@@ -89,18 +96,54 @@ bool read_key_header(const io::HttpRequest& request, std::optional<std::string>&
 
 }  // namespace
 
+bool Service::Impl::is_past_deadline(const Submission& submission) const {
+  return submission.deadline && *submission.deadline <= ports.clock.wall();
+}
+
+std::optional<Problem> Service::Impl::overdue(const Submission& submission) {
+  if (!is_past_deadline(submission)) return std::nullopt;
+  const Identity& identity = submission.identity;
+  auto known = [&] {
+    const std::scoped_lock lock(reader_mutex);
+    ListQuery query;
+    query.scope = identity.scope;
+    query.type = identity.type;
+    query.key = identity.key;
+    query.limit = 1;
+    return ports.reader->list(query);
+  }();
+  if (!known.has_value()) return ledger_problem(known.error());
+  if (!known->operations.empty()) return std::nullopt;
+  return Problem{.name = "input-invalid",
+                 .detail = "the deadline " + format_rfc3339(*submission.deadline) +
+                           " has passed: it is " + format_rfc3339(ports.clock.wall()) +
+                           " by this server's clock. Nothing was accepted; submit it with a later "
+                           "deadline, or without one",
+                 .pointer = "/deadline"};
+}
+
 void Service::Impl::submit(Call call) {
   SubmitContext context{ports.targets, std::nullopt, call.actor};
   Problem problem;
   if (!read_key_header(call.request, context.header_key, problem)) return call.fail(problem);
-  auto body = json::parse(call.request.body);
-  if (!body.has_value()) return call.fail(malformed(body.error().message));
-  auto submission = read_submission(std::move(body).value(), context, problem);
+  auto body = read_json(call.request.body, problem);
+  if (!body) return call.fail(problem);
+  auto submission = read_submission(std::move(*body), context, problem);
   if (!submission) return call.fail(problem);
+  if (!is_past_deadline(*submission))
+    return submit_checked(std::move(call), *std::move(submission));
+  on_pool(std::move(call),
+          [self = shared_from_this(), submission = *std::move(submission)](Call later) mutable {
+            if (auto late = self->overdue(submission)) return later.fail(*late);
+            self->submit_checked(std::move(later), std::move(submission));
+          });
+}
+
+void Service::Impl::submit_checked(Call call, Submission submission) {
   const Wait wait = preferred_wait(call.request);
   auto shared = std::make_shared<Call>(std::move(call));
-  auto reply = [self = shared_from_this(), shared,
-                wait](std::variant<Answer, EngineProblem> result) {
+  auto reply = [self = shared_from_this(), shared, wait,
+                base = submission.intent->base](std::variant<Answer, EngineProblem> result) {
     if (const auto* refused = std::get_if<EngineProblem>(&result)) {
       return shared->fail(problem_of(*refused));
     }
@@ -111,13 +154,13 @@ void Service::Impl::submit(Call call) {
         later.fail(self->conflict(answer, later.request.body));
       });
     }
-    shared->answer_made([self, shared, wait, answer = std::move(answer)] {
-      io::HttpResponse response = self->answer_of(answer, shared->instance());
+    shared->answer_made([self, shared, wait, base, answer = std::move(answer)] {
+      io::HttpResponse response = self->answer_of(answer, shared->instance(), base);
       say_applied(wait, response);
       return response;
     });
   };
-  ports.engine.submit(std::move(*submission), wait.span, std::move(reply));
+  ports.engine.submit(std::move(submission), wait.span, std::move(reply));
 }
 
 void Service::Impl::get(Call call) {

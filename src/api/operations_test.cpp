@@ -236,5 +236,37 @@ TEST(Operations, T10_a_full_pool_is_429_and_the_metrics_are_still_there) {
   EXPECT_EQ(server.store->content("a.md"), "x");
 }
 
+TEST(Submit, T3_a_failed_operation_that_runs_again_is_no_replay) {
+  ServerOptions options = quick();
+  options.policy.on_failure = OnFailure::reexecute;
+  Server server(options);
+  const auto decline = [&] {
+    server.store->script(
+        {.kind = EffectKind::rejected_final, .lands = false, .reason = "read only"});
+  };
+  decline();
+  const Got first = server.write("k1", "a.md", "hello");
+  ASSERT_EQ(first.text("status"), "failed");
+  decline();
+  const Got failed = server.write("k1", "a.md", "hello");
+  EXPECT_EQ(failed.status(), 201);
+  EXPECT_EQ(failed.text("status"), "failed");
+  EXPECT_EQ(failed.header("Idempotent-Replayed"), "false");
+  server.gate->shut();
+  const Got under_way = server.submit("k1", "a.md", "hello");
+  EXPECT_EQ(under_way.status(), 202);
+  EXPECT_EQ(under_way.header("Idempotent-Replayed"), "false");
+  EXPECT_EQ(under_way.text("decision"), "in_flight");
+  EXPECT_EQ(under_way.text("id"), first.text("id"));
+  const Got beside = server.submit("k1", "a.md", "hello");
+  EXPECT_EQ(beside.status(), 202);
+  EXPECT_EQ(beside.header("Idempotent-Replayed"), "true") << "it made nothing run";
+  server.gate->open();
+  const Got after = server.write("k1", "a.md", "hello");
+  EXPECT_EQ(after.status(), 200);
+  EXPECT_EQ(after.header("Idempotent-Replayed"), "true");
+  EXPECT_EQ(after.text("status"), "confirmed");
+}
+
 }  // namespace
 }  // namespace trued::api

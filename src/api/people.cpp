@@ -1,6 +1,6 @@
 // What a person decides about one operation.
 #include "api/impl.h"
-#include "json/parse.h"
+#include "api/text.h"
 
 namespace trued::api {
 namespace {
@@ -21,14 +21,19 @@ bool take(const json::Value& body, std::string_view name, std::string& out, Prob
     return false;
   }
   out = value->as_string();
-  return true;
+  if (!has_control(out, name == "why" ? Breaks::allowed : Breaks::refused)) return true;
+  problem = {.name = "input-invalid",
+             .detail = "'" + std::string(name) + "' holds a control character",
+             .pointer = pointer_to(name)};
+  return false;
 }
 
 bool read_decided(const std::string& text, bool has_verdict, Decided& out, Problem& problem) {
   if (text.empty()) return true;
-  const auto body = json::parse(text);
-  if (!body.has_value() || !body->is_object()) {
-    problem = malformed(body.has_value() ? "the body must be an object" : body.error().message);
+  const auto body = read_json(text, problem);
+  if (!body) return false;
+  if (!body->is_object()) {
+    problem = malformed("the body must be an object");
     return false;
   }
   for (const auto& [name, value] : body->members()) {

@@ -60,6 +60,8 @@ void write_problem(const Problem& problem, std::string_view instance, std::strin
     for (const std::string& pointer : problem.differing) writer.string(pointer);
     writer.end_array();
   }
+  if (!problem.expected.empty()) writer.member("expected", std::string_view(problem.expected));
+  if (!problem.seen.empty()) writer.member("seen", std::string_view(problem.seen));
   if (!problem.receipt.empty()) writer.key("receipt").raw(problem.receipt);
   if (problem.retired) write_retired(writer, *problem.retired);
   if (problem.retry_after) writer.member("retry_after", whole_seconds(*problem.retry_after));
@@ -72,6 +74,7 @@ io::HttpResponse respond(const Problem& problem, std::string_view instance) {
   response.status = type.status;
   response.headers.push_back({"Content-Type", "application/problem+json"});
   if (type.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
+  if (type.status == 415) response.headers.push_back({"Accept-Encoding", "identity"});
   if (problem.retry_after) {
     response.headers.push_back(
         {"Retry-After", std::to_string(whole_seconds(*problem.retry_after))});

@@ -38,6 +38,7 @@ inline constexpr std::array kProblems{
     ProblemType{"not-cancelable", 409, "The operation can no longer be withdrawn"},
     ProblemType{"not-resolvable", 409, "The operation does not wait for a person"},
     ProblemType{"not-retryable", 409, "The operation cannot be tried again"},
+    ProblemType{"stale-state", 412, "What the operation was based on has changed"},
     ProblemType{"too-large", 413, "The request is too large"},
     ProblemType{"target-too-long", 414, "The request target is too long"},
     ProblemType{"unsupported-media-type", 415, "The body is of the wrong type"},
@@ -58,6 +59,8 @@ struct Problem {
   std::string detail = {};                   ///< what is wrong and what to do
   std::string pointer = {};                  ///< RFC 6901, into the body; may be empty
   std::vector<std::string> differing = {};   ///< idempotency-conflict: pointers of what differs
+  std::string expected = {};                 ///< stale-state: the base; may be empty
+  std::string seen = {};                     ///< stale-state: the version there; may be empty
   std::string receipt = {};                  ///< JSON; empty where there is none
   std::optional<Tombstone> retired = {};     ///< late-duplicate: what the key was used for
   std::optional<Duration> retry_after = {};  ///< written in whole seconds, rounded up

@@ -73,6 +73,80 @@ TEST(Auth, S8_hosts_can_be_allowed) {
   EXPECT_EQ(status("10.1.2.4" + port), 421);
 }
 
+TEST(Auth, S8_listening_everywhere_any_literal_address_is_a_host_but_no_name) {
+  for (const char* wildcard : {"0.0.0.0", "::"}) {
+    ServerOptions options = quick();
+    options.auth.address = wildcard;
+    Server server(options);
+    const std::string port = ":" + std::to_string(server.port());
+    const auto got = [&](const std::string& host) {
+      return server.call("GET", "/healthz", "", {{"Host", host}});
+    };
+    for (const std::string& host :
+         {"10.1.2.3" + port, std::string("10.1.2.3"), std::string("192.0.2.7:8080"),
+          "[2001:db8::7]" + port, std::string("[fe80::1]")}) {
+      EXPECT_EQ(got(host).status(), 200) << host;
+    }
+    for (const std::string& host :
+         {"evil.example" + port, "10.1.2" + port, "10.1.2.3.evil.example" + port,
+          std::string("10.1.2.3:"), std::string("10.1.2.3:port"), std::string("10.1.2.256"),
+          std::string("2001:db8::7"), std::string("[2001:db8::7"), std::string("[::1]x"),
+          std::string("0x7f.1"), std::string("2130706433")}) {
+      EXPECT_EQ(got(host).status(), 421) << host;
+    }
+  }
+}
+
+TEST(Auth, S8_a_refused_host_is_repeated_bounded_and_escaped) {
+  Server server;
+  const auto detail = [&](const std::string& host) {
+    return server.call("GET", "/healthz", "", {{"Host", host}}).text("detail");
+  };
+  EXPECT_NE(detail("evil.example").find("'evil.example'"), std::string::npos);
+  EXPECT_NE(detail("caf\xc3\xa9").find("caf\\xc3\\xa9"), std::string::npos);
+  EXPECT_LT(detail(std::string(5'000, 'h')).size(), 300U);
+}
+
+TEST(Auth, S8_a_page_of_an_allowed_origin_can_use_the_server) {
+  ServerOptions options = quick();
+  options.auth = with_token();
+  options.auth.allowed_origins = {"https://console.example"};
+  Server server(options);
+  const auto ask = [&](const std::string& method, const std::string& path,
+                       const std::string& origin, const std::string& token = "") {
+    return server.call(method, path, "",
+                       {{"Origin", origin},
+                        {"Access-Control-Request-Method", method == "OPTIONS" ? "POST" : ""},
+                        {"Authorization", token}});
+  };
+  const Got asked = ask("OPTIONS", "/v1/operations", "https://console.example");
+  EXPECT_EQ(asked.status(), 204);
+  EXPECT_EQ(asked.header("Access-Control-Allow-Origin"), "https://console.example");
+  EXPECT_EQ(asked.header("Vary"), "Origin");
+  EXPECT_EQ(asked.header("Access-Control-Allow-Methods"), "POST, GET, HEAD");
+  for (const char* name : {"Authorization", "Content-Type", "Idempotency-Key", "Prefer"}) {
+    EXPECT_NE(asked.header("Access-Control-Allow-Headers").find(name), std::string::npos) << name;
+  }
+  const Got got = ask("GET", "/v1/status", "https://console.example", "Bearer right");
+  EXPECT_EQ(got.status(), 200);
+  EXPECT_EQ(got.header("Access-Control-Allow-Origin"), "https://console.example");
+  EXPECT_EQ(got.header("Vary"), "Origin");
+  EXPECT_EQ(got.header("Access-Control-Expose-Headers"),
+            "Location, Idempotent-Replayed, Preference-Applied, Retry-After");
+  const Got none = ask("GET", "/v1/status", "https://console.example");
+  EXPECT_EQ(none.status(), 401);
+  EXPECT_EQ(none.header("Access-Control-Allow-Origin"), "https://console.example");
+  for (const char* method : {"OPTIONS", "GET"}) {
+    const Got foreign = ask(method, "/v1/operations", "https://evil.example", "Bearer right");
+    EXPECT_EQ(foreign.status(), 403);
+    EXPECT_EQ(foreign.header("Access-Control-Allow-Origin"), "");
+    EXPECT_EQ(foreign.header("Access-Control-Allow-Methods"), "");
+    EXPECT_EQ(foreign.header("Vary"), "Origin");
+  }
+  EXPECT_EQ(ask("OPTIONS", "/nothing", "https://console.example").status(), 401);
+  EXPECT_EQ(server.get("/healthz").header("Access-Control-Allow-Origin"), "");
+}
+
 TEST(Auth, S8_a_foreign_origin_is_403_and_nothing_is_done) {
   ServerOptions options = quick();
   options.auth.allowed_origins = {"https://console.example"};
@@ -158,7 +232,9 @@ TEST(Auth, S2_many_wrong_tokens_are_slowed_down) {
     }
   }
   EXPECT_EQ(limited, 1);
-  EXPECT_EQ(with("right").status(), 429);
+  EXPECT_EQ(with("right").status(), 200) << "others guessed wrong, not this one";
+  EXPECT_EQ(with("guess").status(), 429);
+  EXPECT_EQ(server.get("/v1/status").status(), 401);
   EXPECT_EQ(server.get("/healthz").status(), 200);
 }
 
@@ -172,6 +248,40 @@ TEST(Routes, S8_every_answer_has_the_headers_of_safety) {
     EXPECT_TRUE(got.header("Content-Security-Policy").starts_with("default-src 'none'")) << path;
     EXPECT_EQ(got.header("Access-Control-Allow-Origin"), "") << path;
   }
+}
+
+TEST(Routes, T1_a_query_that_cannot_be_decoded_is_400) {
+  Server server;
+  for (const char* query : {"key=%zz", "key=%", "%4=1", "key=%ff", "wait=%2"}) {
+    const Got got = server.get(std::string("/v1/operations?") + query);
+    EXPECT_EQ(got.status(), 400) << query;
+    EXPECT_EQ(got.problem(), "malformed");
+  }
+  EXPECT_EQ(server.get("/v1/operations?key=a%2Fb").status(), 200);
+}
+
+TEST(Routes, T10_a_word_that_is_none_is_answered_with_those_that_are) {
+  Server server;
+  const std::string status = server.get("/v1/operations?status=bogus").text("detail");
+  EXPECT_NE(status.find("'bogus'"), std::string::npos);
+  EXPECT_TRUE(
+      status.ends_with("there are pending, confirmed, unverified, superseded, failed, "
+                       "undone, canceled, needs_action"))
+      << status;
+  const std::string state = server.get("/v1/operations?state=bogus").text("detail");
+  EXPECT_TRUE(state.ends_with("compensated, canceled")) << state;
+}
+
+TEST(Routes, T10_who_and_why_hold_no_control_characters) {
+  Server server;
+  server.gate->shut();
+  const std::string path = "/v1/operations/" + server.submit("k1", "a.md", "x").text("id");
+  const Got who = server.post(path + "/cancel", R"({"who":"eve\u001b[1A"})");
+  EXPECT_EQ(who.status(), 422);
+  EXPECT_EQ(who.text("pointer"), "/who");
+  EXPECT_EQ(server.post(path + "/cancel", R"({"why":"a\u0000"})").text("pointer"), "/why");
+  EXPECT_EQ(server.post(path + "/cancel", R"({"why":"a","why":"b"})").text("pointer"), "/why");
+  EXPECT_EQ(server.post(path + "/cancel", R"({"why":"line\nline"})").status(), 409);
 }
 
 TEST(Routes, S9_what_is_not_in_the_table_is_404_or_405) {

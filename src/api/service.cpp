@@ -5,6 +5,7 @@
 
 #include "api/impl.h"
 #include "api/text.h"
+#include "json/parse.h"
 
 namespace trued::api {
 namespace {
@@ -43,11 +44,19 @@ bool is_media_type(const io::HttpRequest& request, std::string_view wanted) {
                   (*type)[wanted.size()] == ' ');
 }
 
+std::optional<Problem> check_coding(const io::HttpRequest& request) {
+  const std::string* coding = request.find("Content-Encoding");
+  if (coding == nullptr || coding->empty() || is_word(*coding, "identity")) return std::nullopt;
+  return Problem{.name = "unsupported-media-type",
+                 .detail = "the body comes with Content-Encoding: " + shown(*coding) +
+                           "; bodies are taken as they are (identity) only. Send it without"};
+}
+
 std::optional<Problem> check_body(const io::HttpRequest& request, Takes takes) {
   constexpr std::string_view kJson = "application/json";
   constexpr std::string_view kLines = "application/x-ndjson";
   const auto wants = [&](std::string_view type) -> std::optional<Problem> {
-    if (is_media_type(request, type)) return std::nullopt;
+    if (is_media_type(request, type)) return check_coding(request);
     return Problem{.name = "unsupported-media-type",
                    .detail = "send the body with Content-Type: " + std::string(type)};
   };
@@ -67,6 +76,10 @@ std::optional<Problem> check_body(const io::HttpRequest& request, Takes takes) {
 // Every parameter is one of `known` (separated by blanks), and given once.
 std::optional<Problem> check_parameters(const io::HttpRequest& request, std::string_view known) {
   if (request.query.empty()) return std::nullopt;
+  if (!io::query_well_formed(request.query)) {
+    return malformed("the query '" + shown(request.query) +
+                     "' has a '%' that two hexadecimal digits do not follow, or is not UTF-8");
+  }
   std::vector<std::string> seen;
   for (auto& [name, value] : io::parse_query(request.query)) {
     if (std::ranges::find(seen, name) != seen.end()) {
@@ -93,10 +106,29 @@ void add(io::HttpResponse& response, const char* name, const char* value) {
   response.headers.push_back({name, value});
 }
 
-void add_what_all_have(io::HttpResponse& response) {
-  add(response, "X-Content-Type-Options", "nosniff");
-  add(response, "Cache-Control", "no-store");
-  add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+void add_what_all_have(io::HttpResponse& response, const CrossOrigin& cross) {
+  io::add_safety_headers(response);
+  if (cross.varies) add(response, "Vary", "Origin");
+  if (cross.origin.empty()) return;
+  response.headers.push_back({"Access-Control-Allow-Origin", cross.origin});
+  add(response, "Access-Control-Expose-Headers",
+      "Location, Idempotent-Replayed, Preference-Applied, Retry-After");
+}
+
+// A browser asks whether a page may send what it is about to send. It sends no token with that.
+bool is_preflight(const Call& call) {
+  return call.request.method == "OPTIONS" && !call.cross.origin.empty() &&
+         call.request.find("Access-Control-Request-Method") != nullptr;
+}
+
+io::HttpResponse preflight(const std::string& methods) {
+  io::HttpResponse response;
+  response.status = 204;
+  response.headers.push_back({"Access-Control-Allow-Methods", methods});
+  add(response, "Access-Control-Allow-Headers",
+      "Authorization, Content-Type, Idempotency-Key, Prefer");
+  add(response, "Access-Control-Max-Age", "600");
+  return response;
 }
 
 }  // namespace
@@ -119,17 +151,30 @@ Problem malformed(std::string detail, std::string pointer) {
   return {.name = "malformed", .detail = std::move(detail), .pointer = std::move(pointer)};
 }
 
+std::optional<json::Value> read_json(std::string_view text, Problem& problem) {
+  std::string pointer;
+  auto value = json::parse(text, {}, &pointer);
+  if (value.has_value()) return std::move(value).value();
+  problem = malformed(value.error().message, std::move(pointer));
+  return std::nullopt;
+}
+
 void Call::answer(io::HttpResponse response) {
-  add_what_all_have(response);
+  add_what_all_have(response, cross);
   responder.send(std::move(response));
 }
 
 void Call::answer_made(std::move_only_function<io::HttpResponse()> make) {
-  responder.send_made([make = std::move(make)]() mutable {
+  responder.send_made([make = std::move(make), cross = cross]() mutable {
     io::HttpResponse response = make();
-    add_what_all_have(response);
+    add_what_all_have(response, cross);
     return response;
   });
+}
+
+io::Waker Call::stream(io::HttpResponse head, std::move_only_function<io::Piece()> next) {
+  add_what_all_have(head, cross);
+  return responder.stream(std::move(head), std::move(next));
 }
 
 std::string_view Call::instance() const {
@@ -145,6 +190,9 @@ Service::Impl::Impl(ServicePorts service_ports, ServiceOptions service_options)
 
 void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
   Call call{std::move(request), std::move(responder)};
+  call.cross.varies = auth.lists_origins();
+  if (auto problem = auth.check_place(call.request)) return call.fail(*problem);
+  call.cross.origin = auth.listed_origin(call.request);
   const bool head = call.request.method == "HEAD";
   const std::string_view method = head ? std::string_view("GET") : call.request.method;
   const Route* found = nullptr;
@@ -160,8 +208,11 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
     found = &route;
     break;
   }
+  if (!allowed.empty() && is_preflight(call)) return call.answer(preflight(allowed));
   const Access access = found == nullptr ? Access::token : found->access;
-  if (auto problem = auth.check(call.request, access, call.actor)) return call.fail(*problem);
+  if (auto problem = auth.check_token(call.request, access, call.actor)) {
+    return call.fail(*problem);
+  }
   if (found != nullptr) {
     if (auto problem = check_body(call.request, found->takes)) return call.fail(*problem);
     if (auto problem = check_parameters(call.request, found->parameters)) {

@@ -19,7 +19,8 @@ struct SubmitContext {
   std::string actor;                      ///< of the token; empty without one
 };
 
-/// Reads one submission. On failure `problem` says what is wrong; nothing happened.
+/// Reads one submission. On failure `problem` says what is wrong; nothing happened. Whether its
+/// deadline has passed is not looked at: a repeat is answered also after it.
 [[nodiscard]] std::optional<Submission> read_submission(json::Value body,
                                                         const SubmitContext& context,
                                                         Problem& problem);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <iterator>
 #include <set>
+#include <string_view>
 #include <thread>
 
 #include "api/api_test_support.h"
@@ -10,6 +11,8 @@
 
 namespace trued::api {
 namespace {
+
+using std::string_view_literals::operator""sv;
 
 TEST(Submit, T10_new_and_settled_within_the_wait_is_201_with_the_whole_receipt) {
   Server server;
@@ -252,6 +255,11 @@ std::string docs(const std::string& members) {
 }
 std::string artifacts(const std::string& list) { return docs(R"("artifacts":[)" + list + "]"); }
 
+std::string with_input(const std::string& members) {
+  return R"({"type":"write","input":{"target":"docs","artifacts":[{"path":"a","content":"x"}]},)" +
+         members + "}";
+}
+
 std::vector<Bad> malformed_submissions() {
   constexpr const char* kDeadline =
       R"("not_before":"2030-01-02T00:00:00Z","deadline":"2030-01-01T00:00:00Z")";
@@ -259,7 +267,7 @@ std::vector<Bad> malformed_submissions() {
       {"{", 400, "malformed", ""},
       {"[]", 400, "malformed", ""},
       {"\"text\"", 400, "malformed", ""},
-      {R"({"type":"write","type":"write"})", 400, "malformed", ""},
+      {R"({"type":"write","type":"write"})", 400, "malformed", "/type"},
       {R"({"type":1,"input":{}})", 400, "malformed", "/type"},
       {R"({"input":{}})", 400, "malformed", "/type"},
       {with(R"("status":"confirmed")"), 400, "malformed", "/status"},
@@ -300,6 +308,20 @@ std::vector<Bad> unfit_inputs() {
        at + "0/absent"},
       {artifacts(R"({"path":"a","content":"x"},{"path":"a","content":"y"})"), 422, "input-invalid",
        at + "1/path"},
+      {R"({"type":"write","actor":"eve\u001b[2J","input":{}})", 422, "input-invalid", "/actor"},
+      {R"({"type":"write","actor":"a\nb","input":{}})", 422, "input-invalid", "/actor"},
+      {R"({"type":"write","actor":"a\u0085b","input":{}})", 422, "input-invalid", "/actor"},
+      {docs(R"("message":"a\u0007","artifacts":[{"path":"a","content":"x"}])"), 422,
+       "input-invalid", "/input/message"},
+      {docs(R"("message":"a\rb","artifacts":[{"path":"a","content":"x"}])"), 422, "input-invalid",
+       "/input/message"},
+      {artifacts(R"({"path":"a","content":"x"},{"path":"b\u007f","content":"x"})"), 422,
+       "input-invalid", at + "1/path"},
+      {docs(R"("base":"1\u0000","artifacts":[{"path":"a","content":"x"}])"), 422, "input-invalid",
+       "/input/base"},
+      {input(R"({"target":"still","base":"1","artifacts":[{"path":"a","content":"x"}]})"), 422,
+       "input-invalid", "/input/base"},
+      {with_input(R"("deadline":"2020-01-01T00:00:00Z")"), 422, "input-invalid", "/deadline"},
       {docs(R"("color":"red","artifacts":[{"path":"a","content":"x"}])"), 422, "input-invalid",
        "/input/color"},
   };
@@ -323,6 +345,94 @@ TEST(Submit, T1_bad_input_gets_its_problem_and_leaves_the_ledger_as_it_was) {
   EXPECT_EQ(status.number("ledger/operations"), 0);
   EXPECT_EQ(status.number("ledger/events"), 0);
   EXPECT_EQ(server.store->performed(), 0U);
+}
+
+TEST(Submit, T5_a_deadline_that_has_passed_is_refused_and_leaves_the_key_free) {
+  Server server;
+  const std::string body = Server::submission("a.md", "x").substr(1);
+  const auto until = [&](const std::string& deadline) {
+    return server.post("/v1/operations", R"({"deadline":")" + deadline + "\"," + body,
+                       {{"Idempotency-Key", "k1"}, {"Prefer", "wait=10"}});
+  };
+  const Got refused = until("2020-01-01T00:00:00Z");
+  EXPECT_EQ(refused.status(), 422);
+  EXPECT_EQ(refused.text("pointer"), "/deadline");
+  EXPECT_NE(refused.text("detail").find("2020-01-01"), std::string::npos);
+  EXPECT_EQ(server.get("/v1/status").number("ledger/operations"), 0);
+  const Got made = until("2099-01-01T00:00:00Z");
+  EXPECT_EQ(made.status(), 201);
+  EXPECT_EQ(made.text("status"), "confirmed");
+  // Times are no part of the request's fingerprint: its repeat is answered also when it comes late.
+  const Got again = until("2020-01-01T00:00:00Z");
+  EXPECT_EQ(again.status(), 200);
+  EXPECT_EQ(again.text("id"), made.text("id"));
+  EXPECT_EQ(server.store->performed(), 1U);
+}
+
+TEST(Submit, V6_a_stale_base_is_412_for_who_waits_and_advises_a_new_key) {
+  Server server;
+  ASSERT_EQ(server.write("k1", "a.md", "one").status(), 201);
+  server.store->put_outside("a.md", "theirs");
+  const std::string body = R"({"type":"write","input":{"target":"docs","base":"1",)"
+                           R"("artifacts":[{"path":"a.md","content":"two"}]}})";
+  const auto post = [&] {
+    return server.post("/v1/operations", body, {{"Idempotency-Key", "k2"}, {"Prefer", "wait=10"}});
+  };
+  const Got got = post();
+  ASSERT_EQ(got.status(), 412) << got.response.body;
+  EXPECT_EQ(got.problem(), "stale-state");
+  EXPECT_EQ(got.text("expected"), "1");
+  EXPECT_EQ(got.text("seen"), "2");
+  EXPECT_EQ(got.text("pointer"), "/input/base");
+  EXPECT_TRUE(got.text("detail").starts_with("'a.md': expected ")) << got.text("detail");
+  EXPECT_NE(got.text("detail").find("new key"), std::string::npos);
+  EXPECT_EQ(got.text("receipt/status"), "failed");
+  EXPECT_EQ(got.text("receipt/decision"), "new");
+  EXPECT_EQ(got.text("receipt/next/action"), "none");
+  EXPECT_EQ(server.store->content("a.md"), "theirs");
+  const Got again = post();
+  EXPECT_EQ(again.status(), 200);
+  EXPECT_EQ(again.text("decision"), "duplicate");
+  EXPECT_EQ(again.text("status"), "failed");
+  const Got batch = server.post("/v1/operations/batch", R"({"key":"k3",)" + body.substr(1),
+                                {{"Content-Type", "application/x-ndjson"}, {"Prefer", "wait=10"}});
+  EXPECT_EQ(batch.number("status"), 412) << batch.response.body;
+  EXPECT_EQ(batch.text("problem/expected"), "1");
+}
+
+TEST(Submit, T1_a_message_may_have_lines) {
+  Server server;
+  const Got got =
+      server.post("/v1/operations", with_input(R"("key":"k1")")
+                                        .insert(R"({"type":"write","input":{)"sv.size(),
+                                                R"("message":"one\n\n\ttwo\r\nthree",)"));
+  EXPECT_EQ(got.status(), 202) << got.response.body;
+}
+
+TEST(Submit, T1_what_is_no_json_says_where_and_why) {
+  Server server;
+  const auto detail = [&](const std::string& body) {
+    const Got got = server.post("/v1/operations", body, {{"Idempotency-Key", "k"}});
+    EXPECT_EQ(got.problem(), "malformed") << body.substr(0, 100);
+    return got.text("detail");
+  };
+  EXPECT_NE(detail(std::string(100'000, '[')).find("nested deeper than 64"), std::string::npos);
+  EXPECT_NE(detail("{\n\"type\" 1}").find("line 2, column 8: expected ':'"), std::string::npos);
+  EXPECT_NE(detail(R"({"type":NaN})").find("NaN"), std::string::npos);
+}
+
+TEST(Submit, T1_a_coded_body_is_415_and_says_what_is_taken) {
+  Server server;
+  const auto post = [&](const char* coding) {
+    return server.post("/v1/operations", Server::submission("a.md", "x"),
+                       {{"Idempotency-Key", "k"}, {"Content-Encoding", coding}});
+  };
+  const Got got = post("gzip");
+  EXPECT_EQ(got.status(), 415);
+  EXPECT_EQ(got.problem(), "unsupported-media-type");
+  EXPECT_NE(got.text("detail").find("identity"), std::string::npos);
+  EXPECT_EQ(got.header("Accept-Encoding"), "identity");
+  EXPECT_EQ(post("Identity").status(), 202);
 }
 
 TEST(Submit, T1_hostile_bodies_are_refused) {

@@ -1,4 +1,5 @@
 #include "core/operation.h"
+#include "core/tells.h"
 
 namespace trued {
 namespace {
@@ -13,6 +14,13 @@ NextStep waiting(const Operation& operation) {
 }
 
 NextStep after_failure(const Operation& operation) {
+  if (ended_stale(operation)) {
+    // The base is part of the request: as it stands, it can only fail again.
+    return {NextAction::none,
+            "it did not happen: what it was based on has changed; look at what stands there now, "
+            "and submit again under a new key with that version as 'base'",
+            std::nullopt};
+  }
   switch (operation.on_failure) {
     case OnFailure::replay:
       return {NextAction::retry, "it did not happen; mend the cause, then retry the operation",

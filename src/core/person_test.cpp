@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "core/operation.h"
+#include "core/tells.h"
 #include "core/test_support.h"
 
 namespace trued {
@@ -205,6 +206,26 @@ TEST(NextStep, T3_nothing_that_would_be_refused_is_advised) {
   operation.on_failure = OnFailure::reexecute;
   operation.state = State::failed;
   EXPECT_NE(next_step(operation).detail.find("same key"), std::string::npos);
+}
+
+TEST(NextStep, V6_a_stale_base_is_not_advised_to_be_tried_again) {
+  for (const OnFailure declared : {OnFailure::replay, OnFailure::reexecute, OnFailure::poison}) {
+    Life life;
+    life.start();
+    life.report(ended(EffectKind::rejected_final, "stale-state: 'a': expected x, seen y"));
+    ASSERT_EQ(life.operation.state, State::failed);
+    life.operation.on_failure = declared;
+    EXPECT_TRUE(ended_stale(life.operation));
+    const NextStep step = next_step(life.operation);
+    EXPECT_EQ(step.action, NextAction::none);
+    EXPECT_NE(step.detail.find("new key"), std::string::npos);
+    EXPECT_NE(step.detail.find("'base'"), std::string::npos);
+  }
+  Life other;
+  other.start();
+  other.report(ended(EffectKind::rejected_final, "the disk is full of stale-state: things"));
+  EXPECT_FALSE(ended_stale(other.operation));
+  EXPECT_EQ(next_step(other.operation).action, NextAction::retry);
 }
 
 TEST(Status, T10_confirmed_is_reserved_for_what_was_read_back) {

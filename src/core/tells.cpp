@@ -164,4 +164,9 @@ std::string describe_mismatch(const Operation& operation) {
   return text;
 }
 
+bool ended_stale(const Operation& operation) {
+  return operation.state == State::failed && operation.effect == EffectKind::rejected_final &&
+         !operation.sent && operation.reason.starts_with("stale-state:");
+}
+
 }  // namespace trued

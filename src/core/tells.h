@@ -29,4 +29,9 @@ namespace trued {
 /// One sentence of evidence for people: which artifact, what was meant, what was seen.
 [[nodiscard]] std::string describe_mismatch(const Operation& operation);
 
+/// True if the operation failed because what it was based on (`base`) no longer stands, and nothing
+/// of it ever reached the target. Connectors say so by a final rejection whose reason begins with
+/// "stale-state:" (target/target_conformance.h holds them to it).
+[[nodiscard]] bool ended_stale(const Operation& operation);
+
 }  // namespace trued

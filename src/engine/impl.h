@@ -38,6 +38,7 @@ struct Waiter {
   Mono until{};
   SubmitDecision decision = SubmitDecision::fresh;
   Reply reply;
+  bool reexecutes = false;
 };
 
 /// An open operation.

@@ -209,7 +209,7 @@ void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
     if (settled) {
       const auto operation = std::make_shared<const Operation>(std::move(work.operation));
       for (Waiter& waiter : work.waiters) {
-        waiter.reply(Answer{waiter.decision, operation, std::nullopt});
+        waiter.reply(Answer{waiter.decision, operation, std::nullopt, waiter.reexecutes});
       }
       // It may have taken its tickets and settled in one turn.
       if (!jobs_.effect_out(id)) release_artifacts(id);
@@ -308,7 +308,7 @@ void Engine::Impl::answer_waiters(Entry& entry, Mono now, bool all) {
       entry.waiters, [&](const Waiter& waiter) { return all || waiter.until <= now; });
   for (auto it = entry.waiters.begin(); it != keep_from.begin(); ++it) {
     waits_.erase({it->until, entry.operation->id});
-    it->reply(Answer{it->decision, entry.operation, std::nullopt});
+    it->reply(Answer{it->decision, entry.operation, std::nullopt, it->reexecutes});
   }
   entry.waiters.erase(entry.waiters.begin(), keep_from.begin());
 }

@@ -34,6 +34,7 @@ struct Answer {
   SubmitDecision decision = SubmitDecision::fresh;
   std::shared_ptr<const Operation> operation;
   std::optional<Tombstone> tombstone;
+  bool reexecutes = false;  ///< this submission made a failed operation run again
 };
 
 enum class ProblemCode : std::uint8_t {

@@ -203,7 +203,8 @@ void Engine::Impl::on_submit(TurnState& turn, SubmitMessage& message) {
     apply(turn, *work,
           PersonInput{PersonAction::retry, "a repeated submission", "on_failure = \"reexecute\""});
     start_when_free(turn, *work);
-    work->waiters.push_back({turn.mono + message.wait, verdict.decision, std::move(message.reply)});
+    work->waiters.push_back(
+        {turn.mono + message.wait, verdict.decision, std::move(message.reply), true});
     return;
   }
   if (is_repeat(verdict.decision)) ++repeats_[known->id][verdict.decision];

@@ -33,6 +33,7 @@ Responder::~Responder() {
   response.body =
       R"({"type":"urn:trued:problem:internal","title":"Something went wrong here","status":500,)"
       R"("detail":"the request was dropped without an answer; repeat it under the same key"})";
+  add_safety_headers(response);
   send(std::move(response));
 }
 
@@ -43,7 +44,29 @@ void Responder::send(HttpResponse response) {
 void Responder::send_made(std::move_only_function<HttpResponse()> make) {
   TRUED_ASSERT(mailbox_ != nullptr);
   const auto mailbox = std::exchange(mailbox_, nullptr);
-  mailbox->put(std::move(session_), std::move(make));
+  mailbox->put(std::move(session_),
+               [make = std::move(make)](const std::shared_ptr<Session>& session) mutable {
+                 session->answer(make());
+               });
+}
+
+Waker Responder::stream(HttpResponse head, std::move_only_function<Piece()> next) {
+  TRUED_ASSERT(mailbox_ != nullptr);
+  const auto mailbox = std::exchange(mailbox_, nullptr);
+  Waker waker(mailbox, session_);
+  mailbox->put(std::move(session_), [head = std::move(head), next = std::move(next)](
+                                        const std::shared_ptr<Session>& session) mutable {
+    session->stream(std::move(head), std::move(next));
+  });
+  return waker;
+}
+
+Waker::Waker(std::shared_ptr<Mailbox> mailbox, std::weak_ptr<Session> session)
+    : mailbox_(std::move(mailbox)), session_(std::move(session)) {}
+
+void Waker::wake() const {
+  if (mailbox_ != nullptr)
+    mailbox_->put(session_, [](const std::shared_ptr<Session>& session) { session->send_piece(); });
 }
 
 class HttpServer::Impl final : public SessionHost,

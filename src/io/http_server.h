@@ -22,6 +22,24 @@ namespace trued::io {
 class Session;
 class Mailbox;
 
+/// A part of an answer that is made while it is sent. Empty and not the last: nothing is known yet.
+struct Piece {
+  std::string text;
+  bool last = false;
+};
+
+/// Tells a session that its answer has more to send. Any thread; nothing if the client is gone.
+class Waker {
+ public:
+  Waker() = default;
+  Waker(std::shared_ptr<Mailbox> mailbox, std::weak_ptr<Session> session);
+  void wake() const;
+
+ private:
+  std::shared_ptr<Mailbox> mailbox_;
+  std::weak_ptr<Session> session_;
+};
+
 /// The duty to answer one request, from any thread, once. Dropped unanswered it answers 500, so
 /// that no client waits for nothing.
 class Responder {
@@ -36,6 +54,10 @@ class Responder {
   /// The same; the answer is made on the loop's thread, and only if the client is still there. For
   /// callers who have more urgent things to do.
   void send_made(std::move_only_function<HttpResponse()> make);
+  /// Answers with `head` (whose body is not used) at once and then with the pieces of `next`, one
+  /// at a time, as the client takes them. `next` runs on the loop's thread; after an empty piece it
+  /// is asked again when the waker says so. It is dropped with its last piece or with the client.
+  Waker stream(HttpResponse head, std::move_only_function<Piece()> next);
 
  private:
   std::shared_ptr<Mailbox> mailbox_;  ///< null once answered or moved from

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/encoding.h"
+
 namespace trued::io {
 namespace {
 
@@ -40,6 +42,18 @@ bool percent_decode(std::string_view text, bool plus_is_space, std::string& out)
   return true;
 }
 
+void add_safety_headers(HttpResponse& response) {
+  response.headers.push_back({"X-Content-Type-Options", "nosniff"});
+  response.headers.push_back({"Cache-Control", "no-store"});
+  response.headers.push_back(
+      {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"});
+}
+
+bool query_well_formed(std::string_view query) {
+  std::string decoded;
+  return percent_decode(query, true, decoded) && utf8_valid(decoded);
+}
+
 std::vector<std::pair<std::string, std::string>> parse_query(std::string_view query) {
   std::vector<std::pair<std::string, std::string>> pairs;
   while (!query.empty()) {
@@ -50,7 +64,7 @@ std::vector<std::pair<std::string, std::string>> parse_query(std::string_view qu
     const std::size_t equal = std::min(part.find('='), part.size());
     std::string name;
     std::string value;
-    // A malformed escape is taken as it stands: the handler will not know such a name or value.
+    // A malformed escape is taken as it stands; query_well_formed() tells.
     if (!percent_decode(part.substr(0, equal), true, name)) name = part.substr(0, equal);
     const std::string_view rest = part.substr(std::min(equal + 1, part.size()));
     if (!percent_decode(rest, true, value)) value = rest;

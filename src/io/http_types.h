@@ -39,6 +39,13 @@ struct HttpResponse {
   }
 };
 
+/// Adds what every answer has that a browser could come by: no sniffing, no storing, no scripts.
+/// The server's own refusals have it too.
+void add_safety_headers(HttpResponse& response);
+
+/// True if every escape of the query is two hexadecimal digits and what it says is UTF-8.
+[[nodiscard]] bool query_well_formed(std::string_view query);
+
 /// Names and values of a query, percent- and plus-decoded, in order.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> parse_query(std::string_view query);
 

@@ -56,6 +56,12 @@ class ServerTest : public testing::Test {
           ++executed_;
           if (request.path == "/drop") return;
           HttpResponse response;
+          if (request.path == "/pieces") {
+            waker_ = responder.stream(std::move(response), [this] { return next_piece(); });
+            return;
+          }
+          if (request.path == "/empty") response.status = 204;
+          if (request.path == "/echo") response.headers.push_back({"X-Echo", request.body});
           response.body =
               request.method + " " + request.path + "?" + request.query + " " + request.body;
           if (request.path != "/slow") return responder.send(std::move(response));
@@ -69,6 +75,20 @@ class ServerTest : public testing::Test {
   std::string url(const std::string& path) const {
     return "http://127.0.0.1:" + std::to_string(server_->port()) + path;
   }
+  Piece next_piece() {
+    const std::scoped_lock lock(mutex_);
+    Piece piece{.text = std::exchange(piece_, {}), .last = last_};
+    ++asked_;
+    return piece;
+  }
+  void say(const std::string& text, bool last) {
+    {
+      const std::scoped_lock lock(mutex_);
+      piece_ += text;
+      last_ = last;
+    }
+    waker_.wake();
+  }
   std::string exchange(std::string_view request) const {
     const Raw raw(server_->port());
     raw.send(request);
@@ -81,6 +101,10 @@ class ServerTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::optional<Responder> held_;
+  Waker waker_;
+  std::string piece_;
+  bool last_ = false;
+  int asked_ = 0;
 };
 
 TEST_F(ServerTest, answers_on_one_connection_in_order_also_when_pipelined) {
@@ -151,6 +175,108 @@ TEST_F(ServerTest, head_has_no_body_and_a_dropped_request_is_answered) {
   EXPECT_TRUE(head.ends_with("\r\n\r\n"));
   EXPECT_TRUE(exchange("GET /drop HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
                   .starts_with("HTTP/1.1 500"));
+}
+
+TEST_F(ServerTest, S8_its_own_answers_have_the_headers_of_safety) {
+  start({.body_bytes_max = 10});
+  for (const std::string& request :
+       {std::string("GARBAGE\r\n\r\n"),
+        std::string("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n"),
+        "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(40'000, 'x') + "\r\n\r\n",
+        "GET /" + std::string(9'000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n",
+        std::string("GET /drop HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")}) {
+    const std::string text = exchange(request);
+    for (const char* header :
+         {"X-Content-Type-Options: nosniff\r\n", "Cache-Control: no-store\r\n",
+          "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"}) {
+      EXPECT_NE(text.find(header), std::string::npos) << header << text;
+    }
+  }
+}
+
+TEST_F(ServerTest, S8_a_header_value_never_breaks_its_line) {
+  start();
+  const std::string value = std::string("a\r\nX-Evil: 1\r\n\r\nbody\0", 23);
+  const std::string text =
+      exchange("POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: " +
+               std::to_string(value.size()) + "\r\n\r\n" + value);
+  const std::string head = text.substr(0, text.find("\r\n\r\n"));
+  EXPECT_NE(head.find("X-Echo: a  X-Evil: 1    body"), std::string::npos) << text;
+  EXPECT_EQ(head.find("\r\nX-Evil"), std::string::npos) << text;
+}
+
+TEST_F(ServerTest, a_client_of_http_1_0_keeps_its_connection_if_it_asks_to) {
+  start();
+  {
+    const Raw raw(server_->port());
+    raw.send("GET /a HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n");
+    EXPECT_NE(raw.read("GET /a? ").find("Connection: keep-alive\r\n"), std::string::npos);
+    raw.send("GET /b HTTP/1.0\r\nHost: h\r\n\r\n");
+    EXPECT_NE(raw.read().find("Connection: close\r\n"), std::string::npos);
+  }
+  const std::string interim = exchange(
+      "POST /e HTTP/1.0\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi");
+  EXPECT_TRUE(interim.starts_with("HTTP/1.1 200")) << interim;
+}
+
+TEST_F(ServerTest, an_answer_without_content_has_no_length) {
+  start();
+  const std::string text =
+      exchange("OPTIONS /empty HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(text.starts_with("HTTP/1.1 204")) << text;
+  EXPECT_EQ(text.find("Content-Length"), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("\r\n\r\n")) << text;
+}
+
+TEST_F(ServerTest, T1_an_answer_in_pieces_is_sent_as_it_becomes_known) {
+  start();
+  piece_ = "one\n";
+  const Raw raw(server_->port());
+  raw.send("GET /pieces HTTP/1.1\r\nHost: h\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n");
+  const std::string head = raw.read("4\r\none\n\r\n");
+  EXPECT_NE(head.find("Transfer-Encoding: chunked\r\n"), std::string::npos) << head;
+  EXPECT_EQ(head.find("Content-Length"), std::string::npos) << head;
+  EXPECT_TRUE(head.ends_with("\r\n\r\n4\r\none\n\r\n")) << head;
+  say("two and three\n", false);
+  EXPECT_EQ(raw.read("three\n\r\n"), "e\r\ntwo and three\n\r\n");
+  say("", true);
+  const std::string rest = raw.read("GET /next?");
+  EXPECT_TRUE(rest.starts_with("0\r\n\r\nHTTP/1.1 200")) << rest;
+  waker_.wake();  // too late, and no harm
+}
+
+TEST_F(ServerTest, an_answer_in_pieces_to_http_1_0_ends_with_the_connection) {
+  start();
+  piece_ = "all";
+  last_ = true;
+  const std::string text =
+      exchange("GET /pieces HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_NE(text.find("Connection: close\r\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("chunked"), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("\r\n\r\nall")) << text;
+}
+
+TEST_F(ServerTest, a_client_that_leaves_an_answer_in_pieces_does_no_harm) {
+  start();
+  piece_ = "one";
+  {
+    const Raw raw(server_->port());
+    raw.send("GET /pieces HTTP/1.1\r\nHost: h\r\n\r\n");
+    raw.read("one\r\n");
+  }
+  for (int i = 0; i < 100; ++i) say("more", false);
+  EXPECT_NE(exchange("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").find("GET /a?"),
+            std::string::npos);
+  server_->stop(Duration{100});
+}
+
+TEST(Query, T1_escapes_that_mean_nothing_are_noticed) {
+  for (const char* fine : {"", "a=b", "a=%41&b=+", "key=%E2%82%AC", "&&"}) {
+    EXPECT_TRUE(query_well_formed(fine)) << fine;
+  }
+  for (const char* bad : {"key=%zz", "%", "a=%4", "a=%ff", "%G0=1"}) {
+    EXPECT_FALSE(query_well_formed(bad)) << bad;
+  }
 }
 
 TEST_F(ServerTest, stop_lets_a_request_under_way_be_answered) {

@@ -21,10 +21,16 @@ constexpr std::size_t kTargetBytesMax = 8 * 1024;
 constexpr std::size_t kKeepBufferBytes = 64 * 1024;
 constexpr Duration kLinger{1'000};
 
+// A line break within a header would begin another one, or the body: whatever a value was made of,
+// it stays one line.
+void append_line(std::string& out, std::string_view text) {
+  for (const char c : text) out += c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
+}
+
 void append(std::string& out, const Header& header) {
-  out += header.name;
+  append_line(out, header.name);
   out += ": ";
-  out += header.value;
+  append_line(out, header.value);
   out += "\r\n";
 }
 
@@ -95,7 +101,7 @@ void Mailbox::deliver() {
     letters.swap(letters_);
   }
   for (auto& [session, letter] : letters) {
-    if (const auto alive = session.lock()) alive->answer(letter());
+    if (const auto alive = session.lock()) letter(alive);
   }
 }
 
@@ -126,6 +132,7 @@ void Session::read_header() {
   const HttpServer::Options& options = host_->options();
   parser_.emplace();
   head_ = false;
+  http_1_0_ = false;
   parser_->header_limit(static_cast<std::uint32_t>(options.header_bytes_max));
   parser_->body_limit(boost::none);  // set once the target is known
   stream_.expires_after(options.header_timeout);
@@ -155,6 +162,7 @@ void Session::on_header(Failure failure) {
   const HttpServer::Options& options = host_->options();
   const auto& message = parser_->get();
   head_ = message.method() == http::verb::head;
+  http_1_0_ = message.version() < 11;
   if (!has_one_clear_length(message)) {
     return refuse(400, "malformed", "The request cannot be read",
                   "it does not say clearly how long its body is");
@@ -173,7 +181,8 @@ void Session::on_header(Failure failure) {
                   "the body exceeds the limit of this server; split it or raise the limit");
   }
   if (parser_->is_done()) return handle();
-  if (!beast::iequals(message[http::field::expect], "100-continue")) return read_body();
+  const bool asks = beast::iequals(message[http::field::expect], "100-continue");
+  if (!asks || http_1_0_) return read_body();
   out_ = "HTTP/1.1 100 Continue\r\n\r\n";
   asio::async_write(stream_, asio::buffer(out_),
                     [self = shared_from_this()](Failure write_failure, std::size_t) {
@@ -227,6 +236,7 @@ void Session::refuse(int status, std::string_view name, std::string_view title,
   response.status = status;
   response.headers.push_back({"Content-Type", "application/problem+json"});
   response.body = problem_json(status, name, title, detail);
+  add_safety_headers(response);
   write(std::move(response));
 }
 
@@ -236,8 +246,41 @@ void Session::answer(HttpResponse response) {
   write(std::move(response));
 }
 
-void Session::write(HttpResponse response) {
-  if (host_->stopping()) keep_alive_ = false;
+void Session::stream(HttpResponse head, std::move_only_function<Piece()> next) {
+  if (closed_ || !handling_) return;
+  handling_ = false;
+  keep_alive_ = keep_alive_ && !http_1_0_ && !host_->stopping();
+  begin_head(head);
+  if (!http_1_0_) out_ += "Transfer-Encoding: chunked\r\n";
+  end_head();
+  if (!head_) pieces_ = std::move(next);
+  write_out();
+}
+
+void Session::send_piece() {
+  if (closed_ || writing_ || !pieces_) return;
+  constexpr std::size_t kSizeDigits = 16;
+  const Piece piece = pieces_();
+  if (piece.text.empty() && !piece.last) return;
+  out_.clear();
+  if (http_1_0_) {
+    out_ += piece.text;
+  } else if (!piece.text.empty()) {
+    std::array<char, kSizeDigits> size{};
+    out_.append(size.data(),
+                std::to_chars(size.data(), size.data() + size.size(), piece.text.size(), 16).ptr);
+    out_ += "\r\n";
+    out_ += piece.text;
+    out_ += "\r\n";
+  }
+  if (piece.last) {
+    pieces_ = nullptr;
+    if (!http_1_0_) out_ += "0\r\n\r\n";
+  }
+  write_out();
+}
+
+void Session::begin_head(const HttpResponse& response) {
   out_.clear();
   out_ += "HTTP/1.1 ";
   append_number(out_, static_cast<std::size_t>(response.status));
@@ -246,10 +289,30 @@ void Session::write(HttpResponse response) {
       text_of(http::obsolete_reason(http::int_to_status(static_cast<unsigned>(response.status))));
   out_ += "\r\n";
   for (const Header& header : response.headers) append(out_, header);
-  out_ += "Content-Length: ";
-  append_number(out_, response.body.size());
-  out_ += keep_alive_ ? "\r\n\r\n" : "\r\nConnection: close\r\n\r\n";
-  if (!head_) out_ += response.body;
+}
+
+void Session::end_head() {
+  // A client of 1.0 closes unless it is told that the connection stays.
+  if (!keep_alive_) out_ += "Connection: close\r\n";
+  if (keep_alive_ && http_1_0_) out_ += "Connection: keep-alive\r\n";
+  out_ += "\r\n";
+}
+
+void Session::write(HttpResponse response) {
+  if (host_->stopping()) keep_alive_ = false;
+  begin_head(response);
+  const bool has_body = response.status != 204 && response.status != 304;
+  if (has_body) {
+    out_ += "Content-Length: ";
+    append_number(out_, response.body.size());
+    out_ += "\r\n";
+  }
+  end_head();
+  if (!head_ && has_body) out_ += response.body;
+  write_out();
+}
+
+void Session::write_out() {
   stream_.expires_after(host_->options().write_timeout);
   writing_ = true;
   parser_.reset();
@@ -261,6 +324,10 @@ void Session::write(HttpResponse response) {
 void Session::on_written(Failure failure) {
   writing_ = false;
   if (failure) return close();
+  if (pieces_) {
+    stream_.expires_never();
+    return send_piece();
+  }
   if (!keep_alive_) {
     beast::error_code ignored;
     stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
@@ -285,12 +352,13 @@ void Session::linger() {
 
 void Session::end_when_idle() {
   keep_alive_ = false;
-  if (!handling_ && !parser_ && !writing_) close();
+  if (!handling_ && !parser_ && !writing_ && !pieces_) close();
 }
 
 void Session::close() {
   if (closed_) return;
   closed_ = true;
+  pieces_ = nullptr;
   beast::error_code ignored;
   stream_.socket().close(ignored);
   host_->gone(shared_from_this());

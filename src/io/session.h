@@ -2,6 +2,9 @@
 //
 //   Waiting ──first byte──► Header ──► Body ──► Handling ──answer──► Writing ──► Waiting | Closed
 //
+// An answer in pieces (stream) writes its head, then one piece after another: the next one is made
+// when the one before it has been taken, so a slow client costs one piece of memory.
+//
 // Everything runs on the loop's thread, except Mailbox::put(). A session lives as long as an
 // operation of it is pending or the server holds it.
 #pragma once
@@ -23,11 +26,11 @@
 
 namespace trued::io {
 
-/// Brings answers from any thread to the loop's; many at once cause one wake-up.
+/// Brings what sessions are to do from any thread to the loop's; many at once cause one wake-up.
 class Mailbox : public std::enable_shared_from_this<Mailbox> {
  public:
   explicit Mailbox(boost::asio::io_context& context) : context_(context) {}
-  using Letter = std::move_only_function<HttpResponse()>;
+  using Letter = std::move_only_function<void(const std::shared_ptr<Session>&)>;
   void put(std::weak_ptr<Session> session, Letter letter);
 
  private:
@@ -55,6 +58,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void start();
   void answer(HttpResponse response);
+  void stream(HttpResponse head, std::move_only_function<Piece()> next);
+  /// Sends the next piece, if an answer is under way and can go on.
+  void send_piece();
   /// Ends it if no request is under way; otherwise after the answer.
   void end_when_idle();
   void close();
@@ -71,6 +77,9 @@ class Session : public std::enable_shared_from_this<Session> {
   void refuse(int status, std::string_view name, std::string_view title, std::string_view detail);
   void refuse_malformed(Failure failure);
   void write(HttpResponse response);
+  void begin_head(const HttpResponse& response);
+  void end_head();
+  void write_out();
   void on_written(Failure failure);
   void linger();
 
@@ -79,11 +88,13 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
   std::string out_;
+  std::move_only_function<Piece()> pieces_;  ///< of an answer under way
   std::string peer_;
   bool handling_ = false;
   bool writing_ = false;
   bool keep_alive_ = true;
   bool head_ = false;
+  bool http_1_0_ = false;  ///< no chunks: the end of the connection is that of the answer
   bool closed_ = false;
 };
 

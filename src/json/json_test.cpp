@@ -1,5 +1,7 @@
+#include <array>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -100,6 +102,61 @@ TEST(Parse, hostile_input_is_refused_with_its_reason) {
             std::string::npos);
   EXPECT_FALSE(refusal(std::string(100'000, '[')).empty());
   EXPECT_FALSE(parse("[1,2,3]", {.depth_max = 64, .bytes_max = 3}).has_value());
+}
+
+TEST(Parse, T1_a_refusal_says_where_and_what_was_expected) {
+  const std::array<std::pair<std::string, const char*>, 23> cases{{
+      {"", "is empty"},
+      {" \n ", "is empty"},
+      {"{\n  \"a\": 1,\n  \"b\" 2\n}", "line 3, column 7: expected ':', found '2'"},
+      {R"({"a":1)", "line 1, column 7: the text ends where ',' or '}' was expected"},
+      {"[1,]", "line 1, column 4: expected a value, found ']'"},
+      {R"({"a":1,})", "column 8: expected a name in double quotes, found '}'"},
+      {R"({'a':1})", "column 2: expected a name in double quotes or '}', found '''"},
+      {"[1] 2", "line 1, column 5: there is more after the document: '2'"},
+      {"{}\n{}", "line 2, column 1: there is more after the document"},
+      {R"({"a":NaN})", "column 6: JSON has no NaN"},
+      {"[-Infinity]", "column 2: JSON has no -Infinity"},
+      {"[undefined]", "column 2: expected a value or ']', found 'undefined'"},
+      {std::string("{\"a\":\0}", 7), "column 6: expected a value, found a NUL byte"},
+      {std::string("[\"a\0\"]", 6), "column 4: a string holds a NUL byte; write it as \\u0000"},
+      {std::string("{}\0", 3), "column 3: there is more after the document: a NUL byte"},
+      {"[\"\n\"]", "a string holds the control character U+000A; write it as \\u000A"},
+      {"[\"é\xff\"]", "column 4: a string holds the byte 0xFF, which is not valid UTF-8"},
+      {R"(["abc])", "column 2: the string that begins here is not closed"},
+      {R"(["\x"])", "column 3: an escape is"},
+      {R"(["\ud800"])", "column 3: \\uD800 is half of a surrogate pair"},
+      {"[01]", "column 2: a number has no leading zeros"},
+      {"[1.]", "column 4: expected a digit, found ']'"},
+      {"[1e400]", "column 2: a number too large for a double"},
+  }};
+  for (const auto& [text, said] : cases) {
+    EXPECT_NE(refusal(text).find(said), std::string::npos) << text << "\n" << refusal(text);
+  }
+  EXPECT_NE(refusal("[1,123456789012345678901234567890]").find("column 4: an integer beyond 2^53"),
+            std::string::npos);
+}
+
+TEST(Parse, T1_nesting_beyond_the_limit_is_named_with_the_limit) {
+  for (const std::string& text :
+       {std::string(100'000, '['), std::string(100'000, '[') + std::string(100'000, ']'),
+        std::string(65, '[') + std::string(65, ']'), std::string(65, '[') + "x"}) {
+    EXPECT_NE(refusal(text).find("nested deeper than 64"), std::string::npos) << refusal(text);
+  }
+  EXPECT_TRUE(parse(std::string(64, '[') + std::string(64, ']')).has_value());
+  EXPECT_NE(refusal(std::string(64, '[')).find("the text ends"), std::string::npos);
+}
+
+TEST(Parse, T1_the_pointer_names_the_member_at_fault) {
+  const auto pointer_of = [](std::string_view text) {
+    std::string pointer;
+    EXPECT_FALSE(parse(text, {}, &pointer).has_value()) << text;
+    return pointer;
+  };
+  EXPECT_EQ(pointer_of(R"({"type":1,"type":2})"), "/type");
+  EXPECT_EQ(pointer_of(R"({"a":[0,{"b/c~":1,"b/c~":1}]})"), "/a/1/b~1c~0");
+  EXPECT_EQ(pointer_of(R"({"a":[0,9007199254740993]})"), "/a/1");
+  EXPECT_EQ(pointer_of("{"), "");
 }
 
 TEST(Parse, numbers_that_are_equal_are_one) {

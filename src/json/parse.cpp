@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "json/locate.h"
+
 namespace trued::json {
 namespace {
 
@@ -24,7 +26,10 @@ class Builder {
   explicit Builder(std::size_t depth_max) : depth_max_(depth_max) {}
 
   bool build(dom::element element, std::size_t depth, Value& out) {
-    if (depth > depth_max_) return fail("is nested deeper than " + std::to_string(depth_max_));
+    if (depth > depth_max_) {
+      pointer_.clear();
+      return fail("is nested deeper than " + std::to_string(depth_max_));
+    }
     switch (element.type()) {
       case dom::element_type::NULL_VALUE:
         out = Value();
@@ -50,6 +55,8 @@ class Builder {
   }
 
   const std::string& message() const { return message_; }
+  /// Of what is at fault.
+  const std::string& pointer() const { return pointer_; }
 
  private:
   bool fail(const std::string& what) {
@@ -76,6 +83,18 @@ class Builder {
     return true;
   }
 
+  // RFC 6901.
+  void enter(std::string_view name) {
+    pointer_ += '/';
+    for (const char c : name) {
+      if (c == '~' || c == '/') {
+        pointer_ += c == '~' ? "~0" : "~1";
+      } else {
+        pointer_ += c;
+      }
+    }
+  }
+
   bool build_array(dom::array array, std::size_t depth, Value& out) {
     Value::Array items;
     items.reserve(array.size());
@@ -94,8 +113,7 @@ class Builder {
     members.reserve(object.size());
     const std::size_t base = pointer_.size();
     for (const dom::key_value_pair field : object) {
-      pointer_ += '/';
-      pointer_ += field.key;
+      enter(field.key);
       members.emplace_back(std::string(field.key), Value());
       if (!build(field.value, depth + 1, members.back().second)) return false;
       pointer_.resize(base);
@@ -104,7 +122,11 @@ class Builder {
     const auto& sorted = value.members();
     const auto twin = std::ranges::adjacent_find(
         sorted, [](const auto& a, const auto& b) { return a.first == b.first; });
-    if (twin != sorted.end()) return fail("has the name \"" + twin->first + "\" twice");
+    if (twin != sorted.end()) {
+      fail("has the name \"" + twin->first + "\" twice");
+      enter(twin->first);
+      return false;
+    }
     out = std::move(value);
     return true;
   }
@@ -114,9 +136,24 @@ class Builder {
   std::string message_;
 };
 
+// What simdjson refused without saying where.
+Error unreadable(std::string_view text, const ParseLimits& limits, const char* why) {
+  const auto flaw = find_flaw(text, limits.depth_max);
+  if (!flaw) return refused(std::string("the document is not valid JSON: ") + why);
+  if (flaw->depth) {
+    return refused("the document is nested deeper than " + std::to_string(limits.depth_max) +
+                   " at " + place_of(text, flaw->offset));
+  }
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    return refused("the document is empty; a JSON value was expected");
+  }
+  return refused("the document is not valid JSON at " + place_of(text, flaw->offset) + ": " +
+                 flaw->what);
+}
+
 }  // namespace
 
-Result<Value> parse(std::string_view text, const ParseLimits& limits) {
+Result<Value> parse(std::string_view text, const ParseLimits& limits, std::string* pointer) {
   if (text.size() > limits.bytes_max) {
     return Error{.code = ErrorCode::too_large,
                  .message = "the document has " + std::to_string(text.size()) + " bytes; at most " +
@@ -133,14 +170,13 @@ Result<Value> parse(std::string_view text, const ParseLimits& limits) {
   bool built = false;
   if (failure == simdjson::SUCCESS) built = builder.build(root, 1, value);
   if (text.size() > kKeepBytes) parser = dom::parser();
-  if (failure == simdjson::DEPTH_ERROR) {
-    return refused("the document is nested deeper than " + std::to_string(limits.depth_max));
-  }
   if (failure != simdjson::SUCCESS) {
-    return refused(std::string("the document is not valid JSON: ") +
-                   simdjson::error_message(failure));
+    return unreadable(text, limits, simdjson::error_message(failure));
   }
-  if (!built) return refused(builder.message());
+  if (!built) {
+    if (pointer != nullptr) *pointer = builder.pointer();
+    return refused(builder.message());
+  }
   return value;
 }
 

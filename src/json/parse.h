@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -18,7 +19,10 @@ struct ParseLimits {
   std::size_t bytes_max = std::size_t{64} << 20;
 };
 
-/// The document, or `invalid_argument` / `too_large` with a message for people. Any thread.
-[[nodiscard]] Result<Value> parse(std::string_view text, const ParseLimits& limits = {});
+/// The document, or `invalid_argument` / `too_large` with a message for people that says where
+/// (line and column, or the pointer) and what was expected. `pointer`, if given, becomes the
+/// RFC 6901 pointer of the member at fault where the text is well-formed. Any thread.
+[[nodiscard]] Result<Value> parse(std::string_view text, const ParseLimits& limits = {},
+                                  std::string* pointer = nullptr);
 
 }  // namespace trued::json

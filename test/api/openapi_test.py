@@ -7,6 +7,7 @@ the last test says which described answers nobody saw.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import threading
 import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from contract import Client, Contract
 
@@ -71,9 +72,11 @@ class StaleServing(BaseHTTPRequestHandler):
 class Server:
     """One `trued serve`, with a folder of its own."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, prepare: Callable[[Path], None] = lambda _: None,
+                 **environment: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="trued-openapi-"))
         (self.folder / "docs").mkdir()
+        prepare(self.folder)
         binary = os.environ.get("TRUED_BINARY", "")
         if not binary:
             raise AssertionError("TRUED_BINARY is not set: build the target `trued`")
@@ -104,6 +107,12 @@ class Server:
             self.process.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         return self.process.returncode
+
+
+def bare_repository(folder: Path) -> None:
+    """A git target at FOLDER/book."""
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main",
+                    str(folder / "book")], check=True)
 
 
 def write(path: str, content: str, target: str = "docs", **more: Any) -> dict[str, Any]:
@@ -145,7 +154,8 @@ class B_Open(unittest.TestCase):  # noqa: N801
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.server = Server("--target", "docs=file:FOLDER/docs")
+        cls.server = Server("--target", "docs=file:FOLDER/docs", "--target", "book=git:FOLDER/book",
+                            prepare=bare_repository)
         cls.client = cls.server.client()
 
     @classmethod
@@ -179,14 +189,39 @@ class B_Open(unittest.TestCase):  # noqa: N801
                 (400, "idempotency-key-required", write("a", "A")),
                 (404, "no-such-target", write("a", "A", "nowhere", key="bad")),
                 (404, "no-such-type", {"type": "publish", "input": {}, "key": "bad"}),
-                (422, "input-invalid", write("../a", "A", key="bad"))):
+                (422, "input-invalid", write("../a", "A", key="bad")),
+                (422, "input-invalid", write("a", "A", key="bad", actor="eve\x1b[2J")),
+                (422, "input-invalid", write("a", "A", key="bad",
+                                             deadline="2020-01-01T00:00:00Z"))):
             answer = self.client.post("/v1/operations", body)
             self.assertEqual((answer.status, answer.problem), (status, problem), body)
+        based = write("a", "A", key="bad")
+        based["input"]["base"] = "1"
+        answer = self.client.post("/v1/operations", based)
+        self.assertEqual((answer.status, answer.value["pointer"]), (422, "/input/base"))
         answer = self.client.post("/v1/operations", "x", Content_Type="text/plain")
         self.assertEqual(answer.status, 415)
         large = "x" * (17 << 20)
         self.assertEqual(self.client.post("/v1/operations", large).status, 413)
         self.assertEqual(self.client.get("/v1/operations?key=bad").value["operations"], [])
+
+    def test_V6_a_stale_base(self) -> None:
+        first = self.client.post("/v1/operations", write("s.md", "1", "book", key="based-1"),
+                                 Prefer="wait=20")
+        self.assertEqual(first.value["status"], "confirmed", first.value)
+        second = write("s.md", "2", "book", key="based-2")
+        second["input"]["base"] = base = first.value["version"]
+        moved = self.client.post("/v1/operations", second, Prefer="wait=20")
+        self.assertEqual(moved.value["status"], "confirmed", moved.value)
+        third = write("s.md", "3", "book", key="based-3")
+        third["input"]["base"] = base
+        stale = self.client.post("/v1/operations", third, Prefer="wait=20")
+        self.assertEqual((stale.status, stale.problem), (412, "stale-state"))
+        self.assertEqual((stale.value["expected"], stale.value["seen"]),
+                         (base, moved.value["version"]))
+        again = self.client.post("/v1/operations", third)
+        self.assertEqual((again.status, again.value["next"]["action"]), (200, "none"))
+        self.assertIn("new key", again.value["next"]["detail"])
 
     def test_T10_reading(self) -> None:
         made = self.client.post("/v1/operations", write("r.md", "R", key="read"), Prefer="wait=20")
@@ -234,6 +269,9 @@ class B_Open(unittest.TestCase):  # noqa: N801
             self.assertEqual(self.client.post(nobody, verdict if verb == "resolve" else {}).status,
                              404)
         self.assertEqual(self.client.post(path + "/resolve", "[").status, 400)
+        for verb in ("retry", "cancel"):
+            answer = self.client.post(f"{path}/{verb}", {"who": "eve\x1b[2J"})
+            self.assertEqual((answer.status, answer.value["pointer"]), (422, "/who"))
 
     def test_T1_batches(self) -> None:
         lines = [json.dumps(write(f"b/{i}.md", "B", key=f"batch-{i}")) for i in range(50)]
@@ -346,6 +384,37 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
                 place = path.replace("{id}", "op_00000000000000000000000000")
                 answer = guesser.call(method.upper(), place)
                 self.assertEqual(answer.problem, "too-many-wrong-tokens", place)
+
+
+class C_Origins(unittest.TestCase):  # noqa: N801
+    """A page of an allowed origin."""
+
+    def test_S8_it_may_ask_ahead_and_read_the_answers(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="trued-openapi-"))
+        self.addCleanup(shutil.rmtree, folder, True)
+        origin = "https://console.example"
+        (folder / "trued.toml").write_text(
+            f'allowed_origins = ["{origin}"]\n[target.docs]\nkind = "file"\n'
+            f'directory = "{folder}"\n', encoding="utf-8")
+        server = Server("--config", str(folder / "trued.toml"))
+        self.addCleanup(server.stop)
+        connection = http.client.HTTPConnection(server.address, timeout=60)
+        self.addCleanup(connection.close)
+        connection.request("OPTIONS", "/v1/operations", headers={
+            "Origin": origin, "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,idempotency-key"})
+        answer = connection.getresponse()
+        self.assertEqual((answer.status, answer.read()), (204, b""))
+        self.assertEqual(answer.headers["Access-Control-Allow-Origin"], origin)
+        self.assertIn("POST", answer.headers["Access-Control-Allow-Methods"])
+        # The same connection goes on: an answer without content has no length.
+        body = json.dumps(write("o.md", "O", key="page"))
+        connection.request("POST", "/v1/operations", body,
+                           {"Origin": origin, "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        self.assertEqual((answer.status, bool(answer.read())), (202, True))
+        self.assertEqual(answer.headers["Access-Control-Allow-Origin"], origin)
+        self.assertIn("Location", answer.headers["Access-Control-Expose-Headers"])
 
 
 class D_Coverage(unittest.TestCase):  # noqa: N801

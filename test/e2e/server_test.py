@@ -133,9 +133,11 @@ class ServerTest(unittest.TestCase):
     def test_a_stale_base_is_refused(self):
         _, _, first = self.server.write("docs", "base1", {"base.md": "1"})
         self.server.write("docs", "base2", {"base.md": "2"})
-        _, _, third = self.server.write("docs", "base3", {"base.md": "3"}, base=first["version"])
-        self.assertEqual(third["status"], "failed")
-        self.assertIn("stale-state", third["reason"])
+        status, _, third = self.server.write("docs", "base3", {"base.md": "3"},
+                                             base=first["version"])
+        self.assertEqual(status, 412)
+        self.assertEqual(third["receipt"]["status"], "failed")
+        self.assertIn("stale-state", third["receipt"]["reason"])
 
     def test_bad_input_gets_its_problem_and_the_ledger_is_unchanged(self):
         before = self.events_of_ledger()
