@@ -76,10 +76,11 @@ Tell tell_without_history(const Operation& operation) {
     return !mismatched(a.store) || equals_baseline(a.store);
   });
   if (!nothing_moved) return Tell::unexplained;
-  // Without a version nothing tells a lost race from a write that was never tried.
-  if (operation.version.empty()) return Tell::unexplained;
-  return operation.version == operation.version_before ? Tell::self_agreeing_noop
-                                                       : Tell::swallowed_race;
+  // A lost race has a version of its own to show; who shows none, or the one of before, did
+  // nothing.
+  const bool nothing_to_show =
+      operation.version.empty() || operation.version == operation.version_before;
+  return nothing_to_show ? Tell::self_agreeing_noop : Tell::swallowed_race;
 }
 
 Tell store_tell(const Operation& operation) {

@@ -6,7 +6,8 @@
 //                           was there before
 //   3. empty_write          our change is in the history and holds none of our artifacts
 //   4. partial_landing      some artifacts landed, some did not
-//   5. self_agreeing_noop   acknowledged with a version that exists and is not ours
+//   5. self_agreeing_noop   acknowledged with a version that exists and is not ours (without a
+//                           history: with none, or that of before, and nothing moved)
 //   6. swallowed_race       acknowledged, and nothing of ours is in the history (without a history:
 //                           with a version of its own, and nothing moved)
 //   7. clever_dedup         the store matches, the serving level kept everything as it was, and an

@@ -84,8 +84,8 @@ TEST(Tells, V2_self_agreeing_noop) {
                      .baseline = {Found::before},
                      .version = "",
                      .version_before = ""}),
-            Tell::unexplained)
-      << "without a version nothing tells them apart";
+            Tell::self_agreeing_noop)
+      << "it has no version to show";
 }
 
 TEST(Tells, V2_empty_write) {

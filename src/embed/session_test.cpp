@@ -87,7 +87,7 @@ TEST(Session, V8_V2_an_existing_write_path_is_wrapped_and_its_lie_repaired) {
   ASSERT_TRUE(receipt);
   EXPECT_EQ(receipt->status, Status::confirmed);
   EXPECT_EQ(receipt->attempts, 2U);
-  EXPECT_EQ(receipt->tell, "swallowed_race");
+  EXPECT_EQ(receipt->tell, "self_agreeing_noop");
 }
 
 TEST(Session, V7_a_store_that_never_keeps_anything_needs_action) {

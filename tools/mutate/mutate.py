@@ -72,7 +72,8 @@ def main():
         copy, build_dir = os.path.join(scratch, "tree"), os.path.join(scratch, "build")
         copy_sources(copy)
         subprocess.run(["cmake", "-S", copy, "-B", build_dir, "-G", "Ninja",
-                        "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1", "-DTRUED_SANITIZE="],
+                        "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1",
+                        "-DTRUED_SANITIZE="],
                        check=True, capture_output=True)
         good, output = build(build_dir)
         if not good:
@@ -92,7 +93,8 @@ def main():
                 file.write(text)
             missed += seed is None
             found = "NOT FOUND" if seed is None else f"seed {seed}"
-            print(f"{found:>10}  {time.monotonic() - begin:4.0f} s  {name}: {said[:110]}", flush=True)
+            print(f"{found:>10}  {time.monotonic() - begin:4.0f} s  {name}: {said[:110]}",
+                  flush=True)
     print(f"{len(chosen) - missed} of {len(chosen)} planted bugs were found")
     return 1 if missed else 0
 

@@ -6,7 +6,8 @@ stands in the file exactly once, the planting fails, so that a mutation cannot r
 
 MUTATIONS = [
     ("an acknowledgement is believed without reading back", "src/core/verification.cpp",
-     "  if (!facts.verify || facts.overall == Overall::nothing_to_read) return Follow::acknowledge;",
+     "  if (!facts.verify || facts.overall == Overall::nothing_to_read) "
+     "return Follow::acknowledge;",
      "  if (facts.overall != Overall::match) return Follow::acknowledge;"),
     ("a commit of unknown outcome is answered as if it were in", "src/engine/publish.cpp",
      "      ++counters_.commits_unknown;\n",
