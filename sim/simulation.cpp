@@ -40,6 +40,7 @@ class World {
   void pump();
   void live_until(Duration end, bool to_rest);
   Duration next_time(Duration end);
+  bool at_rest() const;
 
   void schedule_act(Client& client);
   void act(Client& client);
@@ -298,8 +299,14 @@ void World::live_until(Duration end, bool to_rest) {
       engine_due_ = agenda_.now();
     }
     if (engine_due_ && *engine_due_ <= agenda_.now()) pump();
-    if (to_rest && engine_->stats().open == 0 && engine_->stats().in_flight == 0) return;
+    if (to_rest && at_rest()) return;
   }
+}
+
+bool World::at_rest() const {
+  const EngineStats stats = engine_->stats();
+  std::string unused;
+  return stats.open == 0 && stats.in_flight == 0 && engine_->ready(unused);
 }
 
 Outcome World::run() {
