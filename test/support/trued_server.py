@@ -42,12 +42,13 @@ class Scratch:
 class Server:
     """One life of a server over a state directory."""
 
-    def __init__(self, state, targets=(), options=()):
-        command = [BINARY, "serve", "--json", "--listen", "127.0.0.1:0", "--state-dir", state]
+    def __init__(self, state, targets=(), options=(), wrapper=(), environment=None):
+        command = [*wrapper, BINARY, "serve", "--json", "--listen", "127.0.0.1:0", "--state-dir", state]
         for target in targets:
             command += ["--target", target]
         self.process = subprocess.Popen(
-            command + list(options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            command + list(options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **(environment or {})}, start_new_session=bool(wrapper))
         line = self.process.stdout.readline()
         if not line.startswith("{"):
             self.process.kill()
@@ -98,13 +99,20 @@ class Server:
         return self.request("POST", "/v1/operations", body, {"Prefer": f"wait={wait}"},
                             connection)
 
+    def _signal_all(self, number):
+        """To the server and, if there is one, its wrapper: they share a process group then."""
+        if os.getpgid(self.process.pid) == self.process.pid:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
     def kill(self):
         if self.process.poll() is None:
-            self.process.kill()
+            self._signal_all(signal.SIGKILL)
         self.process.wait()
         self.process.stdout.close()
 
