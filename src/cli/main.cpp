@@ -182,34 +182,38 @@ void add_lab(CLI::App& root, Options& o, std::function<int()>& run) {
   lab_app->callback([&] { run = [&o] { return lab(o.common, o.lab); }; });
 }
 
-// What the parser says of a word that is no command is that a command is missing.
-std::string unknown_command(const CLI::App& root, int argc, char** argv) {
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// What the parser says of a word that is no command is only that a command is missing.
+std::string wrong_command(const CLI::App& root, int argc, char** argv) {
   const CLI::App* app = &root;
-  std::string path;
-  const auto all = [](const CLI::App*) { return true; };
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (app->get_subcommands(all).empty()) return "";
-    if (word.starts_with('-')) continue;
+  std::string path = "trued";
+  for (int i = 1; i <= argc; ++i) {
     const CLI::App* below = nullptr;
     std::vector<std::string> known;
-    for (const CLI::App* child : app->get_subcommands(all)) {
+    const std::string word = i < argc ? argv[i] : "";
+    for (const CLI::App* child : app->get_subcommands([](const CLI::App*) { return true; })) {
       known.push_back(child->get_name());
       if (child->get_name() == word) below = child;
     }
-    if (below != nullptr) {
-      path += word + " ";
-      app = below;
-      continue;
+    if (known.empty()) return "";
+    if (i == argc) return "'" + path + "' needs a command: " + listed(known);
+    if (word.starts_with('-')) {
+      return "'" + path + "' has no option '" + word +
+             "'; options follow the command: " + listed(known);
     }
-    std::string text = "there is no command '" + path + word + "'";
-    if (const auto meant = trued::config::resembles(word, known)) {
-      text += "; did you mean '" + path + *meant + "'?";
+    if (below == nullptr) {
+      const auto meant = trued::config::resembles(word, known);
+      return "there is no command '" + path + " " + word + "'" +
+             (meant ? "; did you mean '" + path + " " + *meant + "'?" : "") +
+             "; known: " + listed(known);
     }
-    for (std::size_t at = 0; at < known.size(); ++at) {
-      text += (at == 0 ? "; known: " : ", ") + known[at];
-    }
-    return text;
+    path += " " + word;
+    app = below;
   }
   return "";
 }
@@ -220,8 +224,8 @@ int usage(const CLI::App& root, const std::string& message, int argc, char** arg
   for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
     common.json = common.json || std::string_view(argv[i]) == "--json";
   }
-  const std::string unknown = unknown_command(root, argc, argv);
-  if (!unknown.empty()) return complain(common, kUsage, unknown);
+  const std::string wrong = wrong_command(root, argc, argv);
+  if (!wrong.empty()) return complain(common, kUsage, wrong);
   return complain(common, kUsage, message + " (see --help)");
 }
 

@@ -184,7 +184,7 @@ std::string receipt_line(const json::Value& receipt, bool colour) {
   return line;
 }
 
-std::string receipt_text(const json::Value& receipt, bool colour) {
+std::string receipt_text(const json::Value& receipt, bool colour, bool next) {
   const std::string state = shown(receipt, "state");
   const json::Value* changed = receipt.find("changed");
   const bool worked = changed != nullptr && changed->is_bool() && changed->as_bool();
@@ -204,8 +204,8 @@ std::string receipt_text(const json::Value& receipt, bool colour) {
   if (!tell.empty()) text += "  caught: " + tell + " (docs/tells/" + tell + ".md)\n";
   const std::string reason = shown(receipt, "reason");
   if (!reason.empty()) text += "  " + reason + "\n";
-  if (const json::Value* next = receipt.find("next")) {
-    const std::string detail = shown(*next, "detail");
+  if (const json::Value* step = receipt.find("next"); next && step != nullptr) {
+    const std::string detail = shown(*step, "detail");
     if (!detail.empty() && detail != reason) text += "  next: " + detail + "\n";
   }
   text.pop_back();

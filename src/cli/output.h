@@ -37,8 +37,8 @@ class ProgressLine {
   bool terminal_;
 };
 
-/// The receipt for people: the status first, then what was seen, then what to do.
-[[nodiscard]] std::string receipt_text(const json::Value& receipt, bool colour);
+/// The receipt for people: the status first, then what was seen, then what to do (`next`).
+[[nodiscard]] std::string receipt_text(const json::Value& receipt, bool colour, bool next = true);
 /// One line of a list.
 [[nodiscard]] std::string receipt_line(const json::Value& receipt, bool colour);
 /// One event: when, what, and the members that not every event has, as "name=value".

@@ -87,25 +87,23 @@ config::Rules config_rules() {
 Result<TargetSpec> parse_target_option(const std::string& text) {
   TargetSpec spec;
   const std::size_t equal = text.find('=');
-  const std::size_t colon = text.find(':', equal == std::string::npos ? 0 : equal);
-  if (equal == std::string::npos || colon == std::string::npos) {
-    // "memory" is nowhere, so it needs no ':'.
-    if (equal == std::string::npos || text.substr(equal + 1) != "memory") {
-      return not_a_target(text, "it lacks '=' or ':'");
-    }
-  }
+  if (equal == std::string::npos) return not_a_target(text, "it lacks '='");
+  const std::size_t end_of_kind = std::min(text.find_first_of(":,", equal), text.size());
   spec.name = text.substr(0, equal);
-  spec.kind = text.substr(equal + 1, colon == std::string::npos ? colon : colon - equal - 1);
-  const std::string rest = colon == std::string::npos ? "" : text.substr(colon + 1);
+  spec.kind = text.substr(equal + 1, end_of_kind - equal - 1);
+  const bool placed = end_of_kind < text.size() && text[end_of_kind] == ':';
+  // "memory" is nowhere.
+  if (!placed && spec.kind != "memory") return not_a_target(text, "it lacks ':'");
+  const std::string rest = text.substr(end_of_kind + (placed ? 1 : 0));
   std::size_t option = next_option(rest, 0);
   spec.location = rest.substr(0, option);
   while (option != std::string::npos) {
     const std::string_view name = option_at(rest, option);
     const std::size_t begin = option + name.size() + 2;
-    const std::size_t end = next_option(rest, begin);
+    const std::size_t end = std::min(next_option(rest, begin), rest.size());
     const std::string wrong = take_option(spec, name, rest.substr(begin, end - begin));
     if (!wrong.empty()) return not_a_target(text, wrong);
-    option = end;
+    option = end == rest.size() ? std::string::npos : end;
   }
   if (spec.location.empty() && spec.kind != "memory") return not_a_target(text, "no location");
   spec.policy = default_policy(spec.kind);

@@ -21,6 +21,7 @@ TEST(TargetOption, is_taken_apart) {
   EXPECT_EQ(spec->branch, "v1");
   EXPECT_EQ(spec->serving->url, "https://h/${artifact.path}?a=1");
   EXPECT_EQ(parse_target_option("m=memory")->kind, "memory");
+  EXPECT_EQ(parse_target_option("m=memory,serving=http://h/${artifact.path}")->kind, "memory");
 }
 
 TEST(TargetOption, what_is_not_known_is_never_part_of_the_path) {

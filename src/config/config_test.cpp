@@ -73,7 +73,12 @@ TEST(Config, repositories_of_other_schemes_are_refused) {
 }
 
 TEST(Config, credentials_come_whole_and_only_for_urls) {
-  EXPECT_NE(faults_of(git_with("username = \"u\"\n")).find("add password"), std::string::npos);
+  EXPECT_NE(faults_of(git_with("username = \"u\"\n")).find("credentials are for"),
+            std::string::npos);
+  EXPECT_NE(faults_of("[target.d]\nkind = \"git\"\nrepository = \"https://h/r\"\n"
+                      "username = \"u\"\n")
+                .find("add password"),
+            std::string::npos);
   ::setenv("TRUED_CONFIG_TEST", "secret", 1);
   EXPECT_NE(faults_of(git_with("bearer_token = \"${env:TRUED_CONFIG_TEST}\"\n"))
                 .find("target.docs.bearer_token: credentials are for"),

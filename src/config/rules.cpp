@@ -65,9 +65,6 @@ class TargetRules {
         add({"repository"}, "holds credentials; give them as username and password");
       }
     }
-    if (!spec_.username.empty() && spec_.password.empty()) {
-      add({"username"}, "is without a password: add password = \"${env:NAME}\"");
-    }
     const bool credentials =
         !spec_.username.empty() || !spec_.password.empty() || !spec_.bearer_token.empty();
     if (credentials && !url && !where.empty()) {
@@ -75,6 +72,8 @@ class TargetRules {
                          : !spec_.password.empty() ? "password"
                                                    : "bearer_token";
       add({name}, "credentials are for a repository over http(s); a path needs none");
+    } else if (!spec_.username.empty() && spec_.password.empty()) {
+      add({"username"}, "is without a password: add password = \"${env:NAME}\"");
     }
   }
 

@@ -26,13 +26,18 @@ Identity identity_of(const ExecOptions& options) {
 }
 
 // Another `trued exec` holds the ledger for as long as its command runs.
-Result<std::unique_ptr<SqliteLedger>> open_patiently(const std::string& path, Duration patience) {
+Result<std::unique_ptr<SqliteLedger>> open_patiently(const std::string& path, Duration patience,
+                                                     const Children& children) {
   SystemClock clock;
   const WallTime give_up = clock.wall() + patience;
   while (true) {
     auto ledger = naming(SqliteLedger::open({.path = path}), path);
     const bool busy = !ledger.has_value() && ledger.error().code == ErrorCode::already_exists;
     if (!busy) return ledger;
+    if (children.interrupted()) {
+      return Error{.code = ErrorCode::unavailable,
+                   .message = "interrupted while waiting for " + path + "; nothing was run"};
+    }
     if (clock.wall() >= give_up) {
       Error error = ledger.error();
       error.message += ". Nothing was run; waited " + format_duration(patience) +
@@ -105,25 +110,50 @@ std::string next_text(const Operation& operation, const std::vector<std::string>
   return text;
 }
 
+// How the last run ended, as it was recorded; empty where none has.
+std::string last_end(const std::vector<EventRecord>& events) {
+  std::string text;
+  for (const EventRecord& record : events) {
+    const auto* end = std::get_if<EffectEnded>(&record.event);
+    if (end == nullptr || end->kind == EffectKind::skipped) continue;
+    text = end->kind == EffectKind::acknowledged ? "exit status 0" : end->reason;
+  }
+  return text;
+}
+
 std::string json_with(std::string receipt, const std::vector<std::string>& commands,
-                      const std::vector<EventRecord>* events) {
+                      const std::vector<EventRecord>& events, bool with_events) {
   receipt.pop_back();  // '}'
   std::string more;
   json::Writer out(more);
-  out.begin_object().key("commands").begin_array();
+  const std::string ended = last_end(events);
+  out.begin_object().key("ended");
+  ended.empty() ? out.null() : out.string(ended);
+  out.key("commands").begin_array();
   for (const std::string& command : commands) out.string(command);
   out.end_array();
-  if (events != nullptr) {
+  if (with_events) {
     out.key("events").begin_array();
-    for (const EventRecord& event : *events) api::write_event(out, event);
+    for (const EventRecord& event : events) api::write_event(out, event);
     out.end_array();
   }
   out.end_object();
   return receipt + "," + more.substr(1);
 }
 
+// What a person decides by, where one has to.
+std::string evidence_text(const Operation& operation, const std::string& ended) {
+  if (operation.state != State::needs_action && is_settled(operation.state)) return "";
+  std::string text = ended.empty() ? "" : "\n  the command: " + plain(ended);
+  if (operation.artifacts.front().store.verdict == Verdict::mismatch) {
+    text += "\n  its verify command says that it does not hold";
+  }
+  return text;
+}
+
 // One line of what it came to, why, and what to type next.
-int show(const Common& common, const ExecOptions& options, const Answer& answer) {
+int show(const Common& common, const ExecOptions& options, const Answer& answer,
+         const std::vector<EventRecord>& events) {
   if (answer.decision == SubmitDecision::conflict) {
     return complain(common, kBadData,
                     "the key '" + answer.operation->identity.key +
@@ -137,19 +167,33 @@ int show(const Common& common, const ExecOptions& options, const Answer& answer)
   const std::string text = api::receipt(operation, answer.decision, kDurability);
   const auto commands = next_commands(common, options, operation);
   if (common.json) {
-    print(json_with(text, commands, nullptr));
+    print(json_with(text, commands, events, false));
   } else if (const auto value = json::parse(text); value.has_value()) {
     std::string line = receipt_line(*value, false);
-    if (answer.decision == SubmitDecision::duplicate) line += "  (duplicate: nothing was run)";
+    const bool decided = options.retry || !options.verdict.empty();
+    if (answer.decision == SubmitDecision::duplicate && !decided) {
+      line += "  (duplicate: nothing was run)";
+    }
+    line += evidence_text(operation, last_end(events));
     if (!operation.reason.empty()) line += "\n  " + plain(operation.reason);
     say(line + next_text(operation, commands));
   }
   return exit_code_of(to_string(status_of(operation.state)));
 }
 
-int show_reply(const Common& common, const ExecOptions& options, const EngineReply& reply) {
+int show_reply(const Common& common, const ExecOptions& options, const EngineReply& reply,
+               Ledger& ledger) {
   const auto* problem = std::get_if<EngineProblem>(&reply);
-  if (problem == nullptr) return show(common, options, std::get<Answer>(reply));
+  if (problem == nullptr) {
+    const Answer& answer = std::get<Answer>(reply);
+    std::vector<EventRecord> events;
+    // They only explain: without them the receipt still says what is known.
+    if (auto reader = ledger.open_reader(); reader.has_value() && answer.operation) {
+      auto found = (*reader)->events(answer.operation->id);
+      if (found.has_value()) events = std::move(found).value();
+    }
+    return show(common, options, answer, events);
+  }
   switch (problem->code) {
     case ProblemCode::refused:
     case ProblemCode::not_found:
@@ -199,9 +243,10 @@ Result<int> inspect(const Common& common, const ExecOptions& options, const std:
   const std::string text = api::receipt(operation, std::nullopt, kDurability);
   const auto commands = next_commands(common, options, operation);
   if (common.json) {
-    print(json_with(text, commands, &events));
+    print(json_with(text, commands, events, true));
   } else if (const auto value = json::parse(text); value.has_value()) {
-    std::string shown = receipt_text(*value, use_colour()) + command_text(intent);
+    std::string shown = receipt_text(*value, use_colour(), false) + command_text(intent) +
+                        evidence_text(operation, last_end(events));
     print(shown + next_text(operation, commands));
     for (const EventRecord& event : events) {
       std::string line;
@@ -220,7 +265,9 @@ std::string login() {
 
 Result<int> carry_out(const Common& common, const ExecOptions& options, const std::string& path,
                       Duration timeout, Duration patience) {
-  TRUED_TRY(auto ledger, open_patiently(path, patience));
+  Children children;
+  const SignalPassage passage(children);  // before the ledger, which has threads of its own
+  TRUED_TRY(auto ledger, open_patiently(path, patience, children));
   const bool decide = options.retry || !options.verdict.empty();
   std::optional<OperationId> known;
   if (decide) {
@@ -229,8 +276,6 @@ Result<int> carry_out(const Common& common, const ExecOptions& options, const st
     known = found.front().operation->id;
   }
   const Policy policy = policy_of(options, timeout);
-  Children children;
-  const SignalPassage passage(children);
   const auto output = common.json ? ChildOptions::Output::to_stderr : ChildOptions::Output::through;
   Targets targets;
   targets.emplace(std::string(kType), make_target(std::string(kType), std::string(kType),
@@ -241,7 +286,7 @@ Result<int> carry_out(const Common& common, const ExecOptions& options, const st
   TRUED_TRY_VOID(session.start());
   const Duration wait = policy.deadline * 2;
   if (!decide) {
-    return show_reply(common, options, session.submit(submission_of(options), wait));
+    return show_reply(common, options, session.submit(submission_of(options), wait), *ledger);
   }
   const PersonInput input{
       .action = options.retry ? PersonAction::retry
@@ -249,7 +294,7 @@ Result<int> carry_out(const Common& common, const ExecOptions& options, const st
       .who = options.who.empty() ? login() : options.who,
       .why = options.why};
   const EngineReply reply = session.person(*known, input, wait);
-  const int code = show_reply(common, options, reply);
+  const int code = show_reply(common, options, reply, *ledger);
   // Deciding succeeded even where the operation itself failed.
   return !options.retry && std::holds_alternative<Answer>(reply) ? kOk : code;
 }
