@@ -1,4 +1,4 @@
-"""trued exec: what is known of a command, whatever becomes of it, and what a person does about it."""
+"""trued exec: what is known of a command, whatever becomes of it, and what a person can do."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def gone(pid, within=30):
             with open(f"/proc/{pid}/stat", encoding="utf8") as file:
                 if file.read().rsplit(")", 1)[1].split()[0] == "Z":
                     return True
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             return True
         time.sleep(0.02)
     return False
