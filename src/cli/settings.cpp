@@ -44,6 +44,7 @@ std::string take_option(TargetSpec& spec, std::string_view name, std::string val
     return "";
   }
   if (name == "branch" && git) {
+    if (value.empty()) return "its branch is empty; leave ',branch=' away";
     spec.branch = std::move(value);
     return "";
   }

@@ -71,6 +71,7 @@ void read_place(Table& table, TargetSpec& spec) {
   } else if (spec.kind == "git") {
     table.text("repository", spec.location);
     table.text("branch", spec.branch);
+    if (table.has("branch") && spec.branch.empty()) table.fault("branch", "is empty; leave it out");
     table.text("author_name", spec.author_name);
     table.text("author_email", spec.author_email);
     table.secret("bearer_token", spec.bearer_token);

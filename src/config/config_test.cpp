@@ -110,8 +110,24 @@ TEST(Config, two_targets_of_one_place_are_refused) {
       "[target.b]\nkind = \"git\"\nrepository = \"https://host/r/\"\n");
   EXPECT_NE(urls.find("same place"), urls.npos) << urls;
   EXPECT_EQ(faults_of("[target.a]\nkind = \"git\"\nrepository = \"/r.git\"\n"
+                      "branch = \"a\"\n"
                       "[target.b]\nkind = \"git\"\nrepository = \"/r.git\"\nbranch = \"b\"\n"),
             "");
+}
+
+TEST(Config, a_branch_that_is_not_named_may_be_any) {
+  Config config;
+  for (const char* name : {"a", "b"}) {
+    TargetSpec spec;
+    spec.name = name;
+    spec.kind = "git";
+    spec.location = "/r.git";
+    spec.branch = *name == 'a' ? "" : "b";
+    config.targets.push_back(spec);
+  }
+  const auto wrong = wrong_with(config, any_serving());
+  ASSERT_EQ(wrong.size(), 1U);
+  EXPECT_NE(to_string(wrong.front()).find("unless both name their branch"), std::string::npos);
 }
 
 TEST(Config, a_directory_is_no_configuration_and_said_to_be_one) {

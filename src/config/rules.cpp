@@ -28,7 +28,9 @@ class TargetRules {
     } else if (spec_.kind == "git") {
       check_repository();
       check_author();
-      if (const std::string wrong = wrong_with_branch(spec_.branch); !wrong.empty()) {
+      // None is the one that the repository's HEAD names.
+      const std::string wrong = spec_.branch.empty() ? "" : wrong_with_branch(spec_.branch);
+      if (!wrong.empty()) {
         add({"branch"}, "'" + spec_.branch + "' is no name for a branch: " + wrong);
       }
     } else if (spec_.kind != "memory") {
@@ -136,23 +138,33 @@ std::string canonical_path(const std::string& text) {
 // Two targets of one place would each keep their own order of writes there.
 std::string place_of(const TargetSpec& spec) {
   if (spec.location.empty() || (spec.kind != "file" && spec.kind != "git")) return "";
-  if (spec.kind == "file") return "file " + canonical_path(spec.location);
-  if (is_http_url(spec.location)) return "git " + canonical_url(spec.location) + " " + spec.branch;
+  if (spec.kind == "git" && is_http_url(spec.location)) return canonical_url(spec.location);
   std::string path = canonical_path(spec.location);
-  if (path.ends_with("/.git")) path.resize(path.size() - 5);
-  return "git " + path + " " + spec.branch;
+  if (spec.kind == "git" && path.ends_with("/.git")) path.resize(path.size() - 5);
+  return spec.kind + " " + path;
+}
+
+// A branch that is not named may be any.
+bool may_be_one(const TargetSpec& a, const TargetSpec& b) {
+  return a.kind == "file" || a.branch == b.branch || a.branch.empty() || b.branch.empty();
 }
 
 void check_places(const Config& config, std::vector<Wrong>& out) {
-  std::map<std::string, std::string> owners;
+  std::multimap<std::string, const TargetSpec*> seen;
   for (const TargetSpec& spec : config.targets) {
     const std::string place = place_of(spec);
     if (place.empty()) continue;
-    const auto [owner, first] = owners.emplace(place, spec.name);
-    if (first) continue;
-    out.push_back({{"target", spec.name, spec.kind == "file" ? "directory" : "repository"},
-                   "is the same place as that of target '" + owner->second +
-                       "'; writes through the two would not take turns: use one target for it"});
+    const auto [begin, end] = seen.equal_range(place);
+    const auto other =
+        std::find_if(begin, end, [&](const auto& each) { return may_be_one(*each.second, spec); });
+    if (other != end) {
+      const bool open = other->second->branch != spec.branch;
+      out.push_back({{"target", spec.name, spec.kind == "file" ? "directory" : "repository"},
+                     "is the same place as that of target '" + other->second->name + "'" +
+                         (open ? " unless both name their branch" : "") +
+                         "; writes through the two would not take turns: use one target for it"});
+    }
+    seen.emplace(place, &spec);
   }
 }
 

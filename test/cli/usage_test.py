@@ -208,7 +208,8 @@ class CheckTest(unittest.TestCase):
         self.assertIn("nowhere", answer["faults"][0]["message"])
 
     def test_success_lists_what_was_checked(self):
-        text = ('state_dir = "@"\n[target.d]\nkind = "git"\nrepository = "https://h/r.git"\n')
+        text = ('state_dir = "@"\n[target.d]\nkind = "git"\nrepository = "https://h/r.git"\n'
+                'branch = "main"\n')
         answer = json.loads(self.check(text, "--json").stdout)
         self.assertTrue(answer["ok"])
         self.assertEqual(answer["listen"], "127.0.0.1:7117")

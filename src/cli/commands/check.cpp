@@ -24,7 +24,8 @@ void write_targets(json::Writer& out, const config::Config& config) {
     out.begin_object().member("name", std::string_view(spec.name));
     out.member("kind", std::string_view(spec.kind));
     out.member("location", std::string_view(spec.location));
-    if (spec.kind == "git") out.member("branch", std::string_view(spec.branch));
+    if (!spec.branch.empty() && spec.kind == "git")
+      out.member("branch", std::string_view(spec.branch));
     if (spec.serving) out.member("serving", std::string_view(spec.serving->url));
     out.end_object();
   }
@@ -82,7 +83,7 @@ void print_text(const std::string& file, const config::Loaded& loaded, const Pla
   print("  listen " + places.listen + ", ledger " + places.ledger);
   for (const TargetSpec& spec : config.targets) {
     print(plain("  target " + spec.name + ": " + spec.kind + " " + spec.location +
-                (spec.kind == "git" ? " branch " + spec.branch : "") +
+                (spec.kind == "git" && !spec.branch.empty() ? " branch " + spec.branch : "") +
                 (spec.serving ? ", served at " + spec.serving->url : "")));
   }
 }
