@@ -31,6 +31,7 @@ struct WriteOptions {
   std::vector<std::string> removed;
   std::string directory;  ///< every file below it
   std::string key, message, base, scope;
+  bool key_given = false;  ///< an empty key that was given is not a missing one
   bool no_verify = false;
   std::string wait = "10s";
 };
@@ -63,10 +64,16 @@ struct ExecOptions {
   std::string key;
   std::string verify;
   std::string timeout = "10m";
+  std::string lock_timeout = "10s";
   std::uint32_t attempts = 1;
   std::string ledger;
+  bool show = false;
+  bool retry = false;
+  std::string verdict;  ///< of --resolve
+  std::string who, why;
   std::vector<std::string> command;
 };
+/// Runs the command, or looks at what its key stands for, or decides about it.
 int exec(const Common& common, const ExecOptions& options);
 
 struct LabCommandOptions {
@@ -79,9 +86,21 @@ struct LabCommandOptions {
 int lab(const Common& common, const LabCommandOptions& options);
 
 /// Where a state directory is: the option, else XDG_STATE_HOME/trued, else ~/.local/state/trued.
-/// Created with mode 0700.
+/// Nothing is created.
+[[nodiscard]] Result<std::string> state_place(const Common& common);
+/// The same, created with mode 0700.
 [[nodiscard]] Result<std::string> state_directory(const Common& common);
-/// The ledger's file: the option, else "ledger.db" in the state directory.
+/// The ledger's file: the option, else "ledger.db" in the state directory, which is created.
 [[nodiscard]] Result<std::string> ledger_file(const Common& common, const std::string& option);
+/// The same for commands that only read: nothing is created.
+[[nodiscard]] Result<std::string> existing_ledger(const Common& common, const std::string& option);
+
+/// An error about a file says which; SQLite's own words do not.
+[[nodiscard]] Error naming(Error error, const std::string& path);
+template <class T>
+[[nodiscard]] Result<T> naming(Result<T> result, const std::string& path) {
+  if (result.has_value()) return result;
+  return naming(result.error(), path);
+}
 
 }  // namespace trued::cli

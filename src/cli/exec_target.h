@@ -4,11 +4,13 @@
 // back runs the verify command: exit 0 means that what was meant holds, exit 1 that it does not,
 // anything else that it could not be told.
 //
-//   exit 0           acknowledged          126, 127   rejected, final (it never ran)
-//   exit 75          rejected, retryable   otherwise  unknown: a part may have been done
+//   exit 0     acknowledged             could not be executed    rejected, final (it never ran)
+//   exit 75    rejected, retryable      no process to be had     not sent: tried again
+//   otherwise  unknown: a part may have been done. That a command could not be executed is known
+//              from exec itself; exit 126 and 127 of one that was are no different from others.
 //
 // Output passes through. A command that outlives its time is killed with its whole process group,
-// and its outcome is unknown. Any thread.
+// and its outcome is unknown. Any thread, one effect at a time.
 #pragma once
 
 #include <mutex>
@@ -16,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/child.h"
 #include "target/target.h"
 
 namespace trued::cli {
@@ -29,8 +32,9 @@ struct ExecCommand {
 
 class ExecConnector final : public Connector {
  public:
-  /// `repeatable`: running the command again is harmless, as its user says.
-  explicit ExecConnector(bool repeatable) : repeatable_(repeatable) {}
+  /// `repeatable`: running the command again is harmless, as its user says. `children` outlives it.
+  ExecConnector(Children& children, bool repeatable, ChildOptions::Output output)
+      : children_(children), repeatable_(repeatable), output_(output) {}
 
   [[nodiscard]] Capabilities capabilities() const override;
   [[nodiscard]] EffectResult perform(const EffectRequest& request) override;
@@ -40,7 +44,9 @@ class ExecConnector final : public Connector {
   [[nodiscard]] std::string check_name(const std::string&) const override { return ""; }
 
  private:
+  Children& children_;
   const bool repeatable_;
+  const ChildOptions::Output output_;
   std::mutex mutex_;
   std::string last_run_;  ///< how the last run in this process ended; guarded by mutex_
 };

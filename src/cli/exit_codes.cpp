@@ -9,6 +9,12 @@ int exit_code_of(std::string_view status) {
   return kFailed;
 }
 
+int exit_code_of_start(const Error& error) {
+  const bool passing =
+      error.code == ErrorCode::unavailable || error.code == ErrorCode::already_exists;
+  return passing ? kUnreachable : kConfig;
+}
+
 int exit_code_of_http(int status) {
   if (status == 401 || status == 403) return kDenied;
   if (status == 429 || status >= 500) return kTempFail;

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/exit_codes.h"
+#include "config/config.h"
 
 namespace {
 
@@ -34,7 +35,9 @@ void add_common(CLI::App& app, Common& common) {
 
 void add_server(CLI::App& app, Common& common) {
   add_common(app, common);
-  app.add_option("--server", common.server, "Where the server is")->envname("TRUED_SERVER");
+  // Not by envname(): that would fill in the one variable for every command that was not chosen.
+  app.add_option("--server", common.server,
+                 "Where the server is (or TRUED_SERVER; else http://127.0.0.1:7117)");
   app.add_option("--token-file", common.token_file,
                  "File with a bearer token (or TRUED_TOKEN in the environment)");
 }
@@ -69,14 +72,18 @@ void add_write(CLI::App& root, Options& o, std::function<int()>& run) {
   app->add_option("--text", o.write.texts, "PATH=TEXT");
   app->add_option("--remove", o.write.removed, "PATH that should not exist afterwards");
   app->add_option("--dir", o.write.directory, "Every file below a directory");
-  app->add_option("--key", o.write.key, "Identity of the operation; a new one if not given");
+  const CLI::Option* key =
+      app->add_option("--key", o.write.key, "Identity of the operation; a new one if not given");
   app->add_option("--message", o.write.message, "For people: a commit message");
   app->add_option("--base", o.write.base, "Version the change was based on");
   app->add_option("--scope", o.write.scope, "Tenant");
   app->add_flag("--no-verify", o.write.no_verify,
                 "Do not read back: recorded, and never called confirmed");
   app->add_option("--wait", o.write.wait, "How long to wait for the verdict (10s)");
-  app->callback([&] { run = [&o] { return write(o.common, o.write); }; });
+  app->callback([&, key] {
+    o.write.key_given = key->count() > 0;
+    run = [&o] { return write(o.common, o.write); };
+  });
 }
 
 void add_op_list(CLI::App& op, Options& o, std::function<int()>& run) {
@@ -139,20 +146,30 @@ void add_files(CLI::App& root, Options& o, std::function<int()>& run) {
   copy->callback([&] { run = [&o] { return backup(o.common, o.file); }; });
 }
 
-void add_local(CLI::App& root, Options& o, std::function<int()>& run) {
+void add_exec(CLI::App& root, Options& o, std::function<int()>& run) {
   CLI::App* app = root.add_subcommand(
       "exec", "Run a command once under a key, and check that it did what it should");
   add_state(*app, o.common);
   app->add_option("--key", o.exec.key, "Identity of the run")->required();
   app->add_option("--verify", o.exec.verify, "Shell command: exit 0 if it holds, 1 if not");
   app->add_option("--timeout", o.exec.timeout, "For one run of the command (10m)");
+  app->add_option("--lock-timeout", o.exec.lock_timeout,
+                  "How long to wait for another run that holds the ledger (10s)");
   app->add_option("--attempts", o.exec.attempts,
                   "Runs allowed in all; more than 1 says that running again is harmless")
       ->check(CLI::Range(1, 100));
-  app->add_option("--ledger", o.exec.ledger, "sqlite:PATH");
-  app->add_option("command", o.exec.command, "-- COMMAND ARGUMENTS…")->required();
+  app->add_option("--ledger", o.exec.ledger, "sqlite:PATH; else exec.db in the state directory");
+  app->add_flag("--show", o.exec.show, "Only show what is recorded under the key");
+  app->add_flag("--retry", o.exec.retry, "Run it again after it failed or was not known");
+  app->add_option("--resolve", o.exec.verdict, "Say what became of it: it_happened, it_did_not")
+      ->check(CLI::IsMember({"it_happened", "it_did_not"}));
+  app->add_option("--who", o.exec.who, "Who decides; recorded");
+  app->add_option("--why", o.exec.why, "Why; recorded");
+  app->add_option("command", o.exec.command, "-- COMMAND ARGUMENTS…");
   app->callback([&] { run = [&o] { return exec(o.common, o.exec); }; });
+}
 
+void add_lab(CLI::App& root, Options& o, std::function<int()>& run) {
   CLI::App* lab_app =
       root.add_subcommand("lab", "See the lies being told, believed, caught and repaired");
   add_common(*lab_app, o.common);
@@ -163,6 +180,53 @@ void add_local(CLI::App& root, Options& o, std::function<int()>& run) {
   lab_app->add_option("--input", o.lab.input, "Directory whose documents are published");
   lab_app->add_flag("--honest", o.lab.honest, "Tell no lies: nothing may be accused");
   lab_app->callback([&] { run = [&o] { return lab(o.common, o.lab); }; });
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// What the parser says of a word that is no command is only that a command is missing.
+std::string wrong_command(const CLI::App& root, int argc, char** argv) {
+  const CLI::App* app = &root;
+  std::string path = "trued";
+  for (int i = 1; i <= argc; ++i) {
+    const CLI::App* below = nullptr;
+    std::vector<std::string> known;
+    const std::string word = i < argc ? argv[i] : "";
+    for (const CLI::App* child : app->get_subcommands([](const CLI::App*) { return true; })) {
+      known.push_back(child->get_name());
+      if (child->get_name() == word) below = child;
+    }
+    if (known.empty()) return "";
+    if (i == argc) return "'" + path + "' needs a command: " + listed(known);
+    if (word.starts_with('-')) {
+      return "'" + path + "' has no option '" + word +
+             "'; options follow the command: " + listed(known);
+    }
+    if (below == nullptr) {
+      const auto meant = trued::config::resembles(word, known);
+      return "there is no command '" + path + " " + word + "'" +
+             (meant ? "; did you mean '" + path + " " + *meant + "'?" : "") +
+             "; known: " + listed(known);
+    }
+    path += " " + word;
+    app = below;
+  }
+  return "";
+}
+
+// A usage error leaves nothing parsed, so the words themselves say whether --json was asked for.
+int usage(const CLI::App& root, const std::string& message, int argc, char** argv) {
+  Common common;
+  for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+    common.json = common.json || std::string_view(argv[i]) == "--json";
+  }
+  const std::string wrong = wrong_command(root, argc, argv);
+  if (!wrong.empty()) return complain(common, kUsage, wrong);
+  return complain(common, kUsage, message + " (see --help)");
 }
 
 CommandNode command_tree(const CLI::App& app) {
@@ -189,7 +253,8 @@ int main(int argc, char** argv) {
   add_write(root, options, run);
   add_op(root, options, run);
   add_files(root, options, run);
-  add_local(root, options, run);
+  add_exec(root, options, run);
+  add_lab(root, options, run);
   CLI::App* completion_app = root.add_subcommand("completion", "Print a shell's completion script");
   completion_app->add_option("shell", options.shell)
       ->required()
@@ -203,8 +268,9 @@ int main(int argc, char** argv) {
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    const int code = root.exit(e);
-    return code == 0 ? kOk : kUsage;
+    // Help and the version come this way too.
+    if (e.get_exit_code() == 0) return root.exit(e);
+    return usage(root, e.what(), argc, argv);
   }
   try {
     return run();

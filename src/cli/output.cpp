@@ -1,9 +1,13 @@
 #include "cli/output.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <unistd.h>
+#include <utility>
 
+#include "json/canonical.h"
 #include "json/writer.h"
 
 namespace trued::cli {
@@ -20,6 +24,33 @@ const char* colour_of(std::string_view word) {
   return "33";
 }
 
+// Of a receipt, for people.
+std::string shown(const json::Value& object, std::string_view name) {
+  return plain(text_of(object, name));
+}
+
+// The code point at `at`, and its length; what is no UTF-8 counts as one byte of Latin-1.
+std::pair<char32_t, std::size_t> code_point(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
+  };
+  const auto follows = [&](std::size_t i) { return (byte(i) & 0xc0U) == 0x80U; };
+  if ((byte(0) & 0xe0U) == 0xc0U && follows(1)) {
+    return {((byte(0) & 0x1fU) << 6U) | (byte(1) & 0x3fU), 2};
+  }
+  if ((byte(0) & 0xf0U) == 0xe0U && follows(1) && follows(2)) {
+    return {((byte(0) & 0x0fU) << 12U) | ((byte(1) & 0x3fU) << 6U) | (byte(2) & 0x3fU), 3};
+  }
+  // None of those with four bytes steers anything.
+  if ((byte(0) & 0xf8U) == 0xf0U && follows(1) && follows(2) && follows(3)) return {0x10000, 4};
+  return {byte(0), 1};
+}
+
+bool steers(char32_t c) {
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) ||
+         (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f;
+}
+
 std::string padded(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
   return text;
@@ -34,9 +65,9 @@ std::string content_text(const json::Value* content) {
   if (content == nullptr || !content->is_object()) return "not read";
   if (content->find("absent") != nullptr) return "absent";
   if (const json::Value* why = content->find("unreadable")) {
-    return "unreadable (" + (why->is_string() ? why->as_string() : "") + ")";
+    return "unreadable (" + (why->is_string() ? plain(why->as_string()) : "") + ")";
   }
-  return number_of(*content, "bytes") + " bytes " + text_of(*content, "sha256").substr(0, 12);
+  return number_of(*content, "bytes") + " bytes " + shown(*content, "sha256").substr(0, 12);
 }
 
 std::string artifact_lines(const json::Value& receipt, bool colour) {
@@ -44,13 +75,13 @@ std::string artifact_lines(const json::Value& receipt, bool colour) {
   const json::Value* list = receipt.find("artifacts");
   if (list == nullptr || !list->is_array()) return "";
   std::string text;
-  std::size_t shown = 0;
+  std::size_t lines = 0;
   for (const json::Value& artifact : list->items()) {
-    if (++shown > kShownMax) break;
-    std::string verdict = text_of(artifact, "verdict");
+    if (++lines > kShownMax) break;
+    std::string verdict = shown(artifact, "verdict");
     if (verdict.empty()) verdict = "not read";
     text += "  " + painted(padded(verdict, 10), colour_of(verdict), colour) + " " +
-            padded(text_of(artifact, "level"), 8) + text_of(artifact, "name") + "  ";
+            padded(shown(artifact, "level"), 8) + shown(artifact, "name") + "  ";
     if (verdict == "match") {
       text += content_text(artifact.find("observed"));
     } else {
@@ -66,6 +97,35 @@ std::string artifact_lines(const json::Value& receipt, bool colour) {
 }
 
 }  // namespace
+
+std::string plain(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const auto [c, bytes] = code_point(text, at);
+    if (steers(c)) {
+      std::array<char, 8> spelled{};
+      (void)std::snprintf(spelled.data(), spelled.size(), "\\u%04x", static_cast<unsigned>(c));
+      out += spelled.data();
+    } else {
+      out += text.substr(at, bytes);
+    }
+    at += bytes;
+  }
+  return out;
+}
+
+std::string shell_quoted(const std::string& text) {
+  constexpr std::string_view kPlain = "_-./:=@%+,";
+  const bool needless = !text.empty() && std::ranges::all_of(text, [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           kPlain.find(c) != std::string_view::npos;
+  });
+  if (needless) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
 
 std::string text_of(const json::Value& object, std::string_view name) {
   const json::Value* value = object.find(name);
@@ -90,7 +150,7 @@ int complain(const Common& common, int code, std::string_view text) {
     out.begin_object().member("error", text).member("exit_code", code).end_object();
     print(line);
   } else {
-    say("trued: " + std::string(text));
+    say("trued: " + plain(text));
   }
   return code;
 }
@@ -116,42 +176,65 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
 }
 
 std::string receipt_line(const json::Value& receipt, bool colour) {
-  const std::string state = text_of(receipt, "state");
-  std::string line = painted(padded(state, 13), colour_of(state), colour) + text_of(receipt, "id") +
-                     "  " + padded(text_of(receipt, "target"), 12) + text_of(receipt, "key");
-  const std::string tell = text_of(receipt, "tell");
+  const std::string state = shown(receipt, "state");
+  std::string line = painted(padded(state, 13), colour_of(state), colour) + shown(receipt, "id") +
+                     "  " + padded(shown(receipt, "target"), 12) + shown(receipt, "key");
+  const std::string tell = shown(receipt, "tell");
   if (!tell.empty()) line += "  [" + tell + "]";
   return line;
 }
 
-std::string receipt_text(const json::Value& receipt, bool colour) {
-  const std::string state = text_of(receipt, "state");
+std::string receipt_text(const json::Value& receipt, bool colour, bool next) {
+  const std::string state = shown(receipt, "state");
   const json::Value* changed = receipt.find("changed");
   const bool worked = changed != nullptr && changed->is_bool() && changed->as_bool();
   std::string text = painted(state, colour_of(state), colour);
   if (state == "unchanged") text += " (it held already: no work was done)";
   if (state == "acknowledged") text += " (UNVERIFIED: nobody has read it back)";
-  text += "  " + text_of(receipt, "id") + "  key " + text_of(receipt, "key");
-  const std::string decision = text_of(receipt, "decision");
+  text += "  " + shown(receipt, "id") + "  key " + shown(receipt, "key");
+  const std::string decision = shown(receipt, "decision");
   if (!decision.empty() && decision != "new") text += "  (" + decision + ")";
-  text += "\n  " + number_of(receipt, "attempts") + " attempt(s), " +
-          (worked ? "changed" : "nothing changed") + ", target " + text_of(receipt, "target") +
-          "\n" + artifact_lines(receipt, colour);
-  const std::string tell = text_of(receipt, "tell");
+  // The attempt of an unchanged one only looked: to count it would say that something was sent.
+  const std::string work = state == "unchanged" ? "nothing was sent"
+                                                : number_of(receipt, "attempts") + " attempt(s), " +
+                                                      (worked ? "changed" : "nothing changed");
+  text += "\n  " + work + ", target " + shown(receipt, "target") + "\n" +
+          artifact_lines(receipt, colour);
+  const std::string tell = shown(receipt, "tell");
   if (!tell.empty()) text += "  caught: " + tell + " (docs/tells/" + tell + ".md)\n";
-  const std::string reason = text_of(receipt, "reason");
+  const std::string reason = shown(receipt, "reason");
   if (!reason.empty()) text += "  " + reason + "\n";
-  if (const json::Value* next = receipt.find("next")) {
-    const std::string detail = text_of(*next, "detail");
+  if (const json::Value* step = receipt.find("next"); next && step != nullptr) {
+    const std::string detail = shown(*step, "detail");
     if (!detail.empty() && detail != reason) text += "  next: " + detail + "\n";
   }
   text.pop_back();
   return text;
 }
 
+std::string event_line(const json::Value& event) {
+  std::string line = plain(text_of(event, "at")) + "  " + plain(text_of(event, "event"));
+  for (const auto& [name, value] : event.members()) {
+    const bool everywhere =
+        name == "at" || name == "event" || name == "sequence" || name == "batch";
+    if (everywhere || value.is_null()) continue;
+    line += "  " + plain(name) + "=";
+    if (value.is_string()) {
+      line += plain(value.as_string());
+    } else if (value.is_array() && value.items().size() > 1) {
+      line += "[" + std::to_string(value.items().size()) + "]";
+    } else {
+      std::string text;
+      json::write_canonical(value, text);
+      line += plain(text);
+    }
+  }
+  return line;
+}
+
 std::string problem_text(const json::Value& problem) {
-  std::string text = text_of(problem, "title") + ": " + text_of(problem, "detail");
-  const std::string pointer = text_of(problem, "pointer");
+  std::string text = shown(problem, "title") + ": " + shown(problem, "detail");
+  const std::string pointer = shown(problem, "pointer");
   if (!pointer.empty()) text += " (at " + pointer + ")";
   return text;
 }

@@ -12,7 +12,7 @@ namespace trued::cli {
 /// Options every command has.
 struct Common {
   bool json = false;
-  std::string server = "http://127.0.0.1:7117";
+  std::string server;  ///< empty: TRUED_SERVER, else http://127.0.0.1:7117
   std::string token_file;
   std::string state_dir;
 };
@@ -37,14 +37,22 @@ class ProgressLine {
   bool terminal_;
 };
 
-/// The receipt for people: the status first, then what was seen, then what to do.
-[[nodiscard]] std::string receipt_text(const json::Value& receipt, bool colour);
+/// The receipt for people: the status first, then what was seen, then what to do (`next`).
+[[nodiscard]] std::string receipt_text(const json::Value& receipt, bool colour, bool next = true);
 /// One line of a list.
 [[nodiscard]] std::string receipt_line(const json::Value& receipt, bool colour);
+/// One event: when, what, and the members that not every event has, as "name=value".
+[[nodiscard]] std::string event_line(const json::Value& event);
 /// The problem for people.
 [[nodiscard]] std::string problem_text(const json::Value& problem);
 /// True when stdout is a terminal and NO_COLOR is unset or empty.
 [[nodiscard]] bool use_colour();
+
+/// `text` with control characters (of C0, DEL and C1, and those that turn the writing direction)
+/// spelled out as \u001b: what comes from a server or a ledger must not steer a terminal.
+[[nodiscard]] std::string plain(std::string_view text);
+/// A text for a POSIX shell, quoted where it has to be.
+[[nodiscard]] std::string shell_quoted(const std::string& text);
 
 /// A text member, or "".
 [[nodiscard]] std::string text_of(const json::Value& object, std::string_view name);

@@ -10,7 +10,7 @@
 
 namespace trued::cli {
 
-Result<std::string> state_directory(const Common& common) {
+Result<std::string> state_place(const Common& common) {
   std::string directory = common.state_dir;
   if (directory.empty()) {
     const char* xdg = std::getenv("XDG_STATE_HOME");
@@ -27,6 +27,11 @@ Result<std::string> state_directory(const Common& common) {
                        "--state-dir"};
     }
   }
+  return directory;
+}
+
+Result<std::string> state_directory(const Common& common) {
+  TRUED_TRY(std::string directory, state_place(common));
   std::error_code failure;
   const std::filesystem::path path(directory);
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failure);
@@ -38,15 +43,34 @@ Result<std::string> state_directory(const Common& common) {
   return directory;
 }
 
+namespace {
+
+Result<std::string> ledger_option(const std::string& option) {
+  const auto path = config::ledger_path(option);
+  if (path && !path->empty()) return *path;
+  return Error{.code = ErrorCode::invalid_argument,
+               .message = "'" + option + "' is not a ledger; expected sqlite:PATH"};
+}
+
+}  // namespace
+
 Result<std::string> ledger_file(const Common& common, const std::string& option) {
-  if (!option.empty()) {
-    const auto path = config::ledger_path(option);
-    if (path && !path->empty()) return *path;
-    return Error{.code = ErrorCode::invalid_argument,
-                 .message = "'" + option + "' is not a ledger; expected sqlite:PATH"};
-  }
+  if (!option.empty()) return ledger_option(option);
   TRUED_TRY(const std::string directory, state_directory(common));
   return directory + "/ledger.db";
+}
+
+Result<std::string> existing_ledger(const Common& common, const std::string& option) {
+  if (!option.empty()) return ledger_option(option);
+  TRUED_TRY(const std::string directory, state_place(common));
+  return directory + "/ledger.db";
+}
+
+Error naming(Error error, const std::string& path) {
+  if (error.message.find(path) == std::string::npos) {
+    error.message = "the ledger " + path + ": " + error.message;
+  }
+  return error;
 }
 
 }  // namespace trued::cli

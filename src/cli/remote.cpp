@@ -10,6 +10,7 @@
 namespace trued::cli {
 namespace {
 
+constexpr const char* kDefaultServer = "http://127.0.0.1:7117";
 constexpr Duration kAnswerWithin{90'000};  // longer than the longest wait a server grants
 
 io::ClientOptions client_options() {
@@ -40,6 +41,16 @@ std::string query_encode(std::string_view text) {
 }
 
 Remote::Remote(const Common& common) : common_(common), client_(client_options()) {
+  // What is given on the command line wins over the environment.
+  const char* environment = std::getenv("TRUED_SERVER");
+  if (!common.server.empty()) {
+    server_ = common.server;
+  } else if (environment != nullptr && *environment != '\0') {
+    server_ = environment;
+  } else {
+    server_ = kDefaultServer;
+  }
+  while (server_.ends_with('/')) server_.pop_back();
   if (!common.token_file.empty()) {
     std::ifstream file(common.token_file);
     if (!std::getline(file, token_)) {
@@ -56,7 +67,7 @@ Result<RemoteAnswer> Remote::call(const std::string& method, const std::string& 
   if (token_fault_) return *token_fault_;
   io::ClientRequest request;
   request.method = method;
-  request.url = common_.server + path;
+  request.url = server_ + path;
   request.headers = headers;
   request.body = body;
   if (!body.empty()) request.headers.push_back({"Content-Type", "application/json"});
@@ -82,12 +93,13 @@ int Remote::show_failure(const Error& error) {
 }
 
 int Remote::show_problem(const RemoteAnswer& answer) {
-  if (common_.json) {
-    print(answer.text);
-  } else {
-    say("trued: " + (answer.value.is_object() ? problem_text(answer.value) : answer.text));
+  const int code = exit_code_of_http(answer.status);
+  if (!answer.value.is_object()) {
+    return complain(common_, code,
+                    server_ + " answered " + std::to_string(answer.status) + ": " + answer.text);
   }
-  return exit_code_of_http(answer.status);
+  common_.json ? print(answer.text) : say("trued: " + problem_text(answer.value));
+  return code;
 }
 
 int Remote::show_receipt(const Result<RemoteAnswer>& answer) {

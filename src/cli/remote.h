@@ -35,6 +35,7 @@ class Remote {
  private:
   const Common& common_;
   io::HttpClient client_;
+  std::string server_;
   std::string token_;
   std::optional<Error> token_fault_;
 };

@@ -1,11 +1,13 @@
 #include "config/config.h"
 
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 
+#include "config/rules.h"
 #include "config/table.h"
-#include "core/ids.h"
 #include "core/operation.h"
 
 namespace trued::config {
@@ -44,9 +46,6 @@ void read_serving(Table& parent, Faults& faults, TargetSpec& spec) {
   table.text("kind", kind);
   if (kind != "http") table.fault("kind", "a serving level is read by kind \"http\"");
   table.text("url", serving.url);
-  if (serving.url.empty()) {
-    table.fault("url", "is missing: \"https://docs.example.com/${artifact.path}\"");
-  }
   if (const toml::table* headers = table.table("headers")) {
     Table each(*headers, faults, table.path() + ".headers");
     for (const auto& [name, node] : *headers) {
@@ -69,20 +68,17 @@ void read_serving(Table& parent, Faults& faults, TargetSpec& spec) {
 void read_place(Table& table, TargetSpec& spec) {
   if (spec.kind == "file") {
     table.text("directory", spec.location);
-    if (spec.location.empty()) table.fault("directory", "is missing: say which one is written to");
   } else if (spec.kind == "git") {
     table.text("repository", spec.location);
-    if (spec.location.empty()) table.fault("repository", "is missing: a path, or an http(s) URL");
     table.text("branch", spec.branch);
+    if (table.has("branch") && spec.branch.empty()) table.fault("branch", "is empty; leave it out");
     table.text("author_name", spec.author_name);
     table.text("author_email", spec.author_email);
     table.secret("bearer_token", spec.bearer_token);
     table.text("username", spec.username);
     table.secret("password", spec.password);
-  } else if (spec.kind != "memory") {
-    table.fault("kind", spec.kind.empty()
-                            ? "is missing: file, git or memory"
-                            : "there is no kind '" + spec.kind + "'; known: file, git, memory");
+    // One that cannot be read has its fault already, and is not missing besides.
+    if (table.has("password") && spec.password.empty()) spec.password = "?";
   }
 }
 
@@ -91,9 +87,6 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   Table table(found, faults, "target." + name);
   TargetSpec spec;
   spec.name = name;
-  if (!valid_name(name)) {
-    table.fault("kind", "a target's name has 1 to 64 characters of [A-Za-z0-9_.-]");
-  }
   table.text("kind", spec.kind);
   spec.policy = default_policy(spec.kind);
   read_place(table, spec);
@@ -110,8 +103,6 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   const auto parsed = parse_on_failure(on_failure);
   if (!parsed) table.fault("on_failure", "expected \"replay\", \"reexecute\" or \"poison\"");
   spec.policy.on_failure = parsed.value_or(OnFailure::replay);
-  const std::string sum = check_retention(spec.policy);
-  if (!sum.empty()) table.fault("retention", sum);
   table.check_names();
   config.targets.push_back(std::move(spec));
 }
@@ -141,8 +132,8 @@ void read_server(Table& root, Config& config) {
   std::string listen = config.address + ":" + std::to_string(config.port);
   root.text("listen", listen);
   const auto endpoint = parse_endpoint(listen);
-  if (!endpoint) {
-    root.fault("listen", "expected ADDRESS:PORT such as \"127.0.0.1:7117\"");
+  if (!endpoint.has_value()) {
+    root.fault("listen", endpoint.error().message);
   } else {
     config.address = endpoint->address;
     config.port = endpoint->port;
@@ -161,14 +152,28 @@ void read_server(Table& root, Config& config) {
   root.duration("drain_grace", config.drain_grace);
 }
 
+// Where a setting stands; where it does not, the table that it is missing from.
+const toml::source_region& place_of(const toml::table& document,
+                                    const std::vector<std::string>& path) {
+  const toml::node* at = &document;
+  for (const std::string& part : path) {
+    const toml::table* table = at->as_table();
+    const toml::node* below = table == nullptr ? nullptr : table->get(part);
+    if (below == nullptr) break;
+    at = below;
+  }
+  return at->source();
+}
+
 }  // namespace
 
 std::string to_string(const Fault& fault) {
+  if (fault.line == 0) return fault.file + ": " + fault.message;
   return fault.file + ":" + std::to_string(fault.line) + ":" + std::to_string(fault.column) + ": " +
          fault.message;
 }
 
-Loaded parse(const std::string& text, const std::string& path) {
+Loaded parse(const std::string& text, const std::string& path, const Rules& rules) {
   Loaded loaded;
   Faults faults(path, loaded.faults);
   toml::table document;
@@ -188,16 +193,27 @@ Loaded parse(const std::string& text, const std::string& path) {
         continue;
       }
       read_target(std::string(name.str()), *one, faults, loaded.config);
+      const toml::source_position& begin = one->source().begin;
+      loaded.places[std::string(name.str())] = {path, begin.line, begin.column, ""};
     }
   }
   if (const toml::table* tokens = root.table("token")) {
     read_tokens(*tokens, faults, loaded.config);
   }
   root.check_names();
+  for (const Wrong& wrong : wrong_with(loaded.config, rules)) {
+    faults.add(place_of(document, wrong.path), to_string(wrong));
+  }
   return loaded;
 }
 
-Loaded load(const std::string& path) {
+Loaded load(const std::string& path, const Rules& rules) {
+  std::error_code failure;
+  if (std::filesystem::is_directory(path, failure)) {
+    Loaded loaded;
+    loaded.faults.push_back({path, 0, 0, "is a directory; give the file itself"});
+    return loaded;
+  }
   std::ifstream file(path, std::ios::binary);
   std::stringstream text;
   text << file.rdbuf();
@@ -206,21 +222,31 @@ Loaded load(const std::string& path) {
     loaded.faults.push_back({path, 0, 0, "the file cannot be read"});
     return loaded;
   }
-  return parse(text.str(), path);
+  return parse(text.str(), path, rules);
 }
 
-std::optional<Endpoint> parse_endpoint(const std::string& text) {
+Result<Endpoint> parse_endpoint(const std::string& text) {
+  const auto malformed = [&](const std::string& why) {
+    return Error{
+        .code = ErrorCode::invalid_argument,
+        .message = "'" + text + "': " + why + "; expected ADDRESS:PORT such as 127.0.0.1:7117"};
+  };
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0) return std::nullopt;
+  if (colon == std::string::npos) return malformed("it has no port");
+  if (colon == 0) return malformed("it has no address");
   Endpoint endpoint;
   endpoint.address = text.substr(0, colon);
   if (endpoint.address.starts_with('[') && endpoint.address.ends_with(']')) {
     endpoint.address = endpoint.address.substr(1, endpoint.address.size() - 2);
   }
   if (endpoint.address == "localhost") endpoint.address = "127.0.0.1";
-  const char* end = text.data() + text.size();
-  const auto [at, failure] = std::from_chars(text.data() + colon + 1, end, endpoint.port);
-  if (failure != std::errc{} || at != end) return std::nullopt;
+  const std::string port = text.substr(colon + 1);
+  const char* end = port.data() + port.size();
+  const auto [at, failure] = std::from_chars(port.data(), end, endpoint.port);
+  if (failure == std::errc::result_out_of_range && at == end) {
+    return malformed("port " + port + " is out of range, 0 to 65535");
+  }
+  if (failure != std::errc{} || at != end) return malformed("'" + port + "' is no port");
   return endpoint;
 }
 

@@ -6,12 +6,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/digest.h"
+#include "base/result.h"
 #include "base/time.h"
 #include "target/spec.h"
 
@@ -40,28 +42,36 @@ struct Config {
 /// One thing wrong with a file.
 struct Fault {
   std::string file;
-  std::uint32_t line = 0;
+  std::uint32_t line = 0;  ///< 0: the file as a whole
   std::uint32_t column = 0;
   std::string message;
 };
 /// "trued.toml:4:7: unknown key 'repositry'; did you mean 'repository'?"
 [[nodiscard]] std::string to_string(const Fault& fault);
 
+/// Rules of parts that this folder does not know, lent by whoever puts the program together.
+struct Rules {
+  /// What is wrong with a serving level, headers included; empty when nothing is.
+  std::function<std::string(const ServingSpec&)> serving;
+};
+
 /// The configuration, or every fault (then nothing else).
 struct Loaded {
   Config config;
   std::vector<Fault> faults;
+  /// Where each target stands, for faults that are found when it is opened; `message` is empty.
+  std::map<std::string, Fault> places;
 };
-[[nodiscard]] Loaded load(const std::string& path);
+[[nodiscard]] Loaded load(const std::string& path, const Rules& rules);
 /// The same from text; `path` is for messages.
-[[nodiscard]] Loaded parse(const std::string& text, const std::string& path);
+[[nodiscard]] Loaded parse(const std::string& text, const std::string& path, const Rules& rules);
 
-/// "HOST:PORT" (IPv6 in brackets); nothing if it is malformed.
+/// "HOST:PORT" (IPv6 in brackets). `invalid_argument` says what of it is malformed.
 struct Endpoint {
   std::string address;
   std::uint16_t port = 0;
 };
-[[nodiscard]] std::optional<Endpoint> parse_endpoint(const std::string& text);
+[[nodiscard]] Result<Endpoint> parse_endpoint(const std::string& text);
 /// True for addresses only this machine can reach.
 [[nodiscard]] bool is_loopback(const std::string& address);
 

@@ -8,6 +8,8 @@
 namespace trued::config {
 namespace {
 
+constexpr std::string_view kHowToGive = "write ${env:NAME} or ${file:PATH}";
+
 std::string trimmed(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   return text;
@@ -94,12 +96,18 @@ void Table::text(const char* name, std::string& out) {
 void Table::secret(const char* name, std::string& out) {
   std::string raw;
   text(name, raw);
-  if (raw.empty()) return;
+  if (raw.empty()) {
+    const toml::node* node = table_.get(name);
+    if (node != nullptr && node->is_string()) fault(name, "is empty; " + std::string(kHowToGive));
+    return;
+  }
   if (raw.find("${") == std::string::npos) {
-    return fault(name, "a secret does not belong into the file; write ${env:NAME} or ${file:PATH}");
+    return fault(name, "a secret does not belong into the file; " + std::string(kHowToGive));
   }
   std::string wrong;
   out = expand(raw, wrong);
+  // An empty secret would let in whoever gives none.
+  if (wrong.empty() && out.empty()) wrong = "'" + raw + "' stands for nothing: it is empty";
   if (!wrong.empty()) fault(name, wrong);
 }
 

@@ -1,4 +1,7 @@
 // trued audit, trued backup: the ledger's file, beside a running server or without one.
+#include <filesystem>
+#include <system_error>
+
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "json/writer.h"
@@ -11,6 +14,24 @@ int exit_code_for(const Error& error) {
   if (error.code == ErrorCode::corrupt) return kFailed;
   return error.code == ErrorCode::not_found || error.code == ErrorCode::already_exists ? kBadData
                                                                                        : kConfig;
+}
+
+// Who looks for a ledger where only `trued exec` has been at work finds the one that it keeps.
+std::string hint(const Common& common, const LedgerFileOptions& options) {
+  const auto state = state_place(common);
+  std::error_code failure;
+  if (!options.ledger.empty() || !state.has_value() ||
+      !std::filesystem::exists(*state + "/exec.db", failure)) {
+    return "";
+  }
+  return "; the one of 'trued exec' is there: --ledger sqlite:" + *state + "/exec.db";
+}
+
+int fail(const Common& common, const LedgerFileOptions& options, const std::string& path,
+         const Error& error) {
+  const bool missing = error.code == ErrorCode::not_found;
+  return complain(common, exit_code_for(error),
+                  naming(error, path).message + (missing ? hint(common, options) : ""));
 }
 
 void print_json(const AuditReport& report) {
@@ -32,7 +53,7 @@ void print_json(const AuditReport& report) {
 }  // namespace
 
 int audit(const Common& common, const LedgerFileOptions& options) {
-  const auto path = ledger_file(common, options.ledger);
+  const auto path = existing_ledger(common, options.ledger);
   if (!path.has_value()) return complain(common, kUsage, path.error().message);
   Result<AuditReport> report = Error{};
   {
@@ -41,13 +62,13 @@ int audit(const Common& common, const LedgerFileOptions& options) {
         *path, [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
   }
   if (!report.has_value()) {
-    return complain(common, exit_code_for(report.error()), report.error().message);
+    return fail(common, options, *path, report.error());
   }
   if (common.json) {
     print_json(*report);
   } else if (report->first) {
-    print("CHANGED: " + report->first->what + " at " + report->first->where + ": " +
-          report->first->detail);
+    print(plain("CHANGED: " + report->first->what + " at " + report->first->where + ": " +
+                report->first->detail));
   } else {
     print("clean: " + std::to_string(report->operations) + " operations, " +
           std::to_string(report->events) + " records in " + std::to_string(report->batches) +
@@ -57,7 +78,7 @@ int audit(const Common& common, const LedgerFileOptions& options) {
 }
 
 int backup(const Common& common, const LedgerFileOptions& options) {
-  const auto path = ledger_file(common, options.ledger);
+  const auto path = existing_ledger(common, options.ledger);
   if (!path.has_value()) return complain(common, kUsage, path.error().message);
   Result<std::uint64_t> bytes = Error{};
   {
@@ -67,7 +88,7 @@ int backup(const Common& common, const LedgerFileOptions& options) {
     });
   }
   if (!bytes.has_value()) {
-    return complain(common, exit_code_for(bytes.error()), bytes.error().message);
+    return fail(common, options, *path, bytes.error());
   }
   std::string text;
   if (common.json) {

@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/remote.h"
+#include "core/operation.h"
 #include "json/canonical.h"
 #include "json/writer.h"
 
@@ -29,28 +30,33 @@ std::string query_of(const ListOptions& options) {
   return query;
 }
 
-// The members that are not in every event, as "name=value" pairs.
-std::string event_line(const json::Value& event) {
-  std::string line = text_of(event, "at") + "  " + text_of(event, "event");
-  for (const auto& [name, value] : event.members()) {
-    const bool everywhere =
-        name == "at" || name == "event" || name == "sequence" || name == "batch";
-    if (everywhere || value.is_null()) continue;
-    line += "  " + name + "=";
-    if (value.is_string()) {
-      line += value.as_string();
-    } else if (value.is_array() && value.items().size() > 1) {
-      line += "[" + std::to_string(value.items().size()) + "]";
-    } else {
-      json::write_canonical(value, line);
-    }
+// Every word of an enumeration whose first value is 0.
+template <class Enumeration>
+std::string all_of() {
+  constexpr auto kLast = [] {
+    if constexpr (std::is_same_v<Enumeration, Status>)
+      return Status::needs_action;
+    else
+      return State::canceled;
+  }();
+  std::string words;
+  for (int i = 0; i <= static_cast<int>(kLast); ++i) {
+    words += (i == 0 ? "" : ", ") + std::string(to_string(static_cast<Enumeration>(i)));
   }
-  return line;
+  return words;
 }
 
 }  // namespace
 
 int op_list(const Common& common, const ListOptions& options) {
+  if (!options.status.empty() && !parse_status(options.status)) {
+    return complain(common, kUsage,
+                    "there is no status '" + options.status + "'; known: " + all_of<Status>());
+  }
+  if (!options.state.empty() && !parse_state(options.state)) {
+    return complain(common, kUsage,
+                    "there is no state '" + options.state + "'; known: " + all_of<State>());
+  }
   Remote remote(common);
   const auto answer = remote.call("GET", "/v1/operations" + query_of(options));
   if (!answer.has_value()) return remote.show_failure(answer.error());
@@ -63,7 +69,7 @@ int op_list(const Common& common, const ListOptions& options) {
   if (list == nullptr || !list->is_array()) return complain(common, kInternal, "a strange answer");
   for (const json::Value& one : list->items()) print(receipt_line(one, use_colour()));
   const std::string cursor = text_of(answer->value, "cursor");
-  if (!cursor.empty()) say("more: --cursor " + cursor);
+  if (!cursor.empty()) say("more: --cursor " + plain(cursor));
   return kOk;
 }
 
@@ -103,8 +109,10 @@ int op_act(const Common& common, const OpOptions& options, const std::string& ac
   Remote remote(common);
   const auto answer = remote.call("POST", path_of(options, "/" + action), body);
   const int code = remote.show_receipt(answer);
-  // Deciding succeeded even where the operation itself ended otherwise.
-  return answer.has_value() && answer->status == 200 ? kOk : code;
+  if (!answer.has_value() || answer->status != 200) return code;
+  // Deciding succeeded even where the operation itself ended otherwise; what was only set going
+  // again has not ended.
+  return code == kTempFail ? kTempFail : kOk;
 }
 
 }  // namespace trued::cli

@@ -1,5 +1,4 @@
 // The server: ledger, targets, engine, HTTP, put together and taken down in order.
-#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include "api/service.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/settings.h"
 #include "config/config.h"
 #include "embed/build_target.h"
 #include "engine/pump.h"
@@ -63,40 +63,6 @@ void notify_systemd(std::string_view state) {
   (void)::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL,
                  reinterpret_cast<const sockaddr*>(&address), size);
   ::close(fd);
-}
-
-// Command line over file over defaults. Faults are printed; the exit code, or 0.
-int read_config(const Common& common, const ServeOptions& options, config::Config& config) {
-  if (!options.config.empty()) {
-    config::Loaded loaded = config::load(options.config);
-    for (const config::Fault& fault : loaded.faults) say(config::to_string(fault));
-    if (!loaded.faults.empty()) {
-      return complain(
-          common, kConfig,
-          "the configuration has " + std::to_string(loaded.faults.size()) + " fault(s)");
-    }
-    config = std::move(loaded.config);
-  }
-  if (!options.listen.empty()) {
-    const auto endpoint = config::parse_endpoint(options.listen);
-    if (!endpoint) return complain(common, kUsage, "--listen takes ADDRESS:PORT");
-    config.address = endpoint->address;
-    config.port = endpoint->port;
-  }
-  for (const std::string& text : options.targets) {
-    auto spec = parse_target_argument(text);
-    if (!spec.has_value()) return complain(common, kUsage, spec.error().message);
-    std::erase_if(config.targets, [&](const TargetSpec& t) { return t.name == spec->name; });
-    config.targets.push_back(std::move(spec).value());
-  }
-  if (!options.ledger.empty()) config.ledger = options.ledger;
-  if (!config::is_loopback(config.address) && config.tokens.empty()) {
-    return complain(common, kConfig,
-                    "refusing to listen at " + config.address +
-                        " without a token: add [token.NAME] secret = \"${env:…}\" to the "
-                        "configuration, or listen at 127.0.0.1");
-  }
-  return kOk;
 }
 
 Result<Targets> build_targets(const config::Config& config, const std::string& state) {
@@ -164,7 +130,7 @@ constexpr std::size_t kReadsWaitingMax = 10'000;
 
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
-  TRUED_TRY(r.ledger, SqliteLedger::open({.path = ledger_path}));
+  TRUED_TRY(r.ledger, naming(SqliteLedger::open({.path = ledger_path}), ledger_path));
   TRUED_TRY(r.targets, build_targets(config, state));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
   r.engine = std::make_unique<Engine>(
@@ -196,12 +162,6 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
   return {};
 }
 
-int exit_code_for(const Error& error) {
-  if (error.code == ErrorCode::unavailable) return kUnreachable;
-  if (error.code == ErrorCode::already_exists) return kTempFail;
-  return kConfig;
-}
-
 // A turn frees what it allocated, and the next needs as much again. By default glibc hands the top
 // of a thread's heap back to the kernel in between: a third of all time went into page faults.
 void keep_freed_memory() {
@@ -215,7 +175,7 @@ void keep_freed_memory() {
 int serve(const Common& common, const ServeOptions& options) {
   keep_freed_memory();
   config::Config config;
-  if (const int code = read_config(common, options, config); code != kOk) return code;
+  if (const int code = read_settings(common, options, config); code != kOk) return code;
   Common placed = common;
   if (placed.state_dir.empty()) placed.state_dir = config.state_dir;
   const auto state = state_directory(placed);
@@ -226,7 +186,7 @@ int serve(const Common& common, const ServeOptions& options) {
   Running running;
   auto started = start(config, *ledger, *state, running);
   if (!started.has_value()) {
-    return complain(common, exit_code_for(started.error()), started.error().message);
+    return complain(common, exit_code_of_start(started.error()), started.error().message);
   }
   StopSignal stop(*running.loop);
   const std::uint64_t open = running.engine->stats().open;
@@ -242,30 +202,6 @@ int serve(const Common& common, const ServeOptions& options) {
   spdlog::warn("some effects were still under way; they are resolved at next start");
   spdlog::default_logger()->flush();
   std::_Exit(kOk);
-}
-
-int check(const Common& common, const CheckOptions& options) {
-  config::Loaded loaded = config::load(options.file);
-  for (const config::Fault& fault : loaded.faults) print(config::to_string(fault));
-  std::size_t faults = loaded.faults.size();
-  if (options.connect && faults == 0) {
-    const auto state = state_directory(common);
-    if (!state.has_value()) return complain(common, kConfig, state.error().message);
-    for (const TargetSpec& spec : loaded.config.targets) {
-      auto target = build_target(spec, *state);
-      if (target.has_value()) continue;
-      print(target.error().message);
-      ++faults;
-    }
-  }
-  if (faults > 0) return kConfig;
-  if (!common.json) {
-    print(options.file + ": fine, " + std::to_string(loaded.config.targets.size()) +
-          " target(s), " + std::to_string(loaded.config.tokens.size()) + " token(s)");
-  } else {
-    print("{\"ok\":true}");
-  }
-  return kOk;
 }
 
 }  // namespace trued::cli

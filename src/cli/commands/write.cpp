@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/remote.h"
+#include "core/ids.h"
 #include "engine/write_input.h"
 #include "json/canonical.h"
 
@@ -100,10 +101,16 @@ std::string new_key() {
 int write(const Common& common, const WriteOptions& options) {
   auto wait = parse_duration(options.wait);
   if (!wait.has_value()) return complain(common, kUsage, wait.error().message);
+  if (options.key_given && !valid_key(options.key)) {
+    return complain(common, kUsage,
+                    "--key '" + options.key +
+                        "': a key has 1 to 255 visible characters without spaces; leave --key "
+                        "away for a new one");
+  }
   auto intent = intent_of(options);
   if (!intent.has_value()) return complain(common, kUsage, intent.error().message);
   std::string key = options.key;
-  if (key.empty()) {
+  if (!options.key_given) {
     key = new_key();
     say("trued: key " + key + " (give it again with --key to repeat this write safely)");
   }

@@ -1,0 +1,99 @@
+#include "cli/child.h"
+
+#include <chrono>
+#include <future>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <gtest/gtest.h>
+
+#include "cli/exec_target.h"
+
+namespace trued::cli {
+namespace {
+
+constexpr Duration kLong{60'000};
+
+ChildEnd run(Children& children, std::vector<std::string> argv, Duration timeout = kLong) {
+  return children.run({.argv = std::move(argv),
+                       .added = {"TRUED_KEY=inner"},
+                       .timeout = timeout,
+                       .output = ChildOptions::Output::none,
+                       .front = true});
+}
+
+EffectKind effect_of(Children& children, std::vector<std::string> argv) {
+  ExecConnector connector(children, false, ChildOptions::Output::none);
+  Intent intent;
+  intent.artifacts.push_back({.name = "command",
+                              .absent = false,
+                              .id = {},
+                              .content = encode_command({std::move(argv), ""})});
+  EffectRequest request;
+  request.intent = std::make_shared<const Intent>(std::move(intent));
+  request.timeout = kLong;
+  return connector.perform(request).ended.kind;
+}
+
+TEST(Exec, T1_only_a_failed_exec_means_that_it_never_ran) {
+  Children children;
+  EXPECT_EQ(effect_of(children, {"sh", "-c", "exit 127"}), EffectKind::unknown);
+  EXPECT_EQ(effect_of(children, {"sh", "-c", "exit 126"}), EffectKind::unknown);
+  EXPECT_EQ(effect_of(children, {"sh", "-c", "exit 75"}), EffectKind::rejected_retryable);
+  EXPECT_EQ(effect_of(children, {"true"}), EffectKind::acknowledged);
+  EXPECT_EQ(effect_of(children, {"no-such-command-anywhere"}), EffectKind::rejected_final);
+  EXPECT_EQ(effect_of(children, {"/"}), EffectKind::rejected_final);
+}
+
+TEST(Exec, what_could_not_be_executed_is_named) {
+  Children children;
+  const ChildEnd end = run(children, {"no-such-command-anywhere"});
+  EXPECT_EQ(end.how, ChildEnd::How::never_ran);
+  EXPECT_EQ(describe(end), "cannot run 'no-such-command-anywhere': No such file or directory");
+  EXPECT_FALSE(children.running());
+}
+
+TEST(Exec, without_descriptors_nothing_is_begun_unbounded) {
+  Children children;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  // From too few for the pipes up to just enough: it runs bounded, or it never ran.
+  for (rlim_t limit = 3; limit < 12; ++limit) {
+    const rlimit tight{.rlim_cur = limit, .rlim_max = before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+    const ChildEnd end = run(children, {"true"});
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    const bool ran = end.how == ChildEnd::How::exited && end.number == 0;
+    EXPECT_TRUE(ran || (end.how == ChildEnd::How::never_ran && end.passing)) << describe(end);
+  }
+}
+
+TEST(Exec, what_outlives_its_time_is_killed_with_its_group) {
+  Children children;
+  const auto begin = std::chrono::steady_clock::now();
+  const ChildEnd end = run(children, {"sh", "-c", "sleep 60; true"}, Duration{200});
+  EXPECT_EQ(end.how, ChildEnd::How::timed_out);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+}
+
+TEST(Exec, what_is_added_takes_the_place_of_what_is_inherited) {
+  ::setenv("TRUED_KEY", "outer", 1);
+  Children children;
+  EXPECT_EQ(run(children, {"sh", "-c", "test \"$TRUED_KEY\" = inner"}).number, 0);
+}
+
+TEST(Exec, a_signal_reaches_the_child_and_nothing_is_begun_after_it) {
+  Children children;
+  auto end = std::async(std::launch::async, [&] { return run(children, {"sleep", "60"}); });
+  while (!children.running()) end.wait_for(std::chrono::milliseconds(5));
+  children.pass_on(SIGTERM);
+  const ChildEnd ended = end.get();
+  EXPECT_EQ(ended.how, ChildEnd::How::killed);
+  EXPECT_EQ(ended.number, SIGTERM);
+  const ChildEnd second = run(children, {"true"});
+  EXPECT_EQ(second.how, ChildEnd::How::never_ran);
+  EXPECT_TRUE(second.passing);
+}
+
+}  // namespace
+}  // namespace trued::cli

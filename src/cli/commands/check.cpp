@@ -1,0 +1,116 @@
+// trued check: a configuration as a whole, by the rules that trued serve keeps.
+#include "cli/commands.h"
+#include "cli/exit_codes.h"
+#include "cli/settings.h"
+#include "embed/build_target.h"
+#include "json/writer.h"
+
+namespace trued::cli {
+namespace {
+
+void write_faults(json::Writer& out, const std::vector<config::Fault>& faults) {
+  out.key("faults").begin_array();
+  for (const config::Fault& fault : faults) {
+    out.begin_object().member("file", std::string_view(fault.file));
+    out.member("line", fault.line).member("column", fault.column);
+    out.member("message", std::string_view(fault.message)).end_object();
+  }
+  out.end_array();
+}
+
+void write_targets(json::Writer& out, const config::Config& config) {
+  out.key("targets").begin_array();
+  for (const TargetSpec& spec : config.targets) {
+    out.begin_object().member("name", std::string_view(spec.name));
+    out.member("kind", std::string_view(spec.kind));
+    out.member("location", std::string_view(spec.location));
+    if (!spec.branch.empty() && spec.kind == "git")
+      out.member("branch", std::string_view(spec.branch));
+    if (spec.serving) out.member("serving", std::string_view(spec.serving->url));
+    out.end_object();
+  }
+  out.end_array();
+}
+
+/// What the program would use, so that a person sees what was checked.
+struct Places {
+  std::string listen, ledger, state;
+};
+
+Places places_of(const Common& common, const config::Config& config) {
+  Places places;
+  const bool v6 = config.address.find(':') != std::string::npos;
+  places.listen =
+      (v6 ? "[" + config.address + "]" : config.address) + ":" + std::to_string(config.port);
+  Common placed = common;
+  placed.state_dir = config.state_dir;
+  const auto state = state_place(placed);
+  if (state.has_value()) places.state = *state;
+  const auto ledger = existing_ledger(placed, config.ledger);
+  if (ledger.has_value()) places.ledger = *ledger;
+  return places;
+}
+
+void print_json(const std::string& file, const config::Loaded& loaded, const Places& places,
+                bool connected) {
+  const config::Config& config = loaded.config;
+  std::string line;
+  json::Writer out(line);
+  out.begin_object().member("ok", loaded.faults.empty()).member("file", std::string_view(file));
+  if (!loaded.faults.empty()) {
+    write_faults(out, loaded.faults);
+  } else {
+    out.member("listen", std::string_view(places.listen));
+    out.member("ledger", std::string_view(places.ledger));
+    out.member("state_dir", std::string_view(places.state));
+    write_targets(out, config);
+    out.key("tokens").begin_array();
+    for (const config::TokenSpec& token : config.tokens) out.string(token.name);
+    out.end_array().member("connected", connected);
+  }
+  out.end_object();
+  print(line);
+}
+
+void print_text(const std::string& file, const config::Loaded& loaded, const Places& places,
+                bool connected) {
+  for (const config::Fault& fault : loaded.faults) print(plain(config::to_string(fault)));
+  if (!loaded.faults.empty()) return;
+  const config::Config& config = loaded.config;
+  print(file + ": fine, " + std::to_string(config.targets.size()) + " target(s)" +
+        (connected ? ", each opened, " : ", ") + std::to_string(config.tokens.size()) +
+        " token(s)");
+  print("  listen " + places.listen + ", ledger " + places.ledger);
+  for (const TargetSpec& spec : config.targets) {
+    print(plain("  target " + spec.name + ": " + spec.kind + " " + spec.location +
+                (spec.kind == "git" && !spec.branch.empty() ? " branch " + spec.branch : "") +
+                (spec.serving ? ", served at " + spec.serving->url : "")));
+  }
+}
+
+}  // namespace
+
+int check(const Common& common, const CheckOptions& options) {
+  config::Loaded loaded = config::load(options.file, config_rules());
+  const bool connect = options.connect && loaded.faults.empty();
+  if (connect) {
+    Common placed = common;
+    placed.state_dir = loaded.config.state_dir;
+    const auto state = state_directory(placed);
+    if (!state.has_value()) return complain(common, kConfig, state.error().message);
+    for (const TargetSpec& spec : loaded.config.targets) {
+      const auto target = build_target(spec, *state);
+      if (target.has_value()) continue;
+      config::Fault fault = loaded.places[spec.name];
+      fault.file = options.file;
+      fault.message = target.error().message;
+      loaded.faults.push_back(std::move(fault));
+    }
+  }
+  const Places places = places_of(common, loaded.config);
+  common.json ? print_json(options.file, loaded, places, connect)
+              : print_text(options.file, loaded, places, connect);
+  return loaded.faults.empty() ? kOk : kConfig;
+}
+
+}  // namespace trued::cli

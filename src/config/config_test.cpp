@@ -1,0 +1,148 @@
+#include "config/config.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "config/rules.h"
+
+namespace trued::config {
+namespace {
+
+Rules any_serving() {
+  return {.serving = [](const ServingSpec& spec) {
+    return spec.url.starts_with("http") ? std::string() : "'" + spec.url + "' is no URL";
+  }};
+}
+
+// Every fault of the text, one a line.
+std::string faults_of(const std::string& text) {
+  std::string out;
+  for (const Fault& fault : parse(text, "t.toml", any_serving()).faults) {
+    out += to_string(fault) + "\n";
+  }
+  return out;
+}
+
+std::string git_with(const std::string& lines) {
+  return "[target.docs]\nkind = \"git\"\nrepository = \"/srv/content.git\"\n" + lines;
+}
+
+TEST(Config, a_sound_file_has_no_fault) {
+  EXPECT_EQ(faults_of(git_with("branch = \"release/1.2\"\n"
+                               "[target.docs.serving]\nurl = \"https://d/${artifact.path}\"\n")),
+            "");
+}
+
+TEST(Config, listening_elsewhere_without_a_token_is_a_fault_of_the_file) {
+  const std::string text = faults_of("listen = \"0.0.0.0:7117\"\n");
+  EXPECT_NE(text.find("t.toml:1:10: listen: refusing to listen at 0.0.0.0"), text.npos) << text;
+  ::setenv("TRUED_CONFIG_TEST", "sixteen-bytes-or-more", 1);
+  EXPECT_EQ(faults_of("listen = \"0.0.0.0:7117\"\n[token.ci]\n"
+                      "secret = \"${env:TRUED_CONFIG_TEST}\"\n"),
+            "");
+}
+
+TEST(Config, an_empty_secret_lets_nobody_in) {
+  ::setenv("TRUED_CONFIG_TEST", "", 1);
+  EXPECT_NE(faults_of("[token.ci]\nsecret = \"${env:TRUED_CONFIG_TEST}\"\n"), "");
+  EXPECT_NE(faults_of("[token.ci]\nsecret = \"\"\n"), "");
+}
+
+TEST(Config, branches_follow_the_rules_of_git) {
+  for (const char* name : {"main", "feature/x-1", "v1.2", "a@b", "-"}) {
+    EXPECT_EQ(wrong_with_branch(name).empty(), name[0] != '-') << name;
+  }
+  for (const char* name :
+       {"",  "a..b", "a b", "/a", "a/",  "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a.",
+        "@", "a@{b", "a~1", "a^", "a:b", "a?",   "a*", "a[",   "a\\b",   "a\x01",    "-a"}) {
+    EXPECT_NE(wrong_with_branch(name), "") << name;
+  }
+  const std::string text = faults_of(git_with("branch = \"a..b\"\n"));
+  EXPECT_NE(text.find("t.toml:4:10: target.docs.branch: 'a..b' is no name"), text.npos) << text;
+}
+
+TEST(Config, repositories_of_other_schemes_are_refused) {
+  for (const char* scheme : {"ssh://h/x", "git://h/x", "ftp://h/x", "https://", "http://u:p@h/x"}) {
+    const std::string text =
+        faults_of("[target.d]\nkind = \"git\"\nrepository = \"" + std::string(scheme) + "\"\n");
+    EXPECT_NE(text.find("target.d.repository: "), text.npos) << scheme << text;
+  }
+}
+
+TEST(Config, credentials_come_whole_and_only_for_urls) {
+  EXPECT_NE(faults_of(git_with("username = \"u\"\n")).find("credentials are for"),
+            std::string::npos);
+  EXPECT_NE(faults_of("[target.d]\nkind = \"git\"\nrepository = \"https://h/r\"\n"
+                      "username = \"u\"\n")
+                .find("add password"),
+            std::string::npos);
+  ::setenv("TRUED_CONFIG_TEST", "secret", 1);
+  EXPECT_NE(faults_of(git_with("bearer_token = \"${env:TRUED_CONFIG_TEST}\"\n"))
+                .find("target.docs.bearer_token: credentials are for"),
+            std::string::npos);
+}
+
+TEST(Config, pauses_do_not_begin_beyond_their_cap) {
+  for (const char* table : {"retry", "settle", "unreadable"}) {
+    const std::string text =
+        faults_of(git_with(std::string(table) + " = { first = \"2m\", cap = \"1s\" }\n"));
+    EXPECT_NE(text.find("first: 2m is longer than cap, 1s"), text.npos) << text;
+  }
+}
+
+TEST(Config, the_serving_level_is_held_to_the_rule_of_its_reader) {
+  const std::string text = faults_of(git_with("[target.docs.serving]\nurl = \"ftp://d/\"\n"));
+  EXPECT_NE(text.find("t.toml:5:7: target.docs.serving.url: 'ftp://d/' is no URL"), text.npos)
+      << text;
+}
+
+TEST(Config, two_targets_of_one_place_are_refused) {
+  const std::string text = faults_of(
+      "[target.a]\nkind = \"file\"\ndirectory = \"/srv/www\"\n"
+      "[target.b]\nkind = \"file\"\ndirectory = \"/srv/x/../www/\"\n");
+  EXPECT_NE(text.find("target.b.directory: is the same place as that of target 'a'"), text.npos)
+      << text;
+  const std::string urls = faults_of(
+      "[target.a]\nkind = \"git\"\nrepository = \"https://Host/r.git\"\n"
+      "[target.b]\nkind = \"git\"\nrepository = \"https://host/r/\"\n");
+  EXPECT_NE(urls.find("same place"), urls.npos) << urls;
+  EXPECT_EQ(faults_of("[target.a]\nkind = \"git\"\nrepository = \"/r.git\"\n"
+                      "branch = \"a\"\n"
+                      "[target.b]\nkind = \"git\"\nrepository = \"/r.git\"\nbranch = \"b\"\n"),
+            "");
+}
+
+TEST(Config, a_branch_that_is_not_named_may_be_any) {
+  Config config;
+  for (const char* name : {"a", "b"}) {
+    TargetSpec spec;
+    spec.name = name;
+    spec.kind = "git";
+    spec.location = "/r.git";
+    spec.branch = *name == 'a' ? "" : "b";
+    config.targets.push_back(spec);
+  }
+  const auto wrong = wrong_with(config, any_serving());
+  ASSERT_EQ(wrong.size(), 1U);
+  EXPECT_NE(to_string(wrong.front()).find("unless both name their branch"), std::string::npos);
+}
+
+TEST(Config, a_directory_is_no_configuration_and_said_to_be_one) {
+  const Loaded loaded = load(std::filesystem::temp_directory_path().string(), any_serving());
+  ASSERT_EQ(loaded.faults.size(), 1U);
+  EXPECT_NE(to_string(loaded.faults.front()).find("is a directory"), std::string::npos);
+}
+
+TEST(Config, an_endpoint_says_what_is_wrong_with_it) {
+  EXPECT_EQ(parse_endpoint("[::1]:80")->address, "::1");
+  const auto wrong = [](const char* text) { return parse_endpoint(text).error().message; };
+  EXPECT_NE(wrong("127.0.0.1:99999").find("port 99999 is out of range"), std::string::npos);
+  EXPECT_NE(wrong("127.0.0.1").find("no port"), std::string::npos);
+  EXPECT_NE(wrong("h:http").find("'http' is no port"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace trued::config

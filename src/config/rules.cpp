@@ -1,0 +1,223 @@
+#include "config/rules.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string_view>
+#include <system_error>
+
+#include "core/ids.h"
+
+namespace trued::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Collects what is wrong with one target.
+class TargetRules {
+ public:
+  TargetRules(const TargetSpec& spec, const Rules& rules, std::vector<Wrong>& out)
+      : spec_(spec), rules_(rules), out_(out) {}
+
+  void check() {
+    if (!valid_name(spec_.name)) {
+      add({"kind"}, "a target's name has 1 to 64 characters of [A-Za-z0-9_.-]");
+    }
+    if (spec_.kind == "file") {
+      if (spec_.location.empty()) add({"directory"}, "is missing: say which one is written to");
+    } else if (spec_.kind == "git") {
+      check_repository();
+      check_author();
+      // None is the one that the repository's HEAD names.
+      const std::string wrong = spec_.branch.empty() ? "" : wrong_with_branch(spec_.branch);
+      if (!wrong.empty()) {
+        add({"branch"}, "'" + spec_.branch + "' is no name for a branch: " + wrong);
+      }
+    } else if (spec_.kind != "memory") {
+      add({"kind"}, spec_.kind.empty()
+                        ? "is missing: file, git or memory"
+                        : "there is no kind '" + spec_.kind + "'; known: file, git, memory");
+    }
+    if (spec_.serving) {
+      const std::string wrong = rules_.serving(*spec_.serving);
+      if (!wrong.empty()) add({"serving", "url"}, wrong);
+    }
+    check_bounds();
+  }
+
+ private:
+  void add(std::vector<std::string> path, std::string message) {
+    path.insert(path.begin(), {"target", spec_.name});
+    out_.push_back({std::move(path), std::move(message)});
+  }
+
+  void check_repository() {
+    const std::string& where = spec_.location;
+    const bool url = is_http_url(where);
+    if (where.empty()) {
+      add({"repository"}, "is missing: a path, or an http(s) URL");
+    } else if (!url && where.find("://") != std::string::npos) {
+      add({"repository"}, "'" + where.substr(0, where.find("://") + 3) +
+                              "' is not supported: give a path, or an http:// or https:// URL");
+    } else if (url) {
+      const std::size_t host = where.find("://") + 3;
+      const std::string authority = where.substr(host, where.find('/', host) - host);
+      if (authority.empty()) add({"repository"}, "'" + where + "' names no host");
+      if (authority.find('@') != std::string::npos) {
+        add({"repository"}, "holds credentials; give them as username and password");
+      }
+    }
+    const bool credentials =
+        !spec_.username.empty() || !spec_.password.empty() || !spec_.bearer_token.empty();
+    if (credentials && !url && !where.empty()) {
+      const char* name = !spec_.username.empty()   ? "username"
+                         : !spec_.password.empty() ? "password"
+                                                   : "bearer_token";
+      add({name}, "credentials are for a repository over http(s); a path needs none");
+    } else if (!spec_.username.empty() && spec_.password.empty()) {
+      add({"username"}, "is without a password: add password = \"${env:NAME}\"");
+    }
+  }
+
+  // git writes "NAME <EMAIL>" into every commit and refuses what would break that line.
+  void check_author() {
+    const auto bad = [](const std::string& text) {
+      return text.find_first_not_of(" .,:;<>\"\\'") == std::string::npos ||
+             text.find_first_of("<>\n") != std::string::npos;
+    };
+    if (bad(spec_.author_name))
+      add({"author_name"}, "cannot stand in a commit: it is empty or holds <, >");
+    if (bad(spec_.author_email))
+      add({"author_email"}, "cannot stand in a commit: it is empty or holds <, >");
+  }
+
+  void check_pause(const char* table, Duration first, Duration cap) {
+    if (first <= cap) return;
+    add({table, "first"}, format_duration(first) + " is longer than cap, " + format_duration(cap) +
+                              ", which bounds every pause");
+  }
+
+  void check_bounds() {
+    const Policy& policy = spec_.policy;
+    check_pause("retry", policy.retry.first, policy.retry.cap);
+    check_pause("settle", policy.store.first, policy.store.cap);
+    check_pause("unreadable", policy.unreadable.first, policy.unreadable.cap);
+    if (spec_.serving && policy.serving.first > policy.serving.cap) {
+      add({"serving", "settle", "first"}, format_duration(policy.serving.first) +
+                                              " is longer than cap, " +
+                                              format_duration(policy.serving.cap));
+    }
+    const std::string sum = check_retention(policy);
+    if (!sum.empty()) add({"retention"}, sum);
+  }
+
+  const TargetSpec& spec_;
+  const Rules& rules_;
+  std::vector<Wrong>& out_;
+};
+
+std::string canonical_url(std::string url) {
+  const std::size_t path = url.find('/', url.find("://") + 3);
+  const std::size_t host_end = std::min(path, url.size());
+  std::ranges::transform(
+      url.begin(), url.begin() + static_cast<std::ptrdiff_t>(host_end), url.begin(),
+      [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  while (url.ends_with('/')) url.pop_back();
+  if (url.ends_with(".git")) url.resize(url.size() - 4);
+  return url;
+}
+
+std::string canonical_path(const std::string& text) {
+  std::error_code failure;
+  fs::path path = fs::weakly_canonical(fs::absolute(text, failure), failure);
+  if (failure) return text;
+  if (!path.has_filename()) path = path.parent_path();
+  return path.string();
+}
+
+// Two targets of one place would each keep their own order of writes there.
+std::string place_of(const TargetSpec& spec) {
+  if (spec.location.empty() || (spec.kind != "file" && spec.kind != "git")) return "";
+  if (spec.kind == "git" && is_http_url(spec.location)) return canonical_url(spec.location);
+  std::string path = canonical_path(spec.location);
+  if (spec.kind == "git" && path.ends_with("/.git")) path.resize(path.size() - 5);
+  return spec.kind + " " + path;
+}
+
+// A branch that is not named may be any.
+bool may_be_one(const TargetSpec& a, const TargetSpec& b) {
+  return a.kind == "file" || a.branch == b.branch || a.branch.empty() || b.branch.empty();
+}
+
+void check_places(const Config& config, std::vector<Wrong>& out) {
+  std::multimap<std::string, const TargetSpec*> seen;
+  for (const TargetSpec& spec : config.targets) {
+    const std::string place = place_of(spec);
+    if (place.empty()) continue;
+    const auto [begin, end] = seen.equal_range(place);
+    const auto other =
+        std::find_if(begin, end, [&](const auto& each) { return may_be_one(*each.second, spec); });
+    if (other != end) {
+      const bool open = other->second->branch != spec.branch;
+      out.push_back({{"target", spec.name, spec.kind == "file" ? "directory" : "repository"},
+                     "is the same place as that of target '" + other->second->name + "'" +
+                         (open ? " unless both name their branch" : "") +
+                         "; writes through the two would not take turns: use one target for it"});
+    }
+    seen.emplace(place, &spec);
+  }
+}
+
+}  // namespace
+
+std::string to_string(const Wrong& wrong) {
+  std::string text;
+  for (const std::string& part : wrong.path) text += (text.empty() ? "" : ".") + part;
+  return text + ": " + wrong.message;
+}
+
+std::vector<Wrong> wrong_with(const Config& config, const Rules& rules) {
+  std::vector<Wrong> out;
+  if (!is_loopback(config.address) && config.tokens.empty()) {
+    out.push_back({{"listen"},
+                   "refusing to listen at " + config.address +
+                       " without a token: add [token.NAME] secret = \"${env:…}\" to the "
+                       "configuration, or listen at 127.0.0.1"});
+  }
+  for (const TargetSpec& spec : config.targets) TargetRules(spec, rules, out).check();
+  check_places(config, out);
+  return out;
+}
+
+std::string wrong_with_branch(const std::string& name) {
+  constexpr std::string_view kForbidden = " ~^:?*[\\";
+  if (name.empty()) return "it is empty";
+  if (name.starts_with('-')) return "it starts with '-'";
+  if (name == "@") return "it is '@'";
+  if (name.starts_with('/') || name.ends_with('/') || name.find("//") != std::string::npos) {
+    return "a part between slashes is empty";
+  }
+  if (name.ends_with('.')) return "it ends with '.'";
+  if (name.find("..") != std::string::npos) return "it holds '..'";
+  if (name.find("@{") != std::string::npos) return "it holds '@{'";
+  for (const char c : name) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return "it holds a control character";
+    if (kForbidden.find(c) != std::string_view::npos) {
+      return std::string("it holds '") + c + "'";
+    }
+  }
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const std::size_t end = std::min(name.find('/', begin), name.size());
+    const std::string_view part = std::string_view(name).substr(begin, end - begin);
+    if (part.starts_with('.')) return "a part of it starts with '.'";
+    if (part.ends_with(".lock")) return "a part of it ends with '.lock'";
+    begin = end + 1;
+  }
+  return "";
+}
+
+bool is_http_url(const std::string& text) {
+  return text.starts_with("http://") || text.starts_with("https://");
+}
+
+}  // namespace trued::config
