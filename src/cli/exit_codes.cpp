@@ -17,6 +17,7 @@ int exit_code_of_start(const Error& error) {
 
 int exit_code_of_http(int status) {
   if (status == 401 || status == 403) return kDenied;
+  if (status == 412) return kFailed;  // carried out, and refused: the base is not the present one
   if (status == 429 || status >= 500) return kTempFail;
   return kBadData;
 }

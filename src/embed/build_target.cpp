@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "core/ids.h"
 #include "target/file/file_connector.h"
 #include "target/git/git_connector.h"
 #include "target/http/http_reader.h"
@@ -10,12 +9,6 @@
 
 namespace trued {
 namespace {
-
-Error bad_argument(const std::string& text, const std::string& why) {
-  return {.code = ErrorCode::invalid_argument,
-          .message = "'" + text + "' is not a target: " + why +
-                     "; expected NAME=KIND:LOCATION such as docs=git:/srv/content.git"};
-}
 
 Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
                                               const std::string& state_directory) {
@@ -38,8 +31,7 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
     return std::unique_ptr<Connector>(std::make_unique<MemoryConnector>());
   }
   return Error{.code = ErrorCode::invalid_argument,
-               .message = "target '" + spec.name + "': there is no kind '" + spec.kind +
-                          "'; known: file, git, memory"};
+               .message = "there is no kind '" + spec.kind + "'; known: file, git, memory"};
 }
 
 }  // namespace
@@ -63,40 +55,6 @@ Result<Target> build_target(const TargetSpec& spec, const std::string& state_dir
   }
   return make_target(spec.name, spec.kind, std::move(store).value(), std::move(serving),
                      spec.serving ? "http" : "", spec.policy);
-}
-
-Result<TargetSpec> parse_target_argument(const std::string& text) {
-  TargetSpec spec;
-  const std::size_t equal = text.find('=');
-  const std::size_t colon = text.find(':', equal == std::string::npos ? 0 : equal);
-  if (equal == std::string::npos || colon == std::string::npos) {
-    return bad_argument(text, "it lacks '=' or ':'");
-  }
-  spec.name = text.substr(0, equal);
-  spec.kind = text.substr(equal + 1, colon - equal - 1);
-  if (!valid_name(spec.name)) {
-    return bad_argument(text, "a name has 1 to 64 characters of [A-Za-z0-9_.-]");
-  }
-  std::string rest = text.substr(colon + 1);
-  while (true) {
-    const std::size_t branch = rest.rfind(",branch=");
-    const std::size_t serving = rest.rfind(",serving=");
-    if (branch == std::string::npos && serving == std::string::npos) break;
-    const bool is_branch =
-        serving == std::string::npos || (branch != std::string::npos && branch > serving);
-    const std::size_t at = is_branch ? branch : serving;
-    const std::string value = rest.substr(at + (is_branch ? 8 : 9));
-    if (is_branch) {
-      spec.branch = value;
-    } else {
-      spec.serving = ServingSpec{.url = value, .headers = {}};
-    }
-    rest.resize(at);
-  }
-  spec.location = rest;
-  if (spec.location.empty() && spec.kind != "memory") return bad_argument(text, "no location");
-  spec.policy = default_policy(spec.kind);
-  return spec;
 }
 
 }  // namespace trued

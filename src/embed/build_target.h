@@ -15,7 +15,4 @@ namespace trued {
 [[nodiscard]] Result<Target> build_target(const TargetSpec& spec,
                                           const std::string& state_directory);
 
-/// Parses "NAME=KIND:LOCATION[,branch=B][,serving=URL]".
-[[nodiscard]] Result<TargetSpec> parse_target_argument(const std::string& text);
-
 }  // namespace trued

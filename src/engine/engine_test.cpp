@@ -387,6 +387,25 @@ TEST(Engine, T6_a_commit_of_unknown_outcome_is_read_before_anybody_is_answered) 
   }
 }
 
+TEST(Engine, T1_nobody_waits_for_an_unknown_commit_beyond_their_time) {
+  World world;
+  world.ledger.inject({CommitFault::unknown_applied}, 30);
+  const auto soon = world.submit("k1", "a.md", "one", Duration{0});
+  const auto patient = world.submit("k2", "b.md", "two", Duration{9'000});
+  world.live(200, [&] { return soon->answered(); });
+  ASSERT_TRUE(soon->answered());
+  EXPECT_EQ(soon->problem()->code, ProblemCode::outcome_unknown);
+  EXPECT_FALSE(patient->answered());
+  world.live(200, [&] { return patient->answered(); });
+  EXPECT_EQ(patient->problem()->code, ProblemCode::outcome_unknown);
+  std::string why;
+  world.live(500, [&] { return world.engine->ready(why) && world.engine->stats().open == 0; });
+  const auto again = world.submit("k1", "a.md", "one");
+  world.settle();
+  EXPECT_EQ(again->decision(), SubmitDecision::duplicate) << "it was in, and went on";
+  EXPECT_EQ(again->operation().state, State::confirmed);
+}
+
 TEST(Engine, T6_a_report_whose_commit_was_rolled_back_is_not_lost) {
   World world;
   auto asked = world.submit("k", "a.md", "hello");

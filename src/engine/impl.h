@@ -126,6 +126,7 @@ class Engine::Impl {
   Turn finish(TurnState turn, const CommitResult& result);
   TurnState new_turn() const;
   Turn settle_held(TurnState turn);
+  void answer_held(Mono now);
   Turn pause(TurnState turn, const std::string& why);
   void publish(TurnState& turn);
   void publish(TurnState& turn, const OperationId& id, Work& work);
@@ -173,6 +174,7 @@ class Engine::Impl {
   Mono repeats_due_{};
   Mono retire_due_{};
   std::optional<TurnState> held_;  ///< its commit ended unknown
+  Mono held_since_{};
   Mono held_retry_{};
   Mono ledger_retry_{};
 

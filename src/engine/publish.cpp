@@ -10,6 +10,7 @@ namespace trued {
 namespace {
 
 constexpr Duration kLedgerPause{500};
+constexpr Duration kHeldPatience{5'000};  ///< with a commit of unknown outcome, for every caller
 
 double seconds_of(std::chrono::nanoseconds span) {
   return std::chrono::duration<double>(span).count();
@@ -124,6 +125,7 @@ Turn Engine::Impl::pause(TurnState turn, const std::string& why) {
 }
 
 Turn Engine::Impl::settle_held(TurnState turn) {
+  answer_held(turn.mono);
   if (turn.mono < held_retry_) {
     inbox->take(turn.messages, options_.inputs_per_turn_max);
     return pause(std::move(turn), "the outcome of its last write is not known yet");
@@ -186,6 +188,7 @@ Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
       ++counters_.commits_unknown;
       ledger_down = true;
       held_retry_ = turn.mono;
+      held_since_ = turn.mono;
       held_ = std::move(turn);
       snapshot();
       return {.worked = true, .next_in = Duration{0}};
@@ -327,6 +330,14 @@ void Engine::Impl::release_waiters() {
   rest.messages = inbox->close();
   refuse_submissions(rest, draining_problem());
   if (!held_) return;
+  answer_held(Mono::max());
+  held_.reset();
+}
+
+// Whether it was accepted is not known, and may not be for long: nobody waits for that beyond their
+// time.
+void Engine::Impl::answer_held(Mono now) {
+  const bool patience_over = now >= held_since_ + kHeldPatience;
   const EngineProblem unknown{
       .code = ProblemCode::outcome_unknown,
       .name = {},
@@ -334,11 +345,17 @@ void Engine::Impl::release_waiters() {
           "whether it was accepted is not known: the ledger failed while it was written; "
           "submit it again under the same key",
       .retry_after = Duration{2'000}};
-  for (DirectAnswer& direct : held_->answers) direct.reply(unknown);
-  for (auto& [id, work] : held_->works) {
-    for (Waiter& waiter : work.waiters) waiter.reply(unknown);
+  if (patience_over) {
+    for (DirectAnswer& direct : held_->answers) direct.reply(unknown);
+    held_->answers.clear();
   }
-  held_.reset();
+  for (auto& [id, work] : held_->works) {
+    std::erase_if(work.waiters, [&](Waiter& waiter) {
+      const bool over = patience_over && waiter.until <= now;
+      if (over) waiter.reply(unknown);
+      return over;
+    });
+  }
 }
 
 void Engine::Impl::look_after_retention(const TurnState& turn) {

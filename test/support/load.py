@@ -63,11 +63,11 @@ class Load:
                 thread.join()
 
     def check(self, server, state, site):
-        """What was acknowledged is there, what was confirmed stands in the target, the audit holds."""
+        """What was acknowledged is there, what was confirmed stands there, the audit holds."""
         for key, identity in self.acknowledged.items():
             _, _, page = server.request("GET", f"/v1/operations?key={key}")
             found = [operation["id"] for operation in page["operations"]]
-            assert found == [identity], f"{key} was acknowledged as {identity}, the ledger has {found}"
+            assert found == [identity], f"{key} was acknowledged as {identity}; found {found}"
         for key, (path, content) in self.confirmed.items():
             with open(os.path.join(site, path), encoding="utf-8") as file:
                 assert file.read() == content, f"{key} was confirmed, and its content is another"

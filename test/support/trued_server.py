@@ -43,7 +43,8 @@ class Server:
     """One life of a server over a state directory."""
 
     def __init__(self, state, targets=(), options=(), wrapper=(), environment=None):
-        command = [*wrapper, BINARY, "serve", "--json", "--listen", "127.0.0.1:0", "--state-dir", state]
+        command = [*wrapper, BINARY, "serve", "--json", "--listen", "127.0.0.1:0",
+                   "--state-dir", state]
         for target in targets:
             command += ["--target", target]
         self.process = subprocess.Popen(
@@ -54,6 +55,9 @@ class Server:
             self.process.kill()
             raise RuntimeError("no server: " + line + self.process.stderr.read())
         self.hello = json.loads(line)
+        if "address" not in self.hello:
+            self.process.wait()
+            raise RuntimeError("no server: " + line)
         host, port = self.hello["address"].rsplit(":", 1)
         self.host, self.port = host, int(port)
         self.url = "http://" + self.hello["address"]

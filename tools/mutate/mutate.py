@@ -24,7 +24,7 @@ def tracked_files():
     listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT,
                             check=True, capture_output=True, text=True).stdout
     return [name for name in listed.split("\0")
-            if name and not name.startswith(("docs/", "test/", "bench/"))]
+            if name and not name.startswith(("test/", "bench/"))]
 
 
 def copy_sources(copy):

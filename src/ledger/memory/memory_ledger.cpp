@@ -114,7 +114,10 @@ class MemoryReader final : public LedgerReader {
 MemoryLedger::MemoryLedger() : store_(std::make_shared<Store>()) {}
 MemoryLedger::~MemoryLedger() = default;
 
-void MemoryLedger::inject(std::deque<CommitFault> faults) { faults_ = std::move(faults); }
+void MemoryLedger::inject(std::deque<CommitFault> faults, std::uint32_t unanswered) {
+  faults_ = std::move(faults);
+  unanswered_ = unanswered;
+}
 
 Result<std::vector<Known>> MemoryLedger::load(const std::vector<Identity>& identities) {
   const std::scoped_lock lock(store_->mutex);
@@ -183,6 +186,10 @@ CommitResult MemoryLedger::commit(const Batch& batch) {
 
 CommitResult MemoryLedger::settle_unknown() {
   TRUED_ASSERT(unsettled_);
+  if (unanswered_ > 0) {
+    --unanswered_;
+    return {CommitOutcome::unknown, "injected fault"};
+  }
   return {*std::exchange(unsettled_, std::nullopt), "settled"};
 }
 

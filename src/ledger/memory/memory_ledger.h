@@ -25,7 +25,8 @@ class MemoryLedger final : public Ledger {
   ~MemoryLedger() override;
 
   /// Faults of the next commits, first come first used.
-  void inject(std::deque<CommitFault> faults);
+  /// After one of unknown outcome so many questions are answered `unknown` again.
+  void inject(std::deque<CommitFault> faults, std::uint32_t unanswered = 0);
 
   Result<std::vector<Known>> load(const std::vector<Identity>& identities) override;
   Result<std::vector<std::optional<Operation>>> load(const std::vector<OperationId>& ids) override;
@@ -41,6 +42,7 @@ class MemoryLedger final : public Ledger {
  private:
   std::shared_ptr<Store> store_;
   std::deque<CommitFault> faults_;
+  std::uint32_t unanswered_ = 0;
   std::optional<CommitOutcome> unsettled_;
 };
 
