@@ -47,6 +47,13 @@ if(TRUED_SANITIZE)
   add_link_options(-fsanitize=${TRUED_SANITIZE})
 endif()
 
+# Coverage for libFuzzer; the fuzzers themselves are linked in fuzz/.
+option(TRUED_FUZZ "Build the fuzzers (see fuzz/CMakeLists.txt)" OFF)
+if(TRUED_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # ---- third-party packages ------------------------------------------------------------------------
 # Found once here; each is linked by the one module that owns it (see the CMakeLists.txt there).
 find_package(Threads REQUIRED)
