@@ -166,6 +166,21 @@ TEST(Parse, numbers_that_are_equal_are_one) {
   EXPECT_EQ(parsed("9007199254740992").as_int(), 9'007'199'254'740'992);
 }
 
+// Found by fuzzing: what was taken in one spelling could not be read in the canonical one.
+TEST(Parse, T2_whatever_is_taken_can_be_read_in_its_canonical_form) {
+  for (const char* whole :
+       {"11111110E11", "1e18", "-9007199254740994.0", "9007199254740993", "9e20"}) {
+    EXPECT_FALSE(parse(whole).has_value()) << whole;
+  }
+  for (const char* taken : {"1e21", "-1.5e300", "9007199254740992.0", "1e-7", "4.5"}) {
+    const auto value = parse(taken);
+    ASSERT_TRUE(value.has_value()) << taken;
+    const auto again = parse(canonical(*value));
+    ASSERT_TRUE(again.has_value()) << canonical(*value);
+    EXPECT_EQ(canonical(*again), canonical(*value));
+  }
+}
+
 rc::Gen<Value> any_value(int depth) {
   const auto text = rc::gen::map(rc::gen::container<std::string>(rc::gen::inRange(' ', '~')),
                                  [](std::string s) { return Value(std::move(s)); });

@@ -15,6 +15,8 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr std::int64_t kExactMax = std::int64_t{1} << 53;
+constexpr double kExponentFrom =
+    1e21;  // ECMA-262: from here on a number is written with an exponent
 
 Error refused(std::string message) {
   return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
@@ -75,6 +77,11 @@ class Builder {
   bool build_double(double number, Value& out) {
     if (!std::isfinite(number)) return fail("is a number too large for a double");
     // 1.0 and 1 are one number; the canonical form writes both as 1.
+    // ECMAScript writes these as integers, which are refused: equal numbers are treated alike.
+    const double size = std::fabs(number);
+    if (size > static_cast<double>(kExactMax) && size < kExponentFrom) {
+      return fail("is an integer beyond 2^53, which JSON cannot carry exactly; use a string");
+    }
     if (std::trunc(number) == number && std::fabs(number) <= static_cast<double>(kExactMax)) {
       out = Value(static_cast<std::int64_t>(number));
     } else {
