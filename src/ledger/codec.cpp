@@ -95,7 +95,7 @@ void put_fields(json::Writer& out, const OperationId& id, const Event& event) {
                  [&](const PersonActed& e) { put_person(out, e); },
                  [&](const Repeated& e) {
                    put(out, "decision", e.decision);
-                   put(out, "count", e.count);
+                   out.member("count", e.count);
                  },
                  [&](const LateEvidence& e) {
                    put_attempt(out, e.attempt);
