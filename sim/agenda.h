@@ -61,8 +61,8 @@ class SimClock final : public Clock {
   Duration offset_{0};
 };
 
-/// Runs work after a while, sometimes a long one. A crash runs some of what is under way to its
-/// end, unheard, and drops the rest.
+/// Runs work after a while, sometimes a long one. A crash runs some of what waits to its end,
+/// unheard, and drops the rest.
 class SimRunner final : public Runner {
  public:
   SimRunner(Agenda& agenda, Chance& chance, const Options& options, const bool& calm)

@@ -54,7 +54,7 @@ void Auditor::take(Life& life, const Event& event, WallTime at) {
     return trace_.violation("(5) " + to_string(life.row.id) + " records " +
                             std::string(name_of(event)) + ": " + std::string(*why));
   }
-  if (const auto* end = std::get_if<Settled>(&event)) settled(life, *end);
+  if (const auto* end = std::get_if<Settled>(&event)) settled(life, *end, at);
   if (const auto* lie = std::get_if<LieCaught>(&event)) {
     cover("tell", to_string(lie->tell));
     if (!life.excused) {
@@ -100,7 +100,7 @@ void Auditor::started(Life& life, WallTime at) {
   }
 }
 
-void Auditor::settled(const Life& life, const Settled& event) {
+void Auditor::settled(const Life& life, const Settled& event, WallTime at) {
   const std::string id = to_string(life.row.id);
   trace_.say("ledger ", id, " is ", to_string(event.state), " ", event.reason);
   switch (event.state) {
@@ -112,6 +112,7 @@ void Auditor::settled(const Life& life, const Settled& event) {
     case State::superseded:
       return check_superseded(life);
     case State::failed:
+      if (life.row.attempts == 0) check_waited_for_somebody(life, at);
       if (life.changed_something && !life.person) {
         trace_.violation("(2) " + id + " failed, and something of it landed");
       }
@@ -135,6 +136,21 @@ void Auditor::settled(const Life& life, const Settled& event) {
     case State::compensated:
       return;
   }
+}
+
+// Who never had its turn until its deadline must have had somebody before it.
+void Auditor::check_waited_for_somebody(const Life& life, WallTime at) {
+  if (life.row.reason.find("waits for") == std::string::npos) return;
+  for (const ArtifactState& artifact : life.row.artifacts) {
+    for (const OperationId& id : by_artifact_[{life.row.target, artifact.meant.name}]) {
+      const Life& other = lives_.at(id);
+      // One that has ended just now may not have made room yet.
+      const bool just = at - other.row.updated_at < Duration{2'000};
+      const bool there = !is_settled(other.row.state) || other.performing > 0 || just;
+      if (id != life.row.id && there) return;
+    }
+  }
+  trace_.violation("(4) " + to_string(life.row.id) + " waited for its turn, and for nobody");
 }
 
 bool Auditor::was_read(const Life& life, const ArtifactSummary& meant, Level level) const {
@@ -195,8 +211,13 @@ void Auditor::on_perform(const EffectRequest& request) {
     trace_.violation("(6) " + to_string(request.operation) + " was sent twice in one attempt");
   }
   if (request.attempt.value() == life.row.attempts) life.newest_perform = ++steps_;
+  if (++life.performing > 1) {
+    trace_.violation("(3) two effects of " + to_string(request.operation) + " are under way");
+  }
   check_alone(life, "writes");
 }
+
+void Auditor::on_landing(const OperationId& id) { check_alone(lives_.at(id), "lands"); }
 
 void Auditor::on_lie(const OperationId& id, std::string_view lie) {
   cover("lie", lie);
@@ -216,7 +237,8 @@ void Auditor::on_change(const std::string& target, const std::string& name,
   ++steps_;
   for (const OperationId& id : by_artifact_[{target, name}]) {
     Life& life = lives_.at(id);
-    if (writer != id && life.landed.contains(name)) life.replaced.insert(name);
+    const bool there = life.landed.contains(name) || life.held.contains(name);
+    if (writer != id && there) life.replaced.insert(name);
   }
   // Whoever began before is right to find another's work there: at once, or when a person retries.
   excuse_all(target, name, writer);
@@ -227,7 +249,8 @@ void Auditor::on_change(const std::string& target, const std::string& name,
     if (artifact.meant.name != name) return false;
     return artifact.meant.absent ? !now : now && *now == artifact.meant.id;
   });
-  if (could_tell && life.replaced.contains(name)) {
+  // What needed no change has left no trace of ours in a history.
+  if (could_tell && life.landed.contains(name) && life.replaced.contains(name)) {
     trace_.violation("(3) " + to_string(*writer) + " wrote " + name +
                      " over a later writer, though the target could tell");
   }

@@ -44,7 +44,13 @@ class Auditor {
   void on_retired(const OperationId& id);
 
   // The targets. Names are those of artifacts.
-  void on_perform(const EffectRequest& request);
+  void on_perform(const EffectRequest& request);  ///< it has begun
+  void on_landing(const OperationId& id);         ///< from now on something may change
+  void on_performed(const OperationId& id) { lives_.at(id).performing = 0; }
+  /// The process is gone, and every effect that was under way with it.
+  void on_crash() {
+    for (auto& [id, life] : lives_) life.performing = 0;
+  }
   /// It was not turned away: whatever is answered, it may have happened.
   void on_reached(const OperationId& id) { lives_.at(id).reached = true; }
   void on_lie(const OperationId& id, std::string_view lie);
@@ -53,9 +59,7 @@ class Auditor {
                  std::optional<OperationId> writer, const std::optional<ContentId>& now,
                  bool could_tell);
   /// After an effect the name holds what it meant, whoever brought it there.
-  void on_held(const OperationId& id, const std::string& name) {
-    lives_.at(id).landed.insert(name);
-  }
+  void on_held(const OperationId& id, const std::string& name) { lives_.at(id).held.insert(name); }
   /// What a reader handed out; nothing = it said that there is nothing.
   void on_read(const std::string& target, Level level, const std::string& name,
                const std::optional<ContentId>& content, bool true_now);
@@ -80,10 +84,12 @@ class Auditor {
     std::uint64_t newest_start = 0;     ///< when (in steps_) its newest attempt became durable
     std::uint64_t newest_perform = 0;   ///< when that attempt reached the target
     std::uint32_t performs = 0;
+    std::uint32_t performing = 0;    ///< effects under way
     bool reached = false;            ///< some attempt was not plainly turned away
     bool changed_something = false;  ///< something of it landed, whole or not
     std::set<std::string> landed;    ///< names that held what it meant because of it
-    std::set<std::string> replaced;  ///< of those, names that somebody changed afterwards
+    std::set<std::string> held;      ///< names that held it after an effect, whoever brought it
+    std::set<std::string> replaced;  ///< of both, names that somebody changed afterwards
     bool excused = false;  ///< a lie, a stale answer or an outsider touched it: accusing it is fair
     bool person = false;
     bool retired = false;
@@ -102,9 +108,10 @@ class Auditor {
   void accept(const Change& change, const Accepted& accepted);
   void take(Life& life, const Event& event, WallTime at);
   void started(Life& life, WallTime at);
-  void settled(const Life& life, const Settled& event);
+  void settled(const Life& life, const Settled& event, WallTime at);
   void check_confirmed(const Life& life);
   void check_superseded(const Life& life);
+  void check_waited_for_somebody(const Life& life, WallTime at);
   bool was_read(const Life& life, const ArtifactSummary& meant, Level level) const;
   void check_alone(const Life& life, std::string_view what);
   void excuse_all(const std::string& target, const std::string& name,

@@ -79,12 +79,23 @@ EffectResult SimStore::land(const EffectRequest& request, std::shared_ptr<const 
   const std::vector<std::string> names = names_of(*altered.intent);
   EffectResult result = inner_.perform(altered);
   note_changes(names, request.operation);
-  const bool told = result.ended.kind == EffectKind::acknowledged;
+  if (result.ended.kind == EffectKind::acknowledged) note_held(request);
+  return result;
+}
+
+// What it meant may stand there whoever brought it.
+void SimStore::note_held(const EffectRequest& request) {
   for (const ArtifactIntent& artifact : request.intent->artifacts) {
     const Content now = inner_.content(artifact.name);
     const bool holds = artifact.absent ? !now : now == artifact.content;
-    if (told && holds) auditor_.on_held(request.operation, artifact.name);
+    if (holds) auditor_.on_held(request.operation, artifact.name);
   }
+}
+
+EffectResult SimStore::turned_away(EffectKind kind, std::string reason) {
+  EffectResult result;
+  result.ended.kind = kind;
+  result.ended.reason = std::move(reason);
   return result;
 }
 
@@ -118,6 +129,7 @@ EffectResult SimStore::lie(const EffectRequest& request, Fate fate) {
   const char* name = kNames[static_cast<std::size_t>(fate)];
   trace_.say(name_, " lies to ", to_string(request.operation), ": ", name);
   auditor_.on_lie(request.operation, name);
+  note_held(request);
   const std::string version = inner_.version().value();
   if (fate == Fate::swallowed) return claim(std::to_string(std::stoull(version) + 1'000), true);
   if (fate == Fate::noop) return claim(version, true);
@@ -132,13 +144,24 @@ EffectResult SimStore::lie(const EffectRequest& request, Fate fate) {
 
 EffectResult SimStore::perform(const EffectRequest& request) {
   auditor_.on_perform(request);
+  // Longer than an attempt may take: it has begun, and lands when everybody has given it up.
+  const bool hangs = strikes(options_.hangs);
+  if (hangs && !sleep_(options_.policy.effect_timeout * chance_.between(1, 8))) {
+    return turned_away(EffectKind::unknown, "simulated: the process ended in the middle");
+  }
+  const EffectResult result = carry_out(request);
+  auditor_.on_performed(request.operation);
+  return result;
+}
+
+EffectResult SimStore::carry_out(const EffectRequest& request) {
+  auditor_.on_landing(request.operation);
   maybe_outsider(*request.intent);
   const Fate fate = draw_fate();
   trace_.say(name_, " performs ", to_string(request.operation), " attempt ",
              request.attempt.value(), " fate ", static_cast<std::uint32_t>(fate));
-  const bool turned_away =
-      fate == Fate::rejected || fate == Fate::refused || fate == Fate::not_sent;
-  if (!turned_away) auditor_.on_reached(request.operation);
+  const bool sent = fate != Fate::rejected && fate != Fate::refused && fate != Fate::not_sent;
+  if (sent) auditor_.on_reached(request.operation);
   EffectResult result;
   switch (fate) {
     case Fate::honest:
@@ -148,24 +171,21 @@ EffectResult SimStore::perform(const EffectRequest& request) {
       (void)land(request, request.intent);
       [[fallthrough]];
     case Fate::lost_before:
-      result.ended.kind = EffectKind::unknown;
-      result.ended.reason = "simulated: no answer";
+      result = turned_away(EffectKind::unknown, "simulated: no answer");
       break;
     case Fate::rejected:
-      result.ended.kind = EffectKind::rejected_retryable;
-      result.ended.reason = "simulated: busy";
+      result = turned_away(EffectKind::rejected_retryable, "simulated: busy");
       if (chance_.in_thousand(300)) result.retry_after = chance_.span(1, 2'000);
       break;
     case Fate::refused:
-      result.ended.kind = EffectKind::rejected_final;
-      result.ended.reason = "simulated: never";
+      result = turned_away(EffectKind::rejected_final, "simulated: never");
       break;
     case Fate::not_sent:
-      result.ended.kind = EffectKind::not_sent;
-      result.ended.reason = "simulated: no connection";
+      result = turned_away(EffectKind::not_sent, "simulated: no connection");
       break;
     case Fate::thrown:
       if (chance_.in_thousand(500)) (void)land(request, request.intent);
+      auditor_.on_performed(request.operation);
       throw std::runtime_error("simulated: a connector that throws");
     case Fate::swallowed:
     case Fate::noop:

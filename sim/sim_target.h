@@ -4,6 +4,7 @@
 // everything else happens around it, and the auditor is told.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,6 +29,9 @@ class SimStore final : public Connector {
   Result<std::string> version() override;
   std::string check_name(const std::string& name) const override { return inner_.check_name(name); }
 
+  /// How time goes on while an effect hangs inside the target; false if the process ended
+  /// meanwhile.
+  void on_hang(std::function<bool(Duration)> sleep) { sleep_ = std::move(sleep); }
   /// Somebody who does not know of us changes something.
   void outsider(const std::string& path);
   /// What a consumer is handed: what stood there `lag` ago, or something worse.
@@ -54,9 +58,12 @@ class SimStore final : public Connector {
   Fate draw_lie();
   EffectResult land(const EffectRequest& request, std::shared_ptr<const Intent> intent);
   EffectResult lie(const EffectRequest& request, Fate fate);
+  EffectResult carry_out(const EffectRequest& request);
   EffectResult claim(std::string version, bool changed);
+  static EffectResult turned_away(EffectKind kind, std::string reason);
   std::shared_ptr<const Intent> altered(const EffectRequest& request, Fate fate);
   void note_changes(const std::vector<std::string>& names, std::optional<OperationId> writer);
+  void note_held(const EffectRequest& request);
   void maybe_outsider(const Intent& intent);
   RawRead read_one(const ArtifactIntent& artifact, Level level, Duration age, bool true_now);
   const Content& at(const std::string& name, Duration time);
@@ -71,6 +78,7 @@ class SimStore final : public Connector {
   const Options& options_;
   const Agenda& agenda_;
   const bool& calm_;
+  std::function<bool(Duration)> sleep_;
   std::uint64_t outsiders_ = 0;
   bool lying_ = false;  ///< what is carried out now is not what was asked for
   /// What stood under each name since when.

@@ -17,6 +17,7 @@ namespace trued::sim {
 namespace {
 
 constexpr int kStepsMax = 200'000;  // of an engine that says it has work, without time going on
+constexpr int kSleepersMax = 3;
 constexpr Duration kRestMax{4'000'000};
 
 class World {
@@ -38,6 +39,7 @@ class World {
   void crash();
   void guarded(const std::function<void()>& action);
   void pump();
+  bool sleep(Duration span);
   void live_until(Duration end, bool to_rest);
   Duration next_time(Duration end);
   bool at_rest() const;
@@ -70,6 +72,7 @@ class World {
   std::unique_ptr<Engine> engine_;
   std::optional<Duration> engine_due_;
   std::uint64_t payloads_ = 0;
+  int sleeping_ = 0;        ///< effects that hang
   std::uint64_t life_ = 0;  ///< of the process; what an older one answers is not heard
 };
 
@@ -87,6 +90,7 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
     auto store = std::make_unique<SimStore>(name, chance_.in_thousand(options_.with_history),
                                             auditor_, trace_, chance_, options_, agenda_, calm_);
     stores_.push_back(store.get());
+    store->on_hang([this](Duration span) { return sleep(span); });
     std::unique_ptr<Reader> serving;
     if (chance_.in_thousand(options_.with_serving)) {
       serving = std::make_unique<SimServing>(*store, chance_.span(0, 1'000));
@@ -113,6 +117,7 @@ void World::crash() {
   trace_.say("CRASH");
   engine_.reset();
   runner_.crash();
+  auditor_.on_crash();
   ledger_.forget_question();
   start();
 }
@@ -135,6 +140,16 @@ void World::pump() {
     }
     trace_.violation("(4) the engine is busy without end");
   });
+}
+
+// Inside a target: everything else goes on. Not for ever inside one another.
+bool World::sleep(Duration span) {
+  if (sleeping_ >= kSleepersMax || calm_ || engine_ == nullptr) return true;
+  ++sleeping_;
+  const std::uint64_t life = life_;
+  live_until(agenda_.now() + span, false);
+  --sleeping_;
+  return life == life_;
 }
 
 // ---- Who acts

@@ -14,6 +14,7 @@ inline constexpr int kUsage = 64;
 inline constexpr int kBadData = 65;      ///< refused: the input, or the key's conflict
 inline constexpr int kUnreachable = 69;  ///< the server, or a ledger in use; nothing was accepted
 inline constexpr int kInternal = 70;
+inline constexpr int kOutput = 74;    ///< done, and the output could not be written
 inline constexpr int kTempFail = 75;  ///< still pending, or not known
 inline constexpr int kDenied = 77;
 inline constexpr int kConfig = 78;

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/exit_codes.h"
+#include "cli/output.h"
 #include "config/config.h"
 
 namespace {
@@ -240,6 +241,14 @@ CommandNode command_tree(const CLI::App& app) {
   return node;
 }
 
+// What could not be written was not said: a full disk behind a pipe is no success.
+int delivered(int code) {
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (written || code != kOk) return code;
+  say("trued: the output could not be written; what was asked was carried out");
+  return kOutput;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -273,7 +282,7 @@ int main(int argc, char** argv) {
     return usage(root, e.what(), argc, argv);
   }
   try {
-    return run();
+    return delivered(run());
   } catch (const std::exception& e) {
     return complain(options.common, kInternal, std::string("a fault of this program: ") + e.what());
   }

@@ -210,7 +210,11 @@ std::string forbidden(const Operation& operation, const Shadow& shadow) {
     const Observation& now = found->second;
     const Verdict verdict = judge(operation.artifacts.at(i).meant, now);
     if (verdict == Verdict::match) continue;
-    if (verdict == Verdict::unreadable) return "unreadable";
+    if (verdict == Verdict::unreadable) {
+      // Unless nothing is verified, and a person asked: it is the first attempt since.
+      if (!operation.verify && operation.attempts_counted <= 1) continue;
+      return "unreadable";
+    }
     if (shadow.history.known) {
       const ArtifactHistory& entry = shadow.history.artifacts.at(i);
       if (entry.landed && !entry.replaced_by.empty()) return "replaced by a later writer";

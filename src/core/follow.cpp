@@ -63,6 +63,24 @@ EffectKind effect_to_resolve(const Operation& operation, bool attempts_remain) {
   return operation.effect;
 }
 
+// A person has asked for another attempt, and none was made since.
+bool asked_by_a_person(const Operation& operation) {
+  return operation.sent && operation.attempts_counted == 0;
+}
+
+// Where repeating is not known to be harmless, a person's word takes its place; another's work is
+// still not written over.
+Capabilities capabilities_of(const Operation& operation, const Policy& policy) {
+  Capabilities capabilities = policy.capabilities;
+  capabilities.idempotent = capabilities.idempotent || asked_by_a_person(operation);
+  return capabilities;
+}
+
+// Nothing verifies it, and nothing there can be read (a command): no read could speak against it.
+bool only_a_person_can_tell(const Operation& operation, Overall overall) {
+  return asked_by_a_person(operation) && !operation.verify && overall == Overall::unreadable;
+}
+
 VerificationFacts facts_of(const Deciding& deciding, Overall overall, const FollowMode& mode) {
   const Operation& operation = deciding.operation();
   const bool in_time = deciding.now() + mode.retry_after < operation.deadline;
@@ -76,7 +94,7 @@ VerificationFacts facts_of(const Deciding& deciding, Overall overall, const Foll
           .overall = overall,
           .superseded = proved_superseded(operation),
           .may_read_again = !settled && may_settle(deciding, overall),
-          .safe = safe_to_repeat(operation, deciding.policy().capabilities),
+          .safe = safe_to_repeat(operation, capabilities_of(operation, deciding.policy())),
           .attempts_remain = attempts_remain};
 }
 
@@ -262,6 +280,9 @@ void start_attempt(Deciding& deciding) {
 
 void follow(Deciding& deciding, const FollowMode& mode) {
   const Overall overall = overall_of(deciding.operation());
+  if (mode.looked && only_a_person_can_tell(deciding.operation(), overall)) {
+    return start_attempt(deciding);
+  }
   const VerificationFacts facts = facts_of(deciding, overall, mode);
   const bool turned_away =
       facts.effect == EffectKind::rejected_retryable || facts.effect == EffectKind::not_sent;

@@ -297,6 +297,22 @@ TEST(Operation, V6_a_persons_retry_reads_before_it_writes) {
   EXPECT_EQ(foreign.state(), State::needs_action) << "somebody else's work stands there";
 }
 
+TEST(Operation, T1_what_only_a_person_can_tell_runs_again_when_a_person_asks) {
+  Policy policy = policy_for();
+  policy.capabilities = {.idempotent = false, .deduplicates = false, .history = false};
+  policy.verify = false;
+  const auto silent = at_store({Found::unreadable});
+  Life life = started(policy);
+  life.report(ended(kUnknown, "exit status 3"), silent);
+  life.read_until_decided(silent);
+  ASSERT_EQ(life.state(), State::needs_action);
+  life.person(PersonAction::retry);
+  life.start();
+  ASSERT_TRUE(runs_attempt(life.read(silent)));
+  EXPECT_EQ(life.operation.attempts, 2U);
+  EXPECT_EQ(life.operation.attempts_counted, 1U);
+}
+
 TEST(Operation, V10_opted_out_is_never_called_confirmed) {
   Policy policy = policy_for();
   policy.verify = false;

@@ -1,4 +1,6 @@
 // Handing out what is to be done at a target, or saying at once why it cannot be done.
+#include <algorithm>
+
 #include "base/overloaded.h"
 #include "engine/attempt.h"
 #include "engine/impl.h"
@@ -10,6 +12,8 @@ namespace {
 
 constexpr Duration kReadWatchdog{
     60'000};  ///< a read that has not reported by then is asked for again
+
+constexpr Duration kTargetPause{5'000};  ///< before it is looked again whether a target is there
 
 bool runs_here(const Target& target) { return target.store->is_inline() && !target.serving; }
 
@@ -37,12 +41,18 @@ void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Acti
     return;
   }
   if (attempt != nullptr) return post_local(operation.id, never_sent(attempt->attempt, missing));
+  // That a target is not configured is no evidence: until the deadline it may come back.
+  const WallTime now = ports_.clock.wall();
+  if (now < operation.deadline) {
+    return set_timer(entry, operation.id, std::min(now + kTargetPause, operation.deadline));
+  }
   ReadReport report;
   report.attempt = AttemptNo(operation.attempts);
   for (std::uint32_t i = 0; i < operation.artifacts.size(); ++i) {
     Observation read;
     read.artifact = i;
     read.detail = missing;
+    read.read_at = now;
     report.reads.push_back(std::move(read));
   }
   post_local(operation.id, std::move(report));

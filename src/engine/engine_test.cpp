@@ -331,6 +331,33 @@ TEST(Engine, T6_a_timer_whose_turn_came_to_nothing_is_not_lost_when_the_clock_is
   EXPECT_EQ(asked->operation().state, State::confirmed);
 }
 
+TEST(Engine, V3_a_target_that_is_not_configured_is_no_evidence) {
+  Policy policy = quick_policy();
+  policy.unreadable = {
+      .within = Duration{600'000}, .reads_max = 50, .first = Duration{5}, .cap = Duration{20}};
+  World world(policy);
+  world.store->script_unreadable(3);
+  world.submit("k1", "a.md", "one");
+  world.step();
+  world.runner.run_one();
+  world.step();
+  auto taken = world.targets.extract("docs");  // a slip in the configuration, and a restart
+  world.restart();
+  world.live(50, [] { return false; });
+  const auto waiting = world.ledger.open_reader().value()->find(world.id_of("k1")).value();
+  EXPECT_EQ(waiting->state, State::verifying);
+  world.targets.insert(std::move(taken));
+  world.restart();
+  world.settle();
+  const auto after = world.ledger.open_reader().value()->find(world.id_of("k1")).value();
+  EXPECT_EQ(after->state, State::confirmed);
+  for (const EventRecord& record : world.events(world.id_of("k1"))) {
+    const auto* read = std::get_if<ReadBack>(&record.event);
+    if (read == nullptr) continue;
+    for (const Observation& seen : read->reads) EXPECT_GT(seen.read_at, WallTime{});
+  }
+}
+
 TEST(Engine, T10_whoever_asks_after_the_end_is_told_and_not_forgotten) {
   World world;
   world.engine->begin_drain();

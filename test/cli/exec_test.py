@@ -106,6 +106,21 @@ class ExecTest(unittest.TestCase):
         text = self.trued("it_happened", "--show").stdout
         self.assertIn("command: sh -c 'exit 9'", text)
 
+    def test_T1_what_nobody_could_know_runs_again_when_a_person_asks(self):
+        with Scratch() as scratch:
+            state, count = scratch.sub("state"), os.path.join(scratch.path, "count")
+            key = ["exec", "--state-dir", state, "--key", "c"]
+            first = run(*key, "--", "sh", "-c", f"echo run >> {count}; exit 3")
+            self.assertEqual(first.returncode, 3, first.stderr)
+            again = run(*key, "--retry")
+            with open(count, encoding="utf8") as file:
+                self.assertEqual(file.read().count("run"), 2, again.stderr)
+            self.assertEqual(again.returncode, 3, again.stderr)
+            self.assertEqual(run(*key, "--resolve", "it_did_not").returncode, 0)
+            run(*key, "--retry")
+            with open(count, encoding="utf8") as file:
+                self.assertEqual(file.read().count("run"), 3)
+
     def test_looking_creates_nothing_and_says_what_is_not_there(self):
         nowhere = os.path.join(self.scratch.path, "nowhere")
         done = run("exec", "--state-dir", nowhere, "--key", "k", "--show")

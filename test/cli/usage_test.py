@@ -9,7 +9,7 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from trued_server import Scratch, Server, run  # noqa: E402
+from trued_server import BINARY, Scratch, Server, run  # noqa: E402
 
 
 class Hostile(http.server.BaseHTTPRequestHandler):
@@ -171,6 +171,15 @@ class UsageTest(unittest.TestCase):
             option = done.stderr.split()[-1]
             self.assertEqual(option, f"sqlite:{state}/exec.db")
             self.assertEqual(run("audit", "--ledger", option).returncode, 0)
+
+    def test_output_that_could_not_be_written_is_no_success(self):
+        with Scratch() as scratch, open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run(
+                [BINARY, "exec", "--state-dir", scratch.sub("s"), "--key", "k", "--json", "--",
+                 "true"],
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            self.assertEqual(done.returncode, 74, done.stderr)
+            self.assertIn("could not be written", done.stderr)
 
     def test_the_lab_says_whose_fault_an_input_is(self):
         self.assertEqual(run("lab", "--input", "/nonexistent").returncode, 64)

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <malloc.h>
+#include <map>
 #include <mutex>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -128,6 +129,21 @@ std::size_t jobs_per_target(std::size_t threads) {
 constexpr std::size_t kReadThreads = 2;
 constexpr std::size_t kReadsWaitingMax = 10'000;
 
+// A slip in the configuration must not go unseen: what is open there waits for its target.
+Result<void> warn_of_missing_targets(Running& r) {
+  std::map<std::string, std::uint64_t> missing;
+  TRUED_TRY_VOID(r.ledger->each_open([&](Operation&& operation) {
+    if (!r.targets.contains(operation.target)) ++missing[operation.target];
+  }));
+  for (const auto& [target, count] : missing) {
+    spdlog::warn(
+        "{} open operation(s) wait for the target '{}', which is not configured; they go on "
+        "when it is, until their deadlines",
+        count, target);
+  }
+  return {};
+}
+
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
   TRUED_TRY(r.ledger, naming(SqliteLedger::open({.path = ledger_path}), ledger_path));
@@ -138,6 +154,7 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
       EngineOptions{.open_max = config.open_max,
                     .jobs_per_target_max = jobs_per_target(config.runner_threads)});
   TRUED_TRY_VOID(r.engine->recover());
+  TRUED_TRY_VOID(warn_of_missing_targets(r));
   TRUED_TRY(auto reader, r.ledger->open_reader());
   r.loop = std::make_unique<io::Loop>();
   r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
