@@ -62,11 +62,33 @@ void Auditor::take(Life& life, const Event& event, WallTime at) {
                        std::string(to_string(lie->tell)) + "), which told the truth");
     }
   }
-  if (std::holds_alternative<PersonActed>(event)) life.person = true;
+  if (std::holds_alternative<PersonActed>(event)) retried_by_person(life);
   evolve(life.row, event, at);
   life.versions.push_back(encode_row(life.row));
   cover("state", to_string(life.row.state));
   if (std::holds_alternative<AttemptStarted>(event)) started(life, at);
+}
+
+void Auditor::retried_by_person(Life& life) {
+  life.person = true;
+  if (life.row.state != State::failed || life.row.sent) return;
+  life.performs_then = life.performs;
+  for (const ArtifactState& artifact : life.row.artifacts) {
+    const std::optional<Observation>& found = artifact.store.baseline;
+    if (!found || found->seen == Seen::unreadable) continue;
+    life.given_up_on[artifact.meant.name] =
+        found->seen == Seen::found ? std::optional(found->id) : std::nullopt;
+  }
+}
+
+// Before its attempt began somebody had changed what it had once looked at.
+void Auditor::check_retry(const Life& life, const std::string& name) {
+  const auto then = life.given_up_on.find(name);
+  const auto now = holds_.find({life.row.target, name});
+  if (then == life.given_up_on.end() || now == holds_.end() || options_.stale_reads > 0) return;
+  if (now->second.step >= life.newest_start || now->second.content == then->second) return;
+  trace_.violation("(3) " + to_string(life.row.id) + " was retried over what was written to " +
+                   name + " after it had failed");
 }
 
 // In the hands of an attempt, from its start to its verdict.
@@ -92,6 +114,8 @@ void Auditor::check_alone(const Life& life, std::string_view what) {
 
 void Auditor::started(Life& life, WallTime at) {
   life.newest_start = ++steps_;
+  // Its retry has looked; whoever comes after that is like anyone who comes in between.
+  if (life.performs > life.performs_then) life.given_up_on.clear();
   life.newest_perform = 0;
   check_alone(life, "starts");
   if (life.row.attempts_counted > options_.policy.retry.attempts_max) {
@@ -246,8 +270,15 @@ void Auditor::on_change(const std::string& target, const std::string& name,
   }
   // Whoever began before is right to find another's work there: at once, or when a person retries.
   excuse_all(target, name, writer);
-  if (!writer) return;
+  const Read now_held{.step = steps_, .content = now};
+  if (!writer) {
+    holds_[{target, name}] = now_held;
+    return;
+  }
   Life& life = lives_.at(*writer);
+  check_retry(life, name);
+  life.given_up_on.erase(name);
+  holds_[{target, name}] = now_held;
   life.changed_something = true;
   const bool meant = std::ranges::any_of(life.row.artifacts, [&](const ArtifactState& artifact) {
     if (artifact.meant.name != name) return false;

@@ -90,6 +90,9 @@ class Auditor {
     std::set<std::string> landed;    ///< names that held what it meant because of it
     std::set<std::string> held;      ///< names that held it after an effect, whoever brought it
     std::set<std::string> replaced;  ///< of both, names that somebody changed afterwards
+    /// It had failed unsent and was retried: what its store had shown it by then.
+    std::map<std::string, std::optional<ContentId>> given_up_on;
+    std::uint32_t performs_then = 0;
     bool excused = false;  ///< a lie, a stale answer or an outsider touched it: accusing it is fair
     bool person = false;
     bool retired = false;
@@ -113,7 +116,9 @@ class Auditor {
   void check_superseded(const Life& life);
   void check_waited_for_somebody(const Life& life, WallTime at);
   bool was_read(const Life& life, const ArtifactSummary& meant, Level level) const;
+  void retried_by_person(Life& life);
   void check_alone(const Life& life, std::string_view what);
+  void check_retry(const Life& life, const std::string& name);
   void excuse_all(const std::string& target, const std::string& name,
                   std::optional<OperationId> but);
   void answered(const Sent& sent, const Answer& answer);
@@ -130,6 +135,7 @@ class Auditor {
   std::map<Digest, OperationId> identities_;
   std::map<std::pair<std::string, std::string>, std::set<OperationId>> by_artifact_;
   std::map<std::tuple<std::string, Level, std::string>, std::vector<Read>> reads_;
+  std::map<std::pair<std::string, std::string>, Read> holds_;  ///< now, and since when
   std::vector<Sent> sent_;
   std::map<Digest, std::uint64_t> submissions_;  ///< how many of each identity
 };

@@ -24,6 +24,18 @@ History usable(const Operation& operation, History history) {
   return history;
 }
 
+// What was found before is not forgotten because it cannot be read now.
+std::vector<Observation> worth_keeping(const Operation& operation,
+                                       std::vector<Observation> baseline) {
+  std::erase_if(baseline, [&](const Observation& read) {
+    const ArtifactState& artifact = operation.artifacts.at(read.artifact);
+    const auto& known =
+        read.level == Level::store ? artifact.store.baseline : artifact.serving.baseline;
+    return read.seen == Seen::unreadable && known && known->seen != Seen::unreadable;
+  });
+  return baseline;
+}
+
 // True when `reads` show every artifact as meant, at every level that it is held to.
 bool all_hold(const Operation& operation, const std::vector<Observation>& reads) {
   std::vector<bool> at_store(operation.artifacts.size());
@@ -52,6 +64,10 @@ EffectEnded ended_as_known(const Operation& operation, const AttemptReport& repo
     ended.kind = EffectKind::acknowledged;
     ended.changed = false;
   }
+  // What changed nothing made no version; the one that an earlier attempt made stays the evidence.
+  if (ended.kind == EffectKind::acknowledged && !ended.changed && !operation.version.empty()) {
+    ended.version = operation.version;
+  }
   return ended;
 }
 
@@ -68,7 +84,8 @@ void on_report(Deciding& deciding, const AttemptReport& report) {
   std::vector<Observation> reads = usable(operation, report.reads);
   const EffectEnded ended = ended_as_known(operation, report, baseline);
   const bool skipped = ended.kind == EffectKind::skipped;
-  if (!baseline.empty()) deciding.record(BaselineRead{baseline});
+  std::vector<Observation> found = worth_keeping(operation, baseline);
+  if (!found.empty()) deciding.record(BaselineRead{std::move(found)});
   deciding.record(ended);
   if (skipped && !operation.sent && operation.verify) {
     return settle(deciding, State::unchanged, "what was intended already held; nothing was sent");

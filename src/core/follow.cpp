@@ -271,11 +271,12 @@ void start_attempt(Deciding& deciding) {
     return give_up_before_attempt(deciding, "no attempts remain");
   }
   const bool first = !operation.sent;
+  const bool anew = first && operation.attempts > 0 && operation.attempts_counted == 0;
   const AttemptNo attempt(operation.attempts + 1);
   deciding.record(AttemptStarted{
       .attempt = attempt,
       .report_by = deciding.now() + deciding.policy().effect_timeout * kReportFactor});
-  deciding.act(RunAttempt{.attempt = attempt, .first = first});
+  deciding.act(RunAttempt{.attempt = attempt, .first = first, .anew = anew});
 }
 
 void follow(Deciding& deciding, const FollowMode& mode) {

@@ -34,7 +34,8 @@
 //   (6) Never written again: a mismatch that history proves superseded; an artifact whose content
 //       is neither the one before nor ours, where no history is known; anything while an artifact
 //       cannot be read at the store. Where an attempt may have reached the target, every artifact
-//       is read right before the next attempt, and only that read allows it.
+//       is read right before the next attempt, and only that read allows it. What failed, or never
+//       left us, is not sent over what was written since it was first looked at.
 //   (7) failed only if no attempt may have reached the target, or a person said so. A repeat that
 //       was turned away says nothing about the attempts before it.
 //
@@ -325,6 +326,9 @@ using Input = std::variant<Start, AttemptReport, ReadReport, TimerDue, Recover, 
 struct RunAttempt {
   AttemptNo attempt{1};
   bool first = false;
+  /// It had failed, or never left us: nothing is sent unless every artifact is as it was found
+  /// then (see held_back()).
+  bool anew = false;
 };
 /// Read again every artifact that wants_read() names, store first, and report.
 struct RunRead {

@@ -513,5 +513,20 @@ TEST(Operation, V6_one_attempt_is_accused_once) {
   EXPECT_EQ(life.operation.tell, Tell::stale_replica);
 }
 
+TEST(Outcome, V6_a_repeat_that_changed_nothing_leaves_the_version_that_landed) {
+  Life life(policy_for({.idempotent = true, .deduplicates = false, .history = true}));
+  life.start();
+  life.report(ended(EffectKind::acknowledged), at_store({Found::before}));
+  life.read_until_decided(at_store({Found::before}), history({Past::never}));
+  ASSERT_EQ(life.operation.due_for, Due::attempt);
+  life.timer();
+  life.read(at_store({Found::before}), history({Past::never}));
+  EffectEnded again = ended(EffectKind::acknowledged);
+  again.changed = false;
+  again.version = "v9";
+  life.report(again, at_store({Found::ours}));
+  EXPECT_EQ(life.operation.version, "v1");
+}
+
 }  // namespace
 }  // namespace trued

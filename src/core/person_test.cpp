@@ -80,6 +80,30 @@ TEST(Person, T8_retries_what_failed_with_a_new_deadline_and_a_new_bound) {
   EXPECT_EQ(life.state(), State::confirmed);
 }
 
+TEST(Person, V6_what_failed_unsent_is_tried_anew_and_what_was_sent_is_looked_at_first) {
+  Life life = failed();
+  life.person(PersonAction::retry);
+  ASSERT_TRUE(runs_attempt(life.start()));
+  EXPECT_TRUE(std::get<RunAttempt>(life.last.actions.front()).anew);
+  life.report(ended(EffectKind::rejected_retryable, "busy"));
+  ASSERT_TRUE(runs_attempt(life.timer()));
+  EXPECT_FALSE(std::get<RunAttempt>(life.last.actions.front()).anew) << "it was compared just now";
+}
+
+TEST(Person, V6_a_baseline_that_cannot_be_read_does_not_wipe_out_the_known_one) {
+  Life life;
+  life.start();
+  life.report(ended(EffectKind::rejected_retryable, "busy"));
+  life.timer();
+  AttemptReport report;
+  report.attempt = AttemptNo(life.operation.attempts);
+  report.effect = ended(EffectKind::rejected_final, "no");
+  report.baseline = at_store({Found::unreadable});
+  life.take(report);
+  EXPECT_EQ(life.state(), State::failed);
+  EXPECT_EQ(life.operation.artifacts.at(0).store.baseline->seen, Seen::found);
+}
+
 TEST(Person, T8_a_retry_is_not_too_late_before_it_may_begin) {
   Policy policy = policy_for();
   Accepted accepted = test::accepted_with(1, policy);

@@ -60,7 +60,39 @@ Follow after_acknowledgement(const VerificationFacts& facts) {
   return after_effect_that_may_have_happened(facts);
 }
 
+std::string describe(const Observation& seen) {
+  if (seen.seen == Seen::absent) return "absent";
+  return std::to_string(seen.id.bytes) + " bytes, sha256 " + seen.id.sha256.hex().substr(0, 12);
+}
+
 }  // namespace
+
+std::optional<HeldBack> held_back(const Intent& intent, const std::vector<Observation>& then,
+                                  const std::vector<Observation>& now) {
+  std::optional<HeldBack> unknown;
+  for (const Observation& before : then) {
+    if (before.level != Level::store || before.seen == Seen::unreadable) continue;
+    const ArtifactIntent& meant = intent.artifacts.at(before.artifact);
+    const auto found = std::ranges::find_if(now, [&](const Observation& read) {
+      return read.level == Level::store && read.artifact == before.artifact;
+    });
+    if (found == now.end() || found->seen == Seen::unreadable) {
+      unknown = HeldBack{.kind = EffectKind::not_sent,
+                         .reason = "'" + meant.name +
+                                   "' cannot be read, and another may have written it since this "
+                                   "operation was first tried"};
+      continue;
+    }
+    if (content_equal(before, *found) || judge(meant, *found) == Verdict::match) continue;
+    return HeldBack{.kind = EffectKind::rejected_final,
+                    .reason = "'" + meant.name +
+                              "' was changed by another since this operation was first tried "
+                              "(then " +
+                              describe(before) + "; now " + describe(*found) +
+                              "): submit a new operation if it should still be written"};
+  }
+  return unknown;
+}
 
 Follow decide_follow(const VerificationFacts& facts) {
   switch (facts.effect) {

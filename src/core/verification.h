@@ -14,7 +14,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/operation.h"
 
@@ -58,6 +61,18 @@ struct VerificationFacts {
 /// Writing again changes nothing twice and overwrites nobody: invariant (6) of operation.h, judged
 /// by the last round of reading. False while an artifact has no verdict at the store.
 [[nodiscard]] bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities);
+
+/// Why a retry of what was given up unsent must not write.
+struct HeldBack {
+  EffectKind kind = EffectKind::not_sent;  ///< rejected_final: changed; not_sent: not known
+  std::string reason;
+};
+
+/// Compares what stands at the store `now` with what stood there when the operation was first
+/// looked at, `then` (it may lack artifacts). Nothing if every artifact is as it was, or as meant.
+[[nodiscard]] std::optional<HeldBack> held_back(const Intent& intent,
+                                                const std::vector<Observation>& then,
+                                                const std::vector<Observation>& now);
 
 [[nodiscard]] std::string_view to_string(Overall overall);
 [[nodiscard]] std::string_view to_string(Follow follow);

@@ -293,6 +293,29 @@ TEST(Verification, V1_judge_compares_content_and_absence) {
   EXPECT_EQ(judge(present, longer), Verdict::mismatch);
 }
 
+TEST(Verification, V6_what_is_tried_anew_is_held_to_what_it_had_found) {
+  Intent intent;
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    const ArtifactSummary meant = test::meant(i);
+    intent.artifacts.push_back(
+        {.name = meant.name, .absent = false, .id = meant.id, .content = {}});
+  }
+  const auto held = [&](const std::vector<Found>& then, const std::vector<Found>& now) {
+    const auto found = held_back(intent, at_store(then), at_store(now));
+    return found ? found->kind : EffectKind::none;
+  };
+  using enum Found;
+  EXPECT_EQ(held({before, absent}, {before, absent}), EffectKind::none);
+  EXPECT_EQ(held({before, before}, {before, ours}), EffectKind::none) << "there is nothing to lose";
+  EXPECT_EQ(held({before, before}, {before, other}), EffectKind::rejected_final);
+  EXPECT_EQ(held({before, before}, {absent, before}), EffectKind::rejected_final);
+  EXPECT_EQ(held({absent, before}, {other, before}), EffectKind::rejected_final);
+  EXPECT_EQ(held({before, before}, {unreadable, before}), EffectKind::not_sent);
+  EXPECT_EQ(held({before, before}, {unreadable, other}), EffectKind::rejected_final);
+  EXPECT_EQ(held({unreadable, before}, {other, before}), EffectKind::none) << "nothing was known";
+  EXPECT_EQ(held({}, {other, other}), EffectKind::none);
+}
+
 TEST(Verification, V5_what_is_read_again) {
   Operation operation = verifying(served({Found::before, Found::ours}), {}, true);
   const ArtifactState& stale = operation.artifacts.at(0);

@@ -4,6 +4,7 @@
 #include <exception>
 #include <numeric>
 
+#include "core/verification.h"
 #include "target/compare.h"
 
 namespace trued {
@@ -115,6 +116,15 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
       report.effect.version_before = since;
       return report;
     }
+  }
+  if (auto held = held_back(*job.intent, job.expected, report.baseline)) {
+    // What was first found stays what the next try is held to.
+    report.baseline.clear();
+    report.effect.kind = held->kind;
+    report.effect.attempt = job.attempt;
+    report.effect.version_before = since;
+    report.effect.reason = std::move(held->reason);
+    return report;
   }
   EffectResult result = perform(target, job, since);
   report.effect = std::move(result.ended);

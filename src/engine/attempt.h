@@ -26,8 +26,9 @@ struct AttemptJob {
   bool restage = false;  ///< the attempt before was acknowledged and not found at read-back
   std::string key;
   std::string actor;
-  std::string since;     ///< version before the first attempt, when known
-  std::string reported;  ///< version an earlier attempt was acknowledged with
+  std::string since;                  ///< version before the first attempt, when known
+  std::string reported;               ///< version an earlier attempt was acknowledged with
+  std::vector<Observation> expected;  ///< of a try anew: what stood there when first looked at
   std::shared_ptr<const Intent> intent;
 };
 

@@ -15,6 +15,15 @@ constexpr Duration kReadWatchdog{
 
 constexpr Duration kTargetPause{5'000};  ///< before it is looked again whether a target is there
 
+// What was found at the store when the operation was first looked at.
+std::vector<Observation> baselines_of(const Operation& operation) {
+  std::vector<Observation> found;
+  for (const ArtifactState& artifact : operation.artifacts) {
+    if (artifact.store.baseline) found.push_back(*artifact.store.baseline);
+  }
+  return found;
+}
+
 bool runs_here(const Target& target) { return target.store->is_inline() && !target.serving; }
 
 }  // namespace
@@ -71,6 +80,7 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .actor = operation.actor,
                  .since = operation.version_before,
                  .reported = operation.version,
+                 .expected = action.anew ? baselines_of(operation) : std::vector<Observation>{},
                  .intent = entry.intent};
   auto work = [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
     return run_attempt(target, job, clock);

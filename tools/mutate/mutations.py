@@ -25,6 +25,9 @@ MUTATIONS = [
      "  if (deciding.operation().artifacts.empty()) return start_attempt(deciding);\n"
      "  deciding.act(RunRead{AttemptNo(deciding.operation().attempts)});",
      "  start_attempt(deciding);"),
+    ("what failed is tried anew over a later writer's work", "src/core/follow.cpp",
+     "  const bool anew = first && operation.attempts > 0 && operation.attempts_counted == 0;",
+     "  const bool anew = first && operation.attempts > 99 && operation.attempts_counted == 0;"),
     ("retention forgets the identity", "src/ledger/memory/memory_ledger.cpp",
      "    store_->tombstones[digest] = {.id = operation.id,",
      "    (void)Tombstone{.id = operation.id,"),
