@@ -71,8 +71,10 @@ void Auditor::take(Life& life, const Event& event, WallTime at) {
 
 void Auditor::retried_by_person(Life& life) {
   life.person = true;
-  if (life.row.state != State::failed || life.row.sent) return;
+  // What may have been sent is told from others' work by a history, where there is one.
+  if (life.row.sent && has_history_.at(life.row.target)) return;
   life.performs_then = life.performs;
+  life.retried = ++steps_;
   for (const ArtifactState& artifact : life.row.artifacts) {
     const std::optional<Observation>& found = artifact.store.baseline;
     if (!found || found->seen == Seen::unreadable) continue;
@@ -81,14 +83,21 @@ void Auditor::retried_by_person(Life& life) {
   }
 }
 
-// Before its attempt began somebody had changed what it had once looked at.
-void Auditor::check_retry(const Life& life, const std::string& name) {
+// Before its attempt began somebody else had changed what it had once looked at.
+void Auditor::check_retry(const OperationId& id, const std::string& name) const {
+  const Life& life = lives_.at(id);
   const auto then = life.given_up_on.find(name);
   const auto now = holds_.find({life.row.target, name});
   if (then == life.given_up_on.end() || now == holds_.end() || options_.stale_reads > 0) return;
-  if (now->second.step >= life.newest_start || now->second.content == then->second) return;
-  trace_.violation("(3) " + to_string(life.row.id) + " was retried over what was written to " +
-                   name + " after it had failed");
+  const Held& held = now->second;
+  // Between the look and the write there is a moment that nobody can close without a history.
+  const auto reads = reads_.find({life.row.target, Level::store, name});
+  const std::uint64_t looked = reads == reads_.end() ? 0 : reads->second.back().step;
+  if (looked > life.retried && held.since > looked) return;
+  if (held.since >= life.newest_start || held.content == then->second || held.writer == id) return;
+  if (held.torn) return;
+  trace_.violation("(3) " + to_string(id) + " was retried over what was written to " + name +
+                   " since it was first looked at");
 }
 
 // In the hands of an attempt, from its start to its verdict.
@@ -261,8 +270,9 @@ void Auditor::excuse_all(const std::string& target, const std::string& name,
 
 void Auditor::on_change(const std::string& target, const std::string& name,
                         std::optional<OperationId> writer, const std::optional<ContentId>& now,
-                        bool could_tell) {
+                        bool lying) {
   ++steps_;
+  const bool could_tell = has_history_.at(target) && !lying;
   for (const OperationId& id : by_artifact_[{target, name}]) {
     Life& life = lives_.at(id);
     const bool there = life.landed.contains(name) || life.held.contains(name);
@@ -270,15 +280,15 @@ void Auditor::on_change(const std::string& target, const std::string& name,
   }
   // Whoever began before is right to find another's work there: at once, or when a person retries.
   excuse_all(target, name, writer);
-  const Read now_held{.step = steps_, .content = now};
+  const Held held{.since = steps_, .content = now, .writer = writer, .torn = lying};
   if (!writer) {
-    holds_[{target, name}] = now_held;
+    holds_[{target, name}] = held;
     return;
   }
   Life& life = lives_.at(*writer);
-  check_retry(life, name);
+  check_retry(*writer, name);
   life.given_up_on.erase(name);
-  holds_[{target, name}] = now_held;
+  holds_[{target, name}] = held;
   life.changed_something = true;
   const bool meant = std::ranges::any_of(life.row.artifacts, [&](const ArtifactState& artifact) {
     if (artifact.meant.name != name) return false;

@@ -44,6 +44,7 @@ class Auditor {
   void on_retired(const OperationId& id);
 
   // The targets. Names are those of artifacts.
+  void on_target(const std::string& target, bool history) { has_history_[target] = history; }
   void on_perform(const EffectRequest& request);  ///< it has begun
   void on_landing(const OperationId& id);         ///< from now on something may change
   void on_performed(const OperationId& id) { lives_.at(id).performing = 0; }
@@ -57,7 +58,7 @@ class Auditor {
   /// A name holds something else now: because of `writer`, or of somebody outside.
   void on_change(const std::string& target, const std::string& name,
                  std::optional<OperationId> writer, const std::optional<ContentId>& now,
-                 bool could_tell);
+                 bool lying);
   /// After an effect the name holds what it meant, whoever brought it there.
   void on_held(const OperationId& id, const std::string& name) { lives_.at(id).held.insert(name); }
   /// What a reader handed out; nothing = it said that there is nothing.
@@ -90,9 +91,10 @@ class Auditor {
     std::set<std::string> landed;    ///< names that held what it meant because of it
     std::set<std::string> held;      ///< names that held it after an effect, whoever brought it
     std::set<std::string> replaced;  ///< of both, names that somebody changed afterwards
-    /// It had failed unsent and was retried: what its store had shown it by then.
+    /// A person has retried it: what its store had shown it before anything was sent.
     std::map<std::string, std::optional<ContentId>> given_up_on;
     std::uint32_t performs_then = 0;
+    std::uint64_t retried = 0;  ///< when
     bool excused = false;  ///< a lie, a stale answer or an outsider touched it: accusing it is fair
     bool person = false;
     bool retired = false;
@@ -100,6 +102,12 @@ class Auditor {
   struct Read {
     std::uint64_t step = 0;
     std::optional<ContentId> content;
+  };
+  struct Held {
+    std::uint64_t since = 0;
+    std::optional<ContentId> content;
+    std::optional<OperationId> writer;
+    bool torn = false;  ///< a lie left it there: it may look like a piece of anybody's
   };
   struct Sent {
     Digest identity;
@@ -118,7 +126,7 @@ class Auditor {
   bool was_read(const Life& life, const ArtifactSummary& meant, Level level) const;
   void retried_by_person(Life& life);
   void check_alone(const Life& life, std::string_view what);
-  void check_retry(const Life& life, const std::string& name);
+  void check_retry(const OperationId& id, const std::string& name) const;
   void excuse_all(const std::string& target, const std::string& name,
                   std::optional<OperationId> but);
   void answered(const Sent& sent, const Answer& answer);
@@ -135,7 +143,8 @@ class Auditor {
   std::map<Digest, OperationId> identities_;
   std::map<std::pair<std::string, std::string>, std::set<OperationId>> by_artifact_;
   std::map<std::tuple<std::string, Level, std::string>, std::vector<Read>> reads_;
-  std::map<std::pair<std::string, std::string>, Read> holds_;  ///< now, and since when
+  std::map<std::pair<std::string, std::string>, Held> holds_;  ///< now
+  std::map<std::string, bool> has_history_;                    ///< of targets
   std::vector<Sent> sent_;
   std::map<Digest, std::uint64_t> submissions_;  ///< how many of each identity
 };

@@ -22,14 +22,15 @@ std::vector<std::string> names_of(const Intent& intent) {
 SimStore::SimStore(std::string name, bool history, Auditor& auditor, Trace& trace, Chance& chance,
                    const Options& options, const Agenda& agenda, const bool& calm)
     : name_(std::move(name)),
-      history_(history),
       inner_({.history = history}),
       auditor_(auditor),
       trace_(trace),
       chance_(chance),
       options_(options),
       agenda_(agenda),
-      calm_(calm) {}
+      calm_(calm) {
+  auditor_.on_target(name_, history);
+}
 
 SimStore::Fate SimStore::draw_lie() {
   constexpr Fate kLies[] = {Fate::swallowed, Fate::noop, Fate::empty, Fate::partial,
@@ -56,7 +57,7 @@ void SimStore::note_changes(const std::vector<std::string>& names,
     const bool same = past.empty() ? !now : past.back().second == now;
     if (same) continue;
     past.emplace_back(agenda_.now(), now);
-    auditor_.on_change(name_, name, writer, id_of(now), history_ && !lying_);
+    auditor_.on_change(name_, name, writer, id_of(now), lying_);
   }
 }
 

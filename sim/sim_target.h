@@ -70,7 +70,6 @@ class SimStore final : public Connector {
   bool strikes(std::uint32_t permille) { return !calm_ && chance_.in_thousand(permille); }
 
   const std::string name_;
-  const bool history_;
   MemoryConnector inner_;
   Auditor& auditor_;
   Trace& trace_;
