@@ -43,6 +43,12 @@ struct ContentId {
   friend bool operator==(const ContentId&, const ContentId&) = default;
 };
 
+/// How content found is compared with the content meant.
+enum class Comparison : std::uint8_t {
+  bytes,        ///< byte for byte, or by digest where only that was declared
+  json_subset,  ///< every member meant is there and equal; others may be there too
+};
+
 /// One thing the operation should change. `absent` means that it should not exist afterwards; then
 /// `content` is empty and `id` is of no meaning.
 struct ArtifactIntent {
@@ -50,6 +56,9 @@ struct ArtifactIntent {
   bool absent = false;
   ContentId id;         ///< of `content`
   std::string content;  ///< the bytes meant; dropped from the ledger's row, kept in its intent
+  /// json_subset: `content` is canonical JSON; what is found counts as that part of it that was
+  /// meant, in canonical form.
+  Comparison comparison = Comparison::bytes;
 };
 
 /// What the caller means to change, decoded once at the border. Immutable after that; shared.
@@ -58,7 +67,8 @@ struct Intent {
   std::string message;              ///< for people: commit message; may be empty
   std::optional<std::string> base;  ///< version the change was based on: a changed base is refused
   bool verify = true;               ///< the caller's choice; false is recorded
-  std::vector<ArtifactIntent> artifacts;  ///< at least one; names are distinct
+  std::string input;  ///< of a defined operation: its input as canonical JSON; else empty
+  std::vector<ArtifactIntent> artifacts;  ///< a write has at least one; names are distinct
 };
 
 /// Whether a read found something.

@@ -26,6 +26,10 @@ std::optional<OperationId> parse_operation_id(std::string_view text) {
   return OperationId(*uuid);
 }
 
+std::string effect_identity(const Identity& identity) {
+  return identity_digest(identity).hex().substr(0, 32);
+}
+
 Digest identity_digest(const Identity& identity) {
   std::string text;
   text.reserve(identity.scope.size() + identity.type.size() + identity.key.size() + 16);

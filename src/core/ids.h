@@ -50,6 +50,10 @@ struct Identity {
 /// enforces uniqueness on it.
 [[nodiscard]] Digest identity_digest(const Identity& identity);
 
+/// What an operation is called at its target, as an `Idempotency-Key` for instance: the same for
+/// one identity, whatever became of the ledger; another for every other. 32 hexadecimal digits.
+[[nodiscard]] std::string effect_identity(const Identity& identity);
+
 /// True for 1 to 255 visible ASCII characters (0x21 to 0x7e).
 [[nodiscard]] bool valid_key(std::string_view key);
 

@@ -51,6 +51,13 @@ RC_GTEST_PROP(Ids, T2_every_operation_id_round_trips, ()) {
   RC_ASSERT(parse_operation_id(to_string(id)) == id);
 }
 
+TEST(Ids, T2_what_it_is_called_at_its_target_is_fixed_for_good) {
+  const Identity identity{.scope = "acme", .type = "charge", .key = "k1"};
+  EXPECT_EQ(effect_identity(identity), "a8912e2c600bb3a453a8df4b95cabd83");
+  EXPECT_NE(effect_identity({.scope = "acme", .type = "refund", .key = "k1"}),
+            effect_identity(identity));
+}
+
 TEST(Ids, T2_identity_digest_does_not_collide_by_concatenation) {
   std::set<Digest> digests;
   const Identity identities[] = {

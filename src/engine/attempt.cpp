@@ -23,12 +23,13 @@ std::vector<RawRead> unreadable(std::size_t count, const std::string& why) {
   return std::vector<RawRead>(count, read);
 }
 
-std::vector<Observation> read_level(Reader& reader, const std::shared_ptr<const Intent>& intent,
-                                    const std::vector<std::uint32_t>& wanted, Level level,
+std::vector<Observation> read_level(Reader& reader, const ReadRequest& request, Level level,
                                     Clock& clock) {
+  const Intent& intent = *request.intent;
+  const std::vector<std::uint32_t>& wanted = request.artifacts;
   std::vector<RawRead> raw;
   try {
-    raw = reader.read({.intent = intent, .artifacts = wanted});
+    raw = reader.read(request);
     if (raw.size() != wanted.size()) {
       raw = unreadable(wanted.size(), "the reader answered for other artifacts than asked");
     }
@@ -40,7 +41,7 @@ std::vector<Observation> read_level(Reader& reader, const std::shared_ptr<const 
   const WallTime now = clock.wall();
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const std::uint32_t index = wanted.at(i);
-    seen.push_back(observe(intent->artifacts.at(index), index, level, std::move(raw.at(i)), now));
+    seen.push_back(observe(intent.artifacts.at(index), index, level, std::move(raw.at(i)), now));
   }
   return seen;
 }
@@ -70,6 +71,7 @@ EffectResult perform(const Target& target, const AttemptJob& job, const std::str
   try {
     return target.store->perform({.operation = job.operation,
                                   .attempt = job.attempt,
+                                  .identity = job.identity,
                                   .key = job.key,
                                   .actor = job.actor,
                                   .intent = job.intent,
@@ -92,11 +94,13 @@ void append(std::vector<Observation>& to, std::vector<Observation> from) {
 // Reads before the first attempt; true when everything already holds at every level.
 bool already_holds(const Target& target, const AttemptJob& job, Clock& clock,
                    AttemptReport& report) {
-  const auto indexes = all_of(*job.intent);
-  report.baseline = read_level(*target.store, job.intent, indexes, Level::store, clock);
+  const ReadRequest request{.intent = job.intent,
+                            .artifacts = all_of(*job.intent),
+                            .operation = job.operation,
+                            .identity = job.identity};
+  report.baseline = read_level(*target.store, request, Level::store, clock);
   if (job.has_serving && target.serving) {
-    append(report.baseline,
-           read_level(*target.serving, job.intent, indexes, Level::serving, clock));
+    append(report.baseline, read_level(*target.serving, request, Level::serving, clock));
   }
   return all_match(*job.intent, report.baseline);
 }
@@ -143,6 +147,8 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
                 .reported = report.effect.version,
                 .store_artifacts = indexes,
                 .serving_artifacts = job.has_serving ? indexes : std::vector<std::uint32_t>{},
+                .identity = job.identity,
+                .result = report.effect.result,
                 .has_serving = job.has_serving,
                 .intent = job.intent},
                clock);
@@ -169,18 +175,25 @@ std::size_t bytes_of(const Intent& intent) {
 ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
   ReadReport report;
   report.attempt = job.attempt;
-  report.reads = read_level(*target.store, job.intent, job.store_artifacts, Level::store, clock);
+  ReadRequest request{.intent = job.intent,
+                      .artifacts = job.store_artifacts,
+                      .operation = job.operation,
+                      .identity = job.identity,
+                      .result = job.result};
+  report.reads = read_level(*target.store, request, Level::store, clock);
   if (any_mismatch(*job.intent, report.reads)) {
     report.history = ask_history(target, {.operation = job.operation,
                                           .intent = job.intent,
                                           .since = job.since,
-                                          .reported = job.reported});
+                                          .reported = job.reported,
+                                          .identity = job.identity,
+                                          .result = job.result});
     return report;
   }
   const bool store_holds = all_match(*job.intent, report.reads);
   if (store_holds && job.has_serving && target.serving && !job.serving_artifacts.empty()) {
-    append(report.reads,
-           read_level(*target.serving, job.intent, job.serving_artifacts, Level::serving, clock));
+    request.artifacts = job.serving_artifacts;
+    append(report.reads, read_level(*target.serving, request, Level::serving, clock));
   }
   return report;
 }

@@ -24,6 +24,7 @@ struct AttemptJob {
   bool verify = true;
   bool has_serving = false;
   bool restage = false;  ///< the attempt before was acknowledged and not found at read-back
+  std::string identity;  ///< see EffectRequest
   std::string key;
   std::string actor;
   std::string since;                  ///< version before the first attempt, when known
@@ -47,6 +48,8 @@ struct ReadJob {
   std::string reported;                        ///< version the effect was acknowledged with
   std::vector<std::uint32_t> store_artifacts;  ///< still wanted at the store
   std::vector<std::uint32_t> serving_artifacts;
+  std::string identity;
+  std::string result;  ///< what the effect was answered with
   bool has_serving = false;
   std::shared_ptr<const Intent> intent;
 };

@@ -76,6 +76,7 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .verify = operation.verify,
                  .has_serving = operation.has_serving,
                  .restage = lied,
+                 .identity = effect_identity(operation.identity),
                  .key = operation.identity.key,
                  .actor = operation.actor,
                  .since = operation.version_before,
@@ -99,6 +100,8 @@ void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const
               .reported = operation.version,
               .store_artifacts = {},
               .serving_artifacts = {},
+              .identity = effect_identity(operation.identity),
+              .result = operation.result,
               .has_serving = operation.has_serving,
               .intent = entry.intent};
   for (std::uint32_t i = 0; i < operation.artifacts.size(); ++i) {

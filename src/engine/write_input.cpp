@@ -165,10 +165,15 @@ bool all_can_exist(const Intent& intent, InputFault& fault) {
 
 const Target* find_target(const Targets& targets, const std::string& name, InputFault& fault) {
   const auto found = targets.find(name);
-  if (found != targets.end()) return &found->second;
+  fault.pointer = "/target";
+  if (found != targets.end() && found->second.store) return &found->second;
+  if (found != targets.end()) {
+    fault.detail = "the target '" + name + "' (" + found->second.kind +
+                   ") carries calls, not artifacts: define an operation for it";
+    return nullptr;
+  }
   std::string known;
   for (const auto& [each, target] : targets) known += (known.empty() ? "" : ", ") + each;
-  fault.pointer = "/target";
   fault.detail = "there is no target '" + name + "' here; " +
                  (known.empty() ? "none is configured" : "known: " + known);
   fault.no_such_target = true;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "target/call.h"
 
 namespace trued {
 
@@ -15,8 +16,22 @@ Target make_target(std::string name, std::string kind, std::unique_ptr<Connector
                 .kind = std::move(kind),
                 .store = std::move(store),
                 .serving = std::move(serving),
+                .calls = nullptr,
                 .serving_kind = policy.has_serving ? std::move(serving_kind) : std::string(),
                 .policy = policy};
+}
+
+Target make_call_target(std::string name, std::string kind, std::shared_ptr<CallTarget> calls,
+                        Policy policy) {
+  TRUED_ASSERT(calls != nullptr);
+  policy.capabilities = calls->capabilities();
+  policy.has_serving = false;
+  Target target;
+  target.name = std::move(name);
+  target.kind = std::move(kind);
+  target.calls = std::move(calls);
+  target.policy = policy;
+  return target;
 }
 
 }  // namespace trued

@@ -33,7 +33,10 @@ namespace trued {
 struct EffectRequest {
   OperationId operation;
   AttemptNo attempt{1};
-  std::string key;  ///< the identity's key, for targets that deduplicate by it
+  /// The operation's identity for the other side: the same for every attempt of one (scope, type,
+  /// key), also if the ledger was lost. Visible ASCII; see effect_identity().
+  std::string identity = {};
+  std::string key;  ///< the identity's key, as the client gave it
   std::string actor;
   std::shared_ptr<const Intent> intent;
   std::string since;  ///< the store's version before the first attempt; history starts there
@@ -51,6 +54,9 @@ struct EffectResult {
 struct ReadRequest {
   std::shared_ptr<const Intent> intent;
   std::vector<std::uint32_t> artifacts;  ///< indexes to read, ascending
+  OperationId operation = {};            ///< for whom
+  std::string identity = {};             ///< see EffectRequest
+  std::string result = {};  ///< what its effect was answered with, as JSON text; may be empty
   Duration timeout{10'000};
 };
 
@@ -78,6 +84,8 @@ struct HistoryRequest {
   std::shared_ptr<const Intent> intent;
   std::string since;     ///< the store's version before the first attempt; empty = from the start
   std::string reported;  ///< the version that perform() was acknowledged with; may be empty
+  std::string identity = {};  ///< see EffectRequest
+  std::string result = {};    ///< see ReadRequest
   Duration timeout{10'000};
 };
 
@@ -97,13 +105,16 @@ class Connector : public Reader {
   [[nodiscard]] virtual bool is_inline() const { return false; }
 };
 
+class CallTarget;
+
 struct Target {
   std::string name;
-  std::string kind;  ///< "git", "file", "memory", …
-  std::unique_ptr<Connector> store;
-  std::unique_ptr<Reader> serving;  ///< may be null
-  std::string serving_kind;         ///< "http", … when there is one
-  Policy policy;                    ///< capabilities and has_serving filled in by make_target()
+  std::string kind;                   ///< "git", "file", "memory", …
+  std::unique_ptr<Connector> store;   ///< null: the target carries calls alone
+  std::unique_ptr<Reader> serving;    ///< may be null
+  std::shared_ptr<CallTarget> calls;  ///< null: the target carries writes alone; see call.h
+  std::string serving_kind;           ///< "http", … when there is one
+  Policy policy;                      ///< capabilities and has_serving filled in by make_target()
 };
 
 /// By name; filled at start, constant afterwards.
@@ -113,5 +124,9 @@ using Targets = std::map<std::string, Target, std::less<>>;
 [[nodiscard]] Target make_target(std::string name, std::string kind,
                                  std::unique_ptr<Connector> store, std::unique_ptr<Reader> serving,
                                  std::string serving_kind, Policy policy);
+
+/// A target that carries calls alone.
+[[nodiscard]] Target make_call_target(std::string name, std::string kind,
+                                      std::shared_ptr<CallTarget> calls, Policy policy);
 
 }  // namespace trued
