@@ -104,8 +104,9 @@ struct Receipt {
   std::string key;
   std::string decision;  ///< "new", "duplicate", "in_flight", "conflict", "late"
   Status status = Status::pending;
-  std::string state;     ///< exact: "confirmed", "unchanged", "verifying", …
-  bool changed = false;  ///< the target says that it did work
+  std::string state;  ///< exact: "confirmed", "unchanged", "verifying", …
+  /// Whether it changed anything at the target; nothing where that is not known, which is neither.
+  std::optional<bool> changed;
   std::uint32_t attempts = 0;
   std::vector<Evidence> evidence;
   std::string tell;    ///< the last lie that was caught, or empty

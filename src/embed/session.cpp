@@ -99,7 +99,7 @@ Receipt receipt_of(const Operation& operation, std::string decision) {
   receipt.decision = std::move(decision);
   receipt.status = status_of_state(operation.state);
   receipt.state = std::string(trued::to_string(operation.state));
-  receipt.changed = operation.changed;
+  receipt.changed = known_change(operation);
   receipt.attempts = operation.attempts;
   for (const ArtifactState& artifact : operation.artifacts) {
     receipt.evidence.push_back(evidence_of(artifact, Level::store));
