@@ -98,6 +98,10 @@ bool take_identity(json::Value& body, const SubmitContext& context, Identity& id
   }
   identity.type = std::move(*type);
   identity.scope = scope.value_or("default");
+  if (!context.caller.rights->covers(identity.scope)) {
+    problem = out_of_scope(context.caller, identity.scope, "/scope");
+    return false;
+  }
   return take_key(body, context, identity.key, problem);
 }
 
@@ -126,7 +130,7 @@ bool take_rest(json::Value& body, const SubmitContext& context, Submission& out,
   if (out.not_before && out.deadline && *out.deadline <= *out.not_before) {
     return fail(problem, "malformed", "/deadline", "deadline must be after not_before");
   }
-  out.actor = context.actor;
+  out.actor = context.caller.actor;
   if (actor) out.actor += (out.actor.empty() ? "" : "/") + *actor;
   return true;
 }

@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "config/rights.h"
 #include "target/spec.h"
 
 namespace trued::config {
@@ -22,6 +23,7 @@ namespace trued::config {
 struct TokenSpec {
   std::string name;
   Digest sha256;  ///< of the token
+  Rights rights = {};
 };
 
 struct Config {

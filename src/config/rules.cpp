@@ -168,6 +168,20 @@ void check_places(const Config& config, std::vector<Wrong>& out) {
   }
 }
 
+// Whose token it is decides what it may do, so one secret cannot be two people's.
+void check_tokens(const Config& config, std::vector<Wrong>& out) {
+  // One that could not be read has its fault already.
+  const Digest none = sha256("");
+  for (std::size_t i = 0; i < config.tokens.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const TokenSpec& token = config.tokens.at(i);
+      if (token.sha256 == none || token.sha256 != config.tokens.at(j).sha256) continue;
+      out.push_back({{"token", token.name, "secret"},
+                     "is that of token '" + config.tokens.at(j).name + "' too; give each its own"});
+    }
+  }
+}
+
 }  // namespace
 
 std::string to_string(const Wrong& wrong) {
@@ -186,6 +200,7 @@ std::vector<Wrong> wrong_with(const Config& config, const Rules& rules) {
   }
   for (const TargetSpec& spec : config.targets) TargetRules(spec, rules, out).check();
   check_places(config, out);
+  check_tokens(config, out);
   return out;
 }
 
