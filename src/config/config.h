@@ -54,7 +54,9 @@ struct Fault {
 /// Rules of parts that this folder does not know, lent by whoever puts the program together.
 struct Rules {
   /// What is wrong with a serving level, headers included; empty when nothing is.
-  std::function<std::string(const ServingSpec&)> serving;
+  std::function<std::string(const ServingSpec&)> serving = {};
+  std::string state_dir_option = {};   ///< of the command line: before the file's
+  std::string state_dir_default = {};  ///< if neither says
 };
 
 /// The configuration, or every fault (then nothing else).
