@@ -1,6 +1,6 @@
 // What a person decides about one operation.
 #include "api/impl.h"
-#include "api/text.h"
+#include "engine/check_write.h"
 
 namespace trued::api {
 namespace {

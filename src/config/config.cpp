@@ -291,16 +291,4 @@ std::optional<std::string> ledger_path(const std::string& text) {
   return text;
 }
 
-std::string check_retention(const Policy& policy) {
-  const Duration reads =
-      std::max({policy.store.within, policy.serving.within, policy.unreadable.within});
-  const Duration sum = policy.deadline + policy.effect_timeout * 2 + reads;
-  if (sum <= policy.retention) return "";
-  return "retention " + format_duration(policy.retention) +
-         " is shorter than an operation may take: deadline " + format_duration(policy.deadline) +
-         " + twice effect_timeout " + format_duration(policy.effect_timeout * 2) +
-         " + reading back " + format_duration(reads) + " = " + format_duration(sum) +
-         "; a retry near its end would meet a key that is forgotten";
-}
-
 }  // namespace trued::config

@@ -82,10 +82,6 @@ struct Endpoint {
 /// "sqlite:PATH" or a plain path; nothing for another scheme.
 [[nodiscard]] std::optional<std::string> ledger_path(const std::string& text);
 
-/// What a policy promises must fit together: attempts and reads end before the memory of the key
-/// does. Empty when it does, else the sum that does not fit.
-[[nodiscard]] std::string check_retention(const Policy& policy);
-
 /// The known name closest to `name`, if it is close enough to be meant.
 [[nodiscard]] std::optional<std::string> resembles(const std::string& name,
                                                    const std::vector<std::string>& known);
