@@ -64,7 +64,8 @@ struct Artifact {
   std::optional<std::string> content;
 };
 
-/// The bounds within which a write is carried out and read back.
+/// The bounds within which a write is carried out and read back. None is negative or longer than
+/// ten years, and retention outlasts an operation: deadline, two timeouts, and reading back.
 struct Policy {
   std::uint32_t attempts_max = 5;   ///< attempts of the effect, the first included
   Milliseconds backoff_first{200};  ///< exponential, full jitter
@@ -104,8 +105,9 @@ struct Receipt {
   std::string key;
   std::string decision;  ///< "new", "duplicate", "in_flight", "conflict", "late"
   Status status = Status::pending;
-  std::string state;     ///< exact: "confirmed", "unchanged", "verifying", …
-  bool changed = false;  ///< the target says that it did work
+  std::string state;  ///< exact: "confirmed", "unchanged", "verifying", …
+  /// Whether it changed anything at the target; nothing where that is not known, which is neither.
+  std::optional<bool> changed;
   std::uint32_t attempts = 0;
   std::vector<Evidence> evidence;
   std::string tell;    ///< the last lie that was caught, or empty
@@ -162,8 +164,9 @@ struct GitTarget {
 struct WriteOptions {
   std::string key;            ///< the identity: 1 to 255 visible characters. REQUIRED
   std::string message = {};   ///< for people: a commit message; may be empty
-  std::string base = {};      ///< the version the change was based on; a changed base is refused
-  std::string actor = {};     ///< who writes; recorded
+  std::string base = {};      ///< the version the change was based on; a changed base is refused,
+                              ///< and so is any base where the target has no versions
+  std::string actor = {};     ///< who writes; recorded; at most 255 bytes
   bool verify = true;         ///< false is recorded, and such a write is never called confirmed
   Milliseconds wait{60'000};  ///< how long to wait for the verdict
 };
@@ -196,8 +199,10 @@ class Session {
   /// Writes the artifacts as one operation and reads them back. Returns when the verdict is there
   /// or `options.wait` is over (Status::pending). A repeat with the same key and artifacts returns
   /// the stored receipt (decision "duplicate"); other artifacts under the key: decision
-  /// "conflict", nothing executed. A Failure with happened `no` means that nothing was accepted;
-  /// with `maybe` repeat the call with the same key.
+  /// "conflict", nothing executed. What could not be carried out as it stands is refused as by the
+  /// HTTP API (`invalid_argument`): sizes, paths, paths given twice or one below the other, control
+  /// characters in texts that people will see, a `base` without versions. A Failure with happened
+  /// `no` means that nothing was accepted; with `maybe` repeat the call with the same key.
   [[nodiscard]] Outcome<Receipt> write_and_verify(const std::string& target,
                                                   std::vector<Artifact> artifacts,
                                                   const WriteOptions& options);

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
+#include <utility>
 
 #include "api/text.h"
 
 namespace trued::api {
 namespace {
 
-constexpr std::uint32_t kWrongMax = 20;  // wrong tokens of one peer within the window
-constexpr std::chrono::nanoseconds kWindow = std::chrono::minutes(1);
-constexpr std::size_t kPeersMax = 10'000;
 constexpr std::array<std::string_view, 3> kLoopbackNames{"127.0.0.1", "localhost", "[::1]"};
 
 std::string lowered(std::string_view text) {
@@ -19,8 +17,6 @@ std::string lowered(std::string_view text) {
   std::ranges::transform(out, out.begin(), &lower);
   return out;
 }
-
-std::string address_of(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
 
 // Nothing unless it is "Bearer TOKEN".
 std::optional<std::string_view> bearer_token(const io::HttpRequest& request) {
@@ -114,23 +110,18 @@ std::string Auth::listed_origin(const io::HttpRequest& request) const {
 }
 
 Problem Auth::count_wrong(const io::HttpRequest& request) {
-  const auto now = clock_.monotonic();
-  if (wrong_.size() > kPeersMax) wrong_.clear();
-  Wrong& wrong = wrong_[address_of(request.peer)];
-  if (now - wrong.since > kWindow) wrong = {.count = 0, .since = now};
-  if (wrong.count >= kWrongMax) {
+  if (const auto wait = wrong_.count(request.peer, clock_.monotonic())) {
     return {.name = "too-many-wrong-tokens",
             .detail =
                 "the token is not one of this server's, and too many wrong ones came from "
                 "this address; wait a minute",
-            .retry_after = std::chrono::ceil<Duration>(wrong.since + kWindow - now)};
+            .retry_after = std::chrono::ceil<Duration>(*wait)};
   }
-  ++wrong.count;
   return {.name = "unauthorized", .detail = "the token is not one of this server's"};
 }
 
 std::optional<Problem> Auth::check_token(const io::HttpRequest& request, Access access,
-                                         std::string& actor) {
+                                         Caller& caller) {
   if (access == Access::open || options_.tokens.empty()) return std::nullopt;
   const auto given = bearer_token(request);
   if (!given) {
@@ -142,10 +133,55 @@ std::optional<Problem> Auth::check_token(const io::HttpRequest& request, Access 
   for (const Token& token : options_.tokens) {
     if (!equal_in_constant_time(token.sha256, digest)) continue;
     known = true;
-    actor = token.name;
+    caller = {.actor = token.name, .rights = &token.rights};
   }
   if (known) return std::nullopt;
   return count_wrong(request);
+}
+
+std::optional<Problem> Auth::check_rights(const Caller& caller, Access access) {
+  using config::Action;
+  const auto lacks = [&](Action action) -> std::optional<Problem> {
+    if (caller.rights->may(action)) return std::nullopt;
+    std::string allowed;
+    for (std::size_t i = 0; i < config::kActionNames.size(); ++i) {
+      if (!caller.rights->actions.at(i)) continue;
+      allowed += (allowed.empty() ? "" : ", ") + std::string(config::kActionNames.at(i));
+    }
+    return Problem{.name = "out-of-scope",
+                   .detail = "the token '" + caller.actor + "' is for " + allowed + ", not to " +
+                             std::string(config::kActionNames.at(std::to_underlying(action))) +
+                             "; add it to the token's actions if it should be"};
+  };
+  switch (access) {
+    case Access::open:
+    case Access::token:
+      return std::nullopt;
+    case Access::submit:
+      return lacks(Action::submit);
+    case Access::read:
+      return lacks(Action::read);
+    case Access::resolve:
+      return lacks(Action::resolve);
+    case Access::server:
+      break;
+  }
+  if (auto problem = lacks(Action::read)) return problem;
+  if (caller.rights->everywhere()) return std::nullopt;
+  return Problem{.name = "out-of-scope",
+                 .detail = "this tells of all tenants together, and the token '" + caller.actor +
+                           "' is for some; use a token without scopes"};
+}
+
+Problem out_of_scope(const Caller& caller, const std::string& scope, std::string pointer) {
+  std::string allowed;
+  for (const std::string& each : caller.rights->scopes) {
+    allowed += (allowed.empty() ? "" : ", ") + each;
+  }
+  return {.name = "out-of-scope",
+          .detail = "the token '" + caller.actor + "' is not for the scope '" + scope +
+                    "'; it is for " + allowed,
+          .pointer = std::move(pointer)};
 }
 
 }  // namespace trued::api

@@ -7,20 +7,28 @@
 
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "api/problems.h"
+#include "api/wrong_tokens.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "config/rights.h"
 
 namespace trued::api {
 
 struct Token {
   std::string name;  ///< whose it is: recorded as the actor
   Digest sha256;     ///< of the token; the token itself is kept nowhere
+  config::Rights rights = {};
+};
+
+/// Who asks.
+struct Caller {
+  std::string actor = {};                              ///< the token's name; empty without tokens
+  const config::Rights* rights = &config::kAllRights;  ///< lives as long as the Auth
 };
 
 struct AuthOptions {
@@ -33,8 +41,15 @@ struct AuthOptions {
   std::vector<Token> tokens;  ///< empty: none is asked for (loopback only)
 };
 
-/// Whether a resource can be had without a token. Host and Origin are checked for all.
-enum class Access : std::uint8_t { open, token };
+/// What a resource asks of a token. Host and Origin are checked for all.
+enum class Access : std::uint8_t {
+  open,  ///< nothing, not even a token
+  token,
+  submit,
+  read,
+  resolve,
+  server,  ///< to read, and every scope: it tells of all tenants together
+};
 
 class Auth {
  public:
@@ -45,10 +60,12 @@ class Auth {
 
   /// What is wrong with Host or Origin, or nothing.
   [[nodiscard]] std::optional<Problem> check_place(const io::HttpRequest& request) const;
-  /// The problem, or nothing; then `actor` is the token's name (empty without tokens). A right
-  /// token is never refused because of the wrong ones of others.
+  /// The problem, or nothing; then `caller` is whose token it is. A right token is never refused
+  /// because of the wrong ones of others. Of `access` only counts whether it is open.
   [[nodiscard]] std::optional<Problem> check_token(const io::HttpRequest& request, Access access,
-                                                   std::string& actor);
+                                                   Caller& caller);
+  /// What the caller's token lacks for `access`, or nothing.
+  [[nodiscard]] static std::optional<Problem> check_rights(const Caller& caller, Access access);
 
   /// The Origin of the request if it is one of `allowed_origins`, else empty.
   [[nodiscard]] std::string listed_origin(const io::HttpRequest& request) const;
@@ -63,11 +80,11 @@ class Auth {
   const AuthOptions options_;
   std::atomic<std::uint16_t> port_;
   Clock& clock_;
-  struct Wrong {
-    std::uint32_t count = 0;
-    std::chrono::nanoseconds since{};
-  };
-  std::map<std::string, Wrong> wrong_;  ///< wrong tokens by peer address
+  WrongTokens wrong_;
 };
+
+/// The caller's token is not for that tenant. `pointer` leads to the scope in a body.
+[[nodiscard]] Problem out_of_scope(const Caller& caller, const std::string& scope,
+                                   std::string pointer = {});
 
 }  // namespace trued::api

@@ -110,7 +110,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     auto value = read_json(line, problem);
     if (!value) return put(index, respond(problem));
     auto submission = read_submission(
-        *std::move(value), {service_->ports.targets, std::nullopt, call_.actor}, problem);
+        *std::move(value), {service_->ports.targets, std::nullopt, call_.caller}, problem);
     if (!submission) return put(index, respond(problem));
     if (auto late = service_->overdue(*submission)) return put(index, respond(*late));
     auto base = submission->intent->base;

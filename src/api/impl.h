@@ -25,7 +25,7 @@ struct CrossOrigin {
 struct Call {
   io::HttpRequest request;
   io::Responder responder;
-  std::string actor = {};  ///< of the token
+  Caller caller = {};      ///< whose token it is
   std::string id = {};     ///< {id} of the path
   std::string verb = {};   ///< last segment of the path
   CrossOrigin cross = {};  ///< what a browser is told
@@ -97,6 +97,10 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   [[nodiscard]] Problem conflict_unread(const Answer& answer) const;
   /// What a person's choice or a read of one operation is answered with.
   [[nodiscard]] Reply reply_with_receipt(Call call, Wait wait = {});
+
+  /// Goes on with `then`, unless the caller's token is for some scopes and the operation is of none
+  /// of them: that is answered as if it did not exist. `then` may run on the pool.
+  void if_visible(Call call, OperationId id, std::move_only_function<void(Call)> then);
 
   /// Runs `work` on the pool; answers `overloaded` if it is full.
   void on_pool(Call call, std::move_only_function<void(Call)> work);

@@ -1,5 +1,8 @@
 // Operations: submit, read, list, events.
+#include <algorithm>
 #include <charconv>
+#include <functional>
+#include <iterator>
 #include <utility>
 
 #include "api/impl.h"
@@ -94,7 +97,52 @@ bool read_key_header(const io::HttpRequest& request, std::optional<std::string>&
   return true;
 }
 
+// A page of the scopes that `rights` cover.
+Result<ListPage> list_visible(LedgerReader& reader, const ListQuery& query,
+                              const config::Rights& rights) {
+  if (rights.everywhere() || !query.scope.empty()) return reader.list(query);
+  // The newest of each scope hold the newest of them all.
+  ListPage all;
+  for (const std::string& scope : rights.scopes) {
+    ListQuery one = query;
+    one.scope = scope;
+    TRUED_TRY(ListPage page, reader.list(one));
+    all.more = all.more || page.more;
+    std::ranges::move(page.operations, std::back_inserter(all.operations));
+  }
+  std::ranges::sort(all.operations, std::ranges::greater{}, &Operation::id);
+  if (all.operations.size() > query.limit) {
+    all.more = true;
+    all.operations.erase(all.operations.begin() + query.limit, all.operations.end());
+  }
+  return all;
+}
+
+// The first event of an operation says of which scope it is.
+bool visible(const std::vector<EventRecord>& events, const config::Rights& rights) {
+  if (events.empty()) return false;
+  const auto* accepted = std::get_if<Accepted>(&events.front().event);
+  return rights.everywhere() || (accepted != nullptr && rights.covers(accepted->identity.scope));
+}
+
 }  // namespace
+
+void Service::Impl::if_visible(Call call, OperationId id,
+                               std::move_only_function<void(Call)> then) {
+  if (call.caller.rights->everywhere()) return then(std::move(call));
+  on_pool(std::move(call),
+          [self = shared_from_this(), id, then = std::move(then)](Call later) mutable {
+            auto found = [&] {
+              const std::scoped_lock lock(self->reader_mutex);
+              return self->ports.reader->find(id);
+            }();
+            if (!found.has_value()) return later.fail(ledger_problem(found.error()));
+            if (!found.value() || !later.caller.rights->covers(found.value()->identity.scope)) {
+              return later.fail(no_such_operation(later.id));
+            }
+            then(std::move(later));
+          });
+}
 
 bool Service::Impl::is_past_deadline(const Submission& submission) const {
   return submission.deadline && *submission.deadline <= ports.clock.wall();
@@ -123,7 +171,7 @@ std::optional<Problem> Service::Impl::overdue(const Submission& submission) {
 }
 
 void Service::Impl::submit(Call call) {
-  SubmitContext context{ports.targets, std::nullopt, call.actor};
+  SubmitContext context{ports.targets, std::nullopt, call.caller};
   Problem problem;
   if (!read_key_header(call.request, context.header_key, problem)) return call.fail(problem);
   auto body = read_json(call.request.body, problem);
@@ -173,7 +221,11 @@ void Service::Impl::get(Call call) {
     wait = {.span = *span};
   }
   if (wait.span.count() > 0) {
-    return ports.engine.wait_for(*id, wait.span, reply_with_receipt(std::move(call), wait));
+    return if_visible(std::move(call), *id,
+                      [self = shared_from_this(), id = *id, wait](Call later) {
+                        self->ports.engine.wait_for(
+                            id, wait.span, self->reply_with_receipt(std::move(later), wait));
+                      });
   }
   on_pool(std::move(call), [self = shared_from_this(), id = *id](Call later) {
     auto found = [&] {
@@ -181,7 +233,9 @@ void Service::Impl::get(Call call) {
       return self->ports.reader->find(id);
     }();
     if (!found.has_value()) return later.fail(ledger_problem(found.error()));
-    if (!found.value()) return later.fail(no_such_operation(later.id));
+    if (!found.value() || !later.caller.rights->covers(found.value()->identity.scope)) {
+      return later.fail(no_such_operation(later.id));
+    }
     later.answer(
         json_response(200, receipt(*found.value(), std::nullopt, self->options.durability)));
   });
@@ -193,10 +247,13 @@ void Service::Impl::list(Call call) {
   for (const auto& [name, value] : io::parse_query(call.request.query)) {
     if (!read_parameter(name, value, query, problem)) return call.fail(problem);
   }
+  if (!query.scope.empty() && !call.caller.rights->covers(query.scope)) {
+    return call.fail(out_of_scope(call.caller, query.scope));
+  }
   on_pool(std::move(call), [self = shared_from_this(), query](Call later) {
     auto page = [&] {
       const std::scoped_lock lock(self->reader_mutex);
-      return self->ports.reader->list(query);
+      return list_visible(*self->ports.reader, query, *later.caller.rights);
     }();
     if (!page.has_value()) return later.fail(ledger_problem(page.error()));
     std::string body;
@@ -225,7 +282,7 @@ void Service::Impl::events(Call call) {
       return self->ports.reader->events(id);
     }();
     if (!events.has_value()) return later.fail(ledger_problem(events.error()));
-    if (events->empty()) return later.fail(no_such_operation(later.id));
+    if (!visible(*events, *later.caller.rights)) return later.fail(no_such_operation(later.id));
     std::string body;
     json::Writer out(body);
     out.begin_object().member("id", std::string_view(to_string(id))).key("events").begin_array();

@@ -1,6 +1,6 @@
 // What a person decides about one operation.
 #include "api/impl.h"
-#include "api/text.h"
+#include "engine/check_write.h"
 
 namespace trued::api {
 namespace {
@@ -66,7 +66,7 @@ void Service::Impl::person(Call call) {
   Problem problem;
   if (!read_decided(call.request.body, resolve, decided, problem)) return call.fail(problem);
   PersonInput input{.action = call.verb == "retry" ? PersonAction::retry : PersonAction::cancel,
-                    .who = signature(call.actor, decided.who),
+                    .who = signature(call.caller.actor, decided.who),
                     .why = std::move(decided.why)};
   if (resolve) {
     const bool happened = decided.verdict == "it_happened";
@@ -78,7 +78,11 @@ void Service::Impl::person(Call call) {
     }
     input.action = happened ? PersonAction::it_happened : PersonAction::it_did_not;
   }
-  ports.engine.person(*id, std::move(input), reply_with_receipt(std::move(call)));
+  if_visible(std::move(call), *id,
+             [self = shared_from_this(), id = *id, input = std::move(input)](Call later) mutable {
+               self->ports.engine.person(id, std::move(input),
+                                         self->reply_with_receipt(std::move(later)));
+             });
 }
 
 }  // namespace trued::api

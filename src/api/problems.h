@@ -28,6 +28,7 @@ inline constexpr std::array kProblems{
     ProblemType{"idempotency-key-required", 400, "The request names no key"},
     ProblemType{"unauthorized", 401, "A bearer token is required"},
     ProblemType{"origin-not-allowed", 403, "Requests from that origin are refused"},
+    ProblemType{"out-of-scope", 403, "The token is not for that"},
     ProblemType{"no-such-operation", 404, "There is no such operation"},
     ProblemType{"no-such-target", 404, "There is no such target"},
     ProblemType{"no-such-type", 404, "There is no such type of operation"},

@@ -11,6 +11,12 @@ void text_or_null(json::Writer& out, std::string_view name, std::string_view tex
   text.empty() ? out.null() : out.string(text);
 }
 
+// Null is neither yes nor no: it is not known.
+void known_or_null(json::Writer& out, std::string_view name, std::optional<bool> known) {
+  out.key(name);
+  known ? out.boolean(*known) : out.null();
+}
+
 void time_or_null(json::Writer& out, std::string_view name, const std::optional<WallTime>& at) {
   out.key(name);
   at ? out.string(format_rfc3339(*at)) : out.null();
@@ -153,7 +159,8 @@ void write_fields(json::Writer& out, const Accepted& e) {
 
 void write_fields(json::Writer& out, const EffectEnded& e) {
   attempt(out, e.attempt);
-  out.member("outcome", to_string(e.kind)).member("changed", e.changed);
+  out.member("outcome", to_string(e.kind));
+  known_or_null(out, "changed", known_change(e));
   text_or_null(out, "version", e.version);
   text_or_null(out, "version_before", e.version_before);
   write_result(out, e.result);
@@ -243,7 +250,8 @@ void write_receipt(json::Writer& out, const Operation& o, std::optional<SubmitDe
   out.member("key", std::string_view(o.identity.key));
   if (decision) out.member("decision", to_string(*decision));
   out.member("status", to_string(status_of(o.state))).member("state", to_string(o.state));
-  out.member("changed", o.changed).member("verified", o.verify).member("attempts", o.attempts);
+  known_or_null(out, "changed", known_change(o));
+  out.member("verified", o.verify).member("attempts", o.attempts);
   out.member("fingerprint", std::string_view("sha256:" + o.fingerprint.value().hex()));
   out.member("definition", std::string_view(o.definition));
   out.member("target", std::string_view(o.target));

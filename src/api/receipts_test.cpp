@@ -148,6 +148,21 @@ TEST(Receipts, T10_states_have_their_word_for_people) {
   }
 }
 
+TEST(Receipts, V4_what_is_not_known_to_have_changed_is_neither_true_nor_false) {
+  Operation o = operation();
+  EXPECT_FALSE(shown(o).find("changed")->as_bool()) << "nothing was sent";
+  o.state = State::unknown;
+  o.sent = true;
+  o.attempts = 1;
+  o.effect = EffectKind::unknown;
+  EXPECT_TRUE(shown(o).find("changed")->is_null());
+  o.state = State::confirmed;
+  o.effect = EffectKind::acknowledged;
+  o.changed = true;
+  EXPECT_TRUE(shown(o).find("changed")->as_bool());
+  EXPECT_TRUE(shown(silent(AttemptNo(1))).find("changed")->is_null());
+}
+
 TEST(Events, T4_each_is_shown_with_its_name_and_its_fields) {
   History history;
   history.known = true;

@@ -8,21 +8,24 @@ namespace trued::api {
 std::span<const Service::Impl::Route> Service::Impl::routes() {
   using enum Takes;
   constexpr Access kOpen = Access::open;
-  constexpr Access kToken = Access::token;
+  constexpr Access kSubmit = Access::submit;
+  constexpr Access kRead = Access::read;
+  constexpr Access kResolve = Access::resolve;
+  constexpr Access kServer = Access::server;
   static constexpr std::array kRoutes{
-      Route{"POST", "/v1/operations", kToken, json, "", &Impl::submit},
-      Route{"GET", "/v1/operations", kToken, nothing,
+      Route{"POST", "/v1/operations", kSubmit, json, "", &Impl::submit},
+      Route{"GET", "/v1/operations", kRead, nothing,
             "type status state scope key target since until cursor limit", &Impl::list},
-      Route{"POST", "/v1/operations/batch", kToken, ndjson, "", &Impl::batch},
-      Route{"GET", "/v1/operations/{id}", kToken, nothing, "wait", &Impl::get},
-      Route{"GET", "/v1/operations/{id}/events", kToken, nothing, "", &Impl::events},
-      Route{"POST", "/v1/operations/{id}/resolve", kToken, json, "", &Impl::person},
-      Route{"POST", "/v1/operations/{id}/retry", kToken, json_or_nothing, "", &Impl::person},
-      Route{"POST", "/v1/operations/{id}/cancel", kToken, json_or_nothing, "", &Impl::person},
-      Route{"GET", "/v1/status", kToken, nothing, "", &Impl::status},
+      Route{"POST", "/v1/operations/batch", kSubmit, ndjson, "", &Impl::batch},
+      Route{"GET", "/v1/operations/{id}", kRead, nothing, "wait", &Impl::get},
+      Route{"GET", "/v1/operations/{id}/events", kRead, nothing, "", &Impl::events},
+      Route{"POST", "/v1/operations/{id}/resolve", kResolve, json, "", &Impl::person},
+      Route{"POST", "/v1/operations/{id}/retry", kResolve, json_or_nothing, "", &Impl::person},
+      Route{"POST", "/v1/operations/{id}/cancel", kResolve, json_or_nothing, "", &Impl::person},
+      Route{"GET", "/v1/status", kServer, nothing, "", &Impl::status},
       Route{"GET", "/healthz", kOpen, nothing, "", &Impl::health},
       Route{"GET", "/readyz", kOpen, nothing, "", &Impl::ready},
-      Route{"GET", "/metrics", kToken, nothing, "", &Impl::metrics},
+      Route{"GET", "/metrics", kServer, nothing, "", &Impl::metrics},
       Route{"GET", "/openapi.yaml", kOpen, nothing, "", &Impl::openapi},
       Route{"GET", "/", kOpen, nothing, "", &Impl::index},
   };

@@ -210,9 +210,10 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
   }
   if (!allowed.empty() && is_preflight(call)) return call.answer(preflight(allowed));
   const Access access = found == nullptr ? Access::token : found->access;
-  if (auto problem = auth.check_token(call.request, access, call.actor)) {
+  if (auto problem = auth.check_token(call.request, access, call.caller)) {
     return call.fail(*problem);
   }
+  if (auto problem = Auth::check_rights(call.caller, access)) return call.fail(*problem);
   if (found != nullptr) {
     if (auto problem = check_body(call.request, found->takes)) return call.fail(*problem);
     if (auto problem = check_parameters(call.request, found->parameters)) {

@@ -3,14 +3,13 @@
 #include <array>
 #include <utility>
 
-#include "api/text.h"
+#include "engine/check_write.h"
 
 namespace trued::api {
 namespace {
 
 constexpr std::array<std::string_view, 8> kMembers{"type",     "input",      "key",      "scope",
                                                    "priority", "not_before", "deadline", "actor"};
-constexpr std::size_t kActorBytesMax = 255;
 
 bool fail(Problem& problem, std::string_view name, std::string pointer, std::string detail) {
   problem.name = name;
@@ -98,6 +97,10 @@ bool take_identity(json::Value& body, const SubmitContext& context, Identity& id
   }
   identity.type = std::move(*type);
   identity.scope = scope.value_or("default");
+  if (!context.caller.rights->covers(identity.scope)) {
+    problem = out_of_scope(context.caller, identity.scope, "/scope");
+    return false;
+  }
   return take_key(body, context, identity.key, problem);
 }
 
@@ -117,45 +120,16 @@ bool take_rest(json::Value& body, const SubmitContext& context, Submission& out,
     }
     out.priority = *parsed;
   }
-  if (actor && actor->size() > kActorBytesMax) {
-    return fail(problem, "malformed", "/actor", "actor has at most 255 bytes");
-  }
-  if (actor && has_control(*actor, Breaks::refused)) {
-    return fail(problem, "input-invalid", "/actor", "actor holds a control character");
+  const std::string wrong = wrong_with_actor(actor.value_or(""));
+  if (!wrong.empty()) {
+    const bool too_long = actor->size() > kActorBytesMax;
+    return fail(problem, too_long ? "malformed" : "input-invalid", "/actor", wrong);
   }
   if (out.not_before && out.deadline && *out.deadline <= *out.not_before) {
     return fail(problem, "malformed", "/deadline", "deadline must be after not_before");
   }
-  out.actor = context.actor;
+  out.actor = context.caller.actor;
   if (actor) out.actor += (out.actor.empty() ? "" : "/") + *actor;
-  return true;
-}
-
-// What people will see of it, in terminals and logs among others.
-bool check_texts(const Intent& intent, Problem& problem) {
-  if (has_control(intent.message, Breaks::allowed)) {
-    return fail(problem, "input-invalid", "/input/message",
-                "the message holds a control character; line breaks and tabs are fine, others not");
-  }
-  for (std::size_t i = 0; i < intent.artifacts.size(); ++i) {
-    if (!has_control(intent.artifacts.at(i).name, Breaks::refused)) continue;
-    return fail(problem, "input-invalid", "/input/artifacts/" + std::to_string(i) + "/path",
-                "the path holds a control character");
-  }
-  return true;
-}
-
-bool check_base(const Intent& intent, const Targets& targets, Problem& problem) {
-  if (!intent.base) return true;
-  const Target& target = targets.at(intent.target);
-  if (!target.policy.capabilities.history) {
-    return fail(problem, "input-invalid", "/input/base",
-                "the target '" + intent.target + "' (" + target.kind +
-                    ") has no versions, so 'base' cannot be held to anything; leave it out");
-  }
-  if (has_control(*intent.base, Breaks::refused)) {
-    return fail(problem, "input-invalid", "/input/base", "the base holds a control character");
-  }
   return true;
 }
 
@@ -198,10 +172,6 @@ std::optional<Submission> read_submission(json::Value body, const SubmitContext&
   if (!parsed) {
     fail(problem, fault.no_such_target ? "no-such-target" : "input-invalid",
          "/input" + fault.pointer, fault.detail);
-    return std::nullopt;
-  }
-  if (!check_texts(*parsed->intent, problem) ||
-      !check_base(*parsed->intent, context.targets, problem)) {
     return std::nullopt;
   }
   submission.definition = std::string(kWriteDefinition);

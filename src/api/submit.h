@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "api/auth.h"
 #include "api/problems.h"
 #include "engine/submission.h"
 #include "engine/write_input.h"
@@ -16,7 +17,7 @@ namespace trued::api {
 struct SubmitContext {
   const Targets& targets;
   std::optional<std::string> header_key;  ///< from Idempotency-Key, unquoted
-  std::string actor;                      ///< of the token; empty without one
+  Caller caller = {};                     ///< whose token it is; its scopes are kept to
 };
 
 /// Reads one submission. On failure `problem` says what is wrong; nothing happened. Whether its

@@ -70,6 +70,13 @@ std::string content_text(const json::Value* content) {
   return number_of(*content, "bytes") + " bytes " + shown(*content, "sha256").substr(0, 12);
 }
 
+// What is not known is neither a change nor none.
+std::string_view change_text(const json::Value& receipt) {
+  const json::Value* changed = receipt.find("changed");
+  if (changed == nullptr || !changed->is_bool()) return "not known whether anything changed";
+  return changed->as_bool() ? "changed" : "nothing changed";
+}
+
 std::string artifact_lines(const json::Value& receipt, bool colour) {
   constexpr std::size_t kShownMax = 12;
   const json::Value* list = receipt.find("artifacts");
@@ -186,8 +193,6 @@ std::string receipt_line(const json::Value& receipt, bool colour) {
 
 std::string receipt_text(const json::Value& receipt, bool colour, bool next) {
   const std::string state = shown(receipt, "state");
-  const json::Value* changed = receipt.find("changed");
-  const bool worked = changed != nullptr && changed->is_bool() && changed->as_bool();
   std::string text = painted(state, colour_of(state), colour);
   if (state == "unchanged") text += " (it held already: no work was done)";
   if (state == "acknowledged") text += " (UNVERIFIED: nobody has read it back)";
@@ -195,9 +200,10 @@ std::string receipt_text(const json::Value& receipt, bool colour, bool next) {
   const std::string decision = shown(receipt, "decision");
   if (!decision.empty() && decision != "new") text += "  (" + decision + ")";
   // The attempt of an unchanged one only looked: to count it would say that something was sent.
-  const std::string work = state == "unchanged" ? "nothing was sent"
-                                                : number_of(receipt, "attempts") + " attempt(s), " +
-                                                      (worked ? "changed" : "nothing changed");
+  std::string work = "nothing was sent";
+  if (state != "unchanged") {
+    work = number_of(receipt, "attempts") + " attempt(s), " + std::string(change_text(receipt));
+  }
   text += "\n  " + work + ", target " + shown(receipt, "target") + "\n" +
           artifact_lines(receipt, colour);
   const std::string tell = shown(receipt, "tell");

@@ -48,6 +48,16 @@ TEST(Output, V4_unchanged_counts_no_attempt) {
   EXPECT_EQ(text.find("attempt(s)"), std::string::npos) << text;
 }
 
+TEST(Output, V4_what_is_not_known_to_have_changed_is_said_to_be_unknown) {
+  const auto text = [](const std::string& changed) {
+    return text_for(R"({"state":"needs_action","attempts":1,"changed":)" + changed + "}");
+  };
+  EXPECT_NE(text("null").find("1 attempt(s), not known whether anything changed"),
+            std::string::npos);
+  EXPECT_NE(text("true").find("1 attempt(s), changed"), std::string::npos);
+  EXPECT_NE(text("false").find("1 attempt(s), nothing changed"), std::string::npos);
+}
+
 TEST(Output, what_is_to_be_typed_is_quoted_for_a_shell) {
   EXPECT_EQ(shell_quoted("deploy-1.2"), "deploy-1.2");
   EXPECT_EQ(shell_quoted("it's $x"), "'it'\\''s $x'");

@@ -78,11 +78,16 @@ int complain_of_all(const Common& common, int code, const std::vector<std::strin
 
 }  // namespace
 
-config::Rules config_rules() {
-  return {.serving = [](const ServingSpec& spec) {
+config::Rules config_rules(const Common& common) {
+  config::Rules rules;
+  rules.serving = [](const ServingSpec& spec) {
     const auto reader = HttpReader::open({.url = spec.url, .headers = spec.headers});
     return reader.has_value() ? std::string() : reader.error().message;
-  }};
+  };
+  rules.state_dir_option = common.state_dir;
+  const auto usual = state_place({});
+  if (usual.has_value()) rules.state_dir_default = *usual;
+  return rules;
 }
 
 Result<TargetSpec> parse_target_option(const std::string& text) {
@@ -113,7 +118,7 @@ Result<TargetSpec> parse_target_option(const std::string& text) {
 
 int read_settings(const Common& common, const ServeOptions& options, config::Config& config) {
   if (!options.config.empty()) {
-    config::Loaded loaded = config::load(options.config, config_rules());
+    config::Loaded loaded = config::load(options.config, config_rules(common));
     std::vector<std::string> faults;
     for (const config::Fault& fault : loaded.faults) faults.push_back(config::to_string(fault));
     if (!faults.empty()) return complain_of_all(common, kConfig, faults);
@@ -130,7 +135,7 @@ int read_settings(const Common& common, const ServeOptions& options, config::Con
   if (const int code = add_targets(common, options, config); code != kOk) return code;
   if (!options.ledger.empty()) config.ledger = options.ledger;
   std::vector<std::string> faults;
-  for (const config::Wrong& wrong : config::wrong_with(config, config_rules())) {
+  for (const config::Wrong& wrong : config::wrong_with(config, config_rules(common))) {
     faults.push_back(config::to_string(wrong));
   }
   return faults.empty() ? kOk : complain_of_all(common, kConfig, faults);

@@ -34,7 +34,7 @@ TEST(TargetOption, what_is_not_known_is_never_part_of_the_path) {
 }
 
 TEST(TargetOption, the_rule_of_the_serving_reader_is_the_one_of_the_configuration) {
-  const auto rule = config_rules().serving;
+  const auto rule = config_rules({}).serving;
   EXPECT_EQ(rule({.url = "https://h/${artifact.path}", .headers = {}}), "");
   EXPECT_NE(rule({.url = "ftp://h/${artifact.path}", .headers = {}}), "");
   EXPECT_NE(rule({.url = "https://h/", .headers = {}}), "");

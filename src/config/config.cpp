@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -8,6 +9,7 @@
 
 #include "config/rules.h"
 #include "config/table.h"
+#include "core/ids.h"
 #include "core/operation.h"
 
 namespace trued::config {
@@ -107,6 +109,32 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   config.targets.push_back(std::move(spec));
 }
 
+void read_rights(Table& table, Rights& rights) {
+  table.texts("scopes", rights.scopes);
+  if (table.has("scopes") && rights.scopes.empty()) {
+    table.fault("scopes", "names no scope; leave it out for every one");
+  }
+  for (const std::string& scope : rights.scopes) {
+    if (valid_name(scope)) continue;
+    table.fault("scopes", "'" + scope + "' is no scope: 1 to 64 characters of [A-Za-z0-9_.-]");
+  }
+  std::ranges::sort(rights.scopes);
+  rights.scopes.erase(std::ranges::unique(rights.scopes).begin(), rights.scopes.end());
+  std::vector<std::string> actions;
+  table.texts("actions", actions);
+  if (!table.has("actions")) return;
+  rights.actions.fill(false);
+  if (actions.empty()) table.fault("actions", "names no action; leave it out for all of them");
+  for (const std::string& action : actions) {
+    const auto known = std::ranges::find(kActionNames, action);
+    if (known == kActionNames.end()) {
+      table.fault("actions", "there is no action '" + action + "'; known: submit, read, resolve");
+    } else {
+      rights.actions.at(static_cast<std::size_t>(known - kActionNames.begin())) = true;
+    }
+  }
+}
+
 void read_tokens(const toml::table& found, Faults& faults, Config& config) {
   for (const auto& [key, node] : found) {
     const std::string name(key.str());
@@ -119,12 +147,14 @@ void read_tokens(const toml::table& found, Faults& faults, Config& config) {
     std::string secret;
     table.secret("secret", secret);
     if (!table.has("secret")) table.fault("secret", "is missing: ${env:NAME} or ${file:PATH}");
+    Rights rights;
+    read_rights(table, rights);
     table.check_names();
     constexpr std::size_t kSecretBytesMin = 16;
     if (!secret.empty() && secret.size() < kSecretBytesMin) {
       table.fault("secret", "a token has at least 16 bytes");
     }
-    config.tokens.push_back({name, sha256(secret)});
+    config.tokens.push_back({name, sha256(secret), std::move(rights)});
   }
 }
 
@@ -259,18 +289,6 @@ std::optional<std::string> ledger_path(const std::string& text) {
   if (text.starts_with(kScheme)) return text.substr(kScheme.size());
   if (text.find("://") != std::string::npos) return std::nullopt;
   return text;
-}
-
-std::string check_retention(const Policy& policy) {
-  const Duration reads =
-      std::max({policy.store.within, policy.serving.within, policy.unreadable.within});
-  const Duration sum = policy.deadline + policy.effect_timeout * 2 + reads;
-  if (sum <= policy.retention) return "";
-  return "retention " + format_duration(policy.retention) +
-         " is shorter than an operation may take: deadline " + format_duration(policy.deadline) +
-         " + twice effect_timeout " + format_duration(policy.effect_timeout * 2) +
-         " + reading back " + format_duration(reads) + " = " + format_duration(sum) +
-         "; a retry near its end would meet a key that is forgotten";
 }
 
 }  // namespace trued::config

@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "config/rights.h"
 #include "target/spec.h"
 
 namespace trued::config {
@@ -22,6 +23,7 @@ namespace trued::config {
 struct TokenSpec {
   std::string name;
   Digest sha256;  ///< of the token
+  Rights rights = {};
 };
 
 struct Config {
@@ -52,7 +54,9 @@ struct Fault {
 /// Rules of parts that this folder does not know, lent by whoever puts the program together.
 struct Rules {
   /// What is wrong with a serving level, headers included; empty when nothing is.
-  std::function<std::string(const ServingSpec&)> serving;
+  std::function<std::string(const ServingSpec&)> serving = {};
+  std::string state_dir_option = {};   ///< of the command line: before the file's
+  std::string state_dir_default = {};  ///< if neither says
 };
 
 /// The configuration, or every fault (then nothing else).
@@ -77,10 +81,6 @@ struct Endpoint {
 
 /// "sqlite:PATH" or a plain path; nothing for another scheme.
 [[nodiscard]] std::optional<std::string> ledger_path(const std::string& text);
-
-/// What a policy promises must fit together: attempts and reads end before the memory of the key
-/// does. Empty when it does, else the sum that does not fit.
-[[nodiscard]] std::string check_retention(const Policy& policy);
 
 /// The known name closest to `name`, if it is close enough to be meant.
 [[nodiscard]] std::optional<std::string> resembles(const std::string& name,

@@ -130,6 +130,37 @@ TEST(Config, a_branch_that_is_not_named_may_be_any) {
   EXPECT_NE(to_string(wrong.front()).find("unless both name their branch"), std::string::npos);
 }
 
+TEST(Config, S2_a_token_may_be_for_some_tenants_and_some_actions) {
+  ::setenv("TRUED_CONFIG_TEST", "sixteen-bytes-or-more", 1);
+  const std::string head = "[token.ci]\nsecret = \"${env:TRUED_CONFIG_TEST}\"\n";
+  const auto rights_of = [&](const std::string& more) {
+    const Loaded loaded = parse(head + more, "t.toml", any_serving());
+    EXPECT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
+    return loaded.config.tokens.at(0).rights;
+  };
+  EXPECT_TRUE(rights_of("").everywhere());
+  EXPECT_TRUE(rights_of("").may(Action::resolve));
+  const Rights some = rights_of("scopes = [\"b\", \"a\", \"b\"]\nactions = [\"read\"]\n");
+  EXPECT_EQ(some.scopes, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(some.may(Action::read));
+  EXPECT_FALSE(some.may(Action::submit));
+  EXPECT_FALSE(some.may(Action::resolve));
+  EXPECT_FALSE(some.covers("default"));
+  EXPECT_NE(faults_of(head + "scopes = []\n").find("names no scope"), std::string::npos);
+  EXPECT_NE(faults_of(head + "scopes = [\"a b\"]\n").find("'a b' is no scope"), std::string::npos);
+  EXPECT_NE(faults_of(head + "actions = []\n").find("names no action"), std::string::npos);
+  EXPECT_NE(faults_of(head + "actions = [\"write\"]\n").find("no action 'write'"),
+            std::string::npos);
+}
+
+TEST(Config, S2_two_tokens_with_one_secret_are_refused) {
+  ::setenv("TRUED_CONFIG_TEST", "sixteen-bytes-or-more", 1);
+  const std::string secret = "secret = \"${env:TRUED_CONFIG_TEST}\"\n";
+  EXPECT_NE(faults_of("[token.a]\n" + secret + "[token.b]\n" + secret)
+                .find("token.b.secret: is that of token 'a'"),
+            std::string::npos);
+}
+
 TEST(Config, a_directory_is_no_configuration_and_said_to_be_one) {
   const Loaded loaded = load(std::filesystem::temp_directory_path().string(), any_serving());
   ASSERT_EQ(loaded.faults.size(), 1U);

@@ -1,17 +1,13 @@
 #include "config/rules.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <map>
 #include <string_view>
-#include <system_error>
 
+#include "config/places.h"
 #include "core/ids.h"
 
 namespace trued::config {
 namespace {
-
-namespace fs = std::filesystem;
 
 /// Collects what is wrong with one target.
 class TargetRules {
@@ -116,55 +112,17 @@ class TargetRules {
   std::vector<Wrong>& out_;
 };
 
-std::string canonical_url(std::string url) {
-  const std::size_t path = url.find('/', url.find("://") + 3);
-  const std::size_t host_end = std::min(path, url.size());
-  std::ranges::transform(
-      url.begin(), url.begin() + static_cast<std::ptrdiff_t>(host_end), url.begin(),
-      [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  while (url.ends_with('/')) url.pop_back();
-  if (url.ends_with(".git")) url.resize(url.size() - 4);
-  return url;
-}
-
-std::string canonical_path(const std::string& text) {
-  std::error_code failure;
-  fs::path path = fs::weakly_canonical(fs::absolute(text, failure), failure);
-  if (failure) return text;
-  if (!path.has_filename()) path = path.parent_path();
-  return path.string();
-}
-
-// Two targets of one place would each keep their own order of writes there.
-std::string place_of(const TargetSpec& spec) {
-  if (spec.location.empty() || (spec.kind != "file" && spec.kind != "git")) return "";
-  if (spec.kind == "git" && is_http_url(spec.location)) return canonical_url(spec.location);
-  std::string path = canonical_path(spec.location);
-  if (spec.kind == "git" && path.ends_with("/.git")) path.resize(path.size() - 5);
-  return spec.kind + " " + path;
-}
-
-// A branch that is not named may be any.
-bool may_be_one(const TargetSpec& a, const TargetSpec& b) {
-  return a.kind == "file" || a.branch == b.branch || a.branch.empty() || b.branch.empty();
-}
-
-void check_places(const Config& config, std::vector<Wrong>& out) {
-  std::multimap<std::string, const TargetSpec*> seen;
-  for (const TargetSpec& spec : config.targets) {
-    const std::string place = place_of(spec);
-    if (place.empty()) continue;
-    const auto [begin, end] = seen.equal_range(place);
-    const auto other =
-        std::find_if(begin, end, [&](const auto& each) { return may_be_one(*each.second, spec); });
-    if (other != end) {
-      const bool open = other->second->branch != spec.branch;
-      out.push_back({{"target", spec.name, spec.kind == "file" ? "directory" : "repository"},
-                     "is the same place as that of target '" + other->second->name + "'" +
-                         (open ? " unless both name their branch" : "") +
-                         "; writes through the two would not take turns: use one target for it"});
+// Whose token it is decides what it may do, so one secret cannot be two people's.
+void check_tokens(const Config& config, std::vector<Wrong>& out) {
+  // One that could not be read has its fault already.
+  const Digest none = sha256("");
+  for (std::size_t i = 0; i < config.tokens.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const TokenSpec& token = config.tokens.at(i);
+      if (token.sha256 == none || token.sha256 != config.tokens.at(j).sha256) continue;
+      out.push_back({{"token", token.name, "secret"},
+                     "is that of token '" + config.tokens.at(j).name + "' too; give each its own"});
     }
-    seen.emplace(place, &spec);
   }
 }
 
@@ -185,7 +143,8 @@ std::vector<Wrong> wrong_with(const Config& config, const Rules& rules) {
                        "configuration, or listen at 127.0.0.1"});
   }
   for (const TargetSpec& spec : config.targets) TargetRules(spec, rules, out).check();
-  check_places(config, out);
+  check_places(config, rules, out);
+  check_tokens(config, out);
   return out;
 }
 

@@ -250,7 +250,7 @@ struct Operation {
   std::uint32_t attempts_counted = 0;    ///< may have reached the target since the last `retry`
   bool sent = false;                     ///< some attempt may have reached the target
   EffectKind effect = EffectKind::none;  ///< how the last attempt ended; none while it runs
-  bool changed = false;
+  bool changed = false;                  ///< claimed or assumed; what is known: known_change()
   std::string version;
   std::string version_before;
   std::string result;
@@ -374,6 +374,14 @@ struct NextStep {
   std::optional<WallTime> after;
 };
 [[nodiscard]] NextStep next_step(const Operation& operation);
+
+/// Whether the operation changed anything at its target; nothing where that is not known. True if
+/// our change is in the target's history, or an artifact was read that is as meant now and was not
+/// before. Else it is the target's word, as long as no read-back and no person denies it, and no
+/// earlier attempt may have done the work. False, too, for what was never sent.
+[[nodiscard]] std::optional<bool> known_change(const Operation& operation);
+/// The same of one attempt: what the target said; nothing without an answer.
+[[nodiscard]] std::optional<bool> known_change(const EffectEnded& ended);
 
 [[nodiscard]] std::string_view to_string(State state);
 [[nodiscard]] std::string_view to_string(Status status);

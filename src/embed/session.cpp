@@ -1,4 +1,6 @@
 // Implements include/trued on the engine.
+#include <algorithm>
+#include <chrono>
 #include <future>
 #include <mutex>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "base/random.h"
 #include "embed/build_target.h"
 #include "embed/store_connector.h"
+#include "engine/check_write.h"
 #include "engine/pump.h"
 #include "engine/write_input.h"
 #include "ledger/codec.h"
@@ -19,6 +22,7 @@ namespace trued::v1 {
 namespace {
 
 constexpr Duration kStopGrace{5'000};
+constexpr Milliseconds kLongest = std::chrono::years(10);
 
 Failure failure_of(const Error& error) {
   Failure failure;
@@ -49,6 +53,27 @@ trued::Policy policy_of(const Policy& policy, const std::string& kind) {
   out.deadline = policy.deadline;
   out.retention = policy.retention;
   return out;
+}
+
+// A bound in the past, or so far away that adding it to the time of day could overflow.
+std::string wrong_with_policy(const Policy& policy) {
+  struct Bound {
+    const char* name;
+    Milliseconds value;
+    Milliseconds least;
+  };
+  for (const Bound& bound : {Bound{"backoff_first", policy.backoff_first, Milliseconds{0}},
+                             {"backoff_cap", policy.backoff_cap, policy.backoff_first},
+                             {"settle_within", policy.settle_within, Milliseconds{0}},
+                             {"attempt_timeout", policy.attempt_timeout, Milliseconds{1}},
+                             {"deadline", policy.deadline, Milliseconds{1}},
+                             {"retention", policy.retention, Milliseconds{1}}}) {
+    if (bound.value >= bound.least && bound.value <= kLongest) continue;
+    return "the policy's " + std::string(bound.name) + " is " +
+           std::to_string(bound.value.count()) + " ms; expected " +
+           std::to_string(bound.least.count()) + " to " + std::to_string(kLongest.count());
+  }
+  return "";
 }
 
 Status status_of_state(State state) {
@@ -99,7 +124,7 @@ Receipt receipt_of(const Operation& operation, std::string decision) {
   receipt.decision = std::move(decision);
   receipt.status = status_of_state(operation.state);
   receipt.state = std::string(trued::to_string(operation.state));
-  receipt.changed = operation.changed;
+  receipt.changed = known_change(operation);
   receipt.attempts = operation.attempts;
   for (const ArtifactState& artifact : operation.artifacts) {
     receipt.evidence.push_back(evidence_of(artifact, Level::store));
@@ -109,6 +134,30 @@ Receipt receipt_of(const Operation& operation, std::string decision) {
   receipt.reason = operation.reason;
   receipt.next = next_step(operation).detail;
   return receipt;
+}
+
+std::shared_ptr<Intent> intent_of(const std::string& target, std::vector<Artifact> artifacts,
+                                  const WriteOptions& options) {
+  auto intent = std::make_shared<Intent>();
+  intent->target = target;
+  intent->message = options.message;
+  intent->verify = options.verify;
+  if (!options.base.empty()) intent->base = options.base;
+  for (Artifact& artifact : artifacts) {
+    ArtifactIntent meant;
+    meant.name = std::move(artifact.path);
+    meant.absent = !artifact.content.has_value();
+    meant.content = std::move(artifact.content).value_or("");
+    meant.id = {.sha256 = sha256(meant.content), .bytes = meant.content.size()};
+    intent->artifacts.push_back(std::move(meant));
+  }
+  return intent;
+}
+
+// "artifacts/3/path: names an artifact that stands earlier in the list"
+std::string text_of(const InputFault& fault) {
+  const std::string where = fault.pointer.empty() ? "the input" : fault.pointer.substr(1);
+  return where + ": " + fault.detail;
 }
 
 using EngineReply = std::variant<Answer, EngineProblem>;
@@ -166,8 +215,22 @@ class Session::Impl {
     if (pump) pump->stop(kStopGrace);
   }
 
-  std::optional<Failure> add(TargetSpec spec) {
+  // What is wrong with a target to be, before it is opened.
+  [[nodiscard]] std::optional<Failure> refuse(const std::string& name, const Policy& policy,
+                                              const trued::Policy& bounds) const {
     if (pump) return bad_argument("targets are added before start()");
+    if (!valid_name(name)) {
+      return bad_argument("a target's name has 1 to 64 characters of [A-Za-z0-9_.-]");
+    }
+    std::string wrong = wrong_with_policy(policy);
+    if (wrong.empty()) wrong = check_retention(bounds);
+    if (wrong.empty()) return std::nullopt;
+    return bad_argument("target '" + name + "': " + wrong);
+  }
+
+  std::optional<Failure> add(TargetSpec spec, const Policy& policy) {
+    spec.policy = policy_of(policy, spec.kind);
+    if (auto refused = refuse(spec.name, policy, spec.policy)) return refused;
     auto target = build_target(spec, state_directory);
     if (!target.has_value()) return failure_of(target.error());
     targets.insert_or_assign(spec.name, std::move(target).value());
@@ -210,8 +273,7 @@ std::optional<Failure> Session::add_directory(const std::string& name, const std
   spec.name = name;
   spec.kind = "file";
   spec.location = directory;
-  spec.policy = policy_of(policy, spec.kind);
-  return impl_->add(std::move(spec));
+  return impl_->add(std::move(spec), policy);
 }
 
 std::optional<Failure> Session::add_git(const std::string& name, const GitTarget& target,
@@ -224,17 +286,17 @@ std::optional<Failure> Session::add_git(const std::string& name, const GitTarget
   if (!target.serving_url.empty()) {
     spec.serving = ServingSpec{.url = target.serving_url, .headers = {}};
   }
-  spec.policy = policy_of(policy, spec.kind);
-  return impl_->add(std::move(spec));
+  return impl_->add(std::move(spec), policy);
 }
 
 std::optional<Failure> Session::add_store(const std::string& name, std::unique_ptr<Store> store,
                                           const Policy& policy) {
-  if (impl_->pump) return bad_argument("targets are added before start()");
-  if (store == nullptr || !valid_name(name)) return bad_argument("a store and a name are needed");
+  const trued::Policy bounds = policy_of(policy, "store");
+  if (auto refused = impl_->refuse(name, policy, bounds)) return refused;
+  if (store == nullptr) return bad_argument("target '" + name + "': a store is needed");
   impl_->targets.insert_or_assign(
       name, make_target(name, "store", std::make_unique<embed::StoreConnector>(std::move(store)),
-                        nullptr, "", policy_of(policy, "store")));
+                        nullptr, "", bounds));
   return std::nullopt;
 }
 
@@ -259,32 +321,22 @@ Outcome<Receipt> Session::write_and_verify(const std::string& target,
   }
   const auto found = impl_->targets.find(target);
   if (found == impl_->targets.end()) return bad_argument("there is no target '" + target + "'");
-  if (artifacts.empty()) return bad_argument("there is no artifact to write");
-  auto intent = std::make_shared<Intent>();
-  intent->target = target;
-  intent->message = options.message;
-  intent->verify = options.verify;
-  if (!options.base.empty()) intent->base = options.base;
-  for (Artifact& artifact : artifacts) {
-    const std::string wrong = found->second.store->check_name(artifact.path);
-    if (!wrong.empty()) return bad_argument("'" + artifact.path + "': " + wrong);
-    ArtifactIntent meant;
-    meant.name = std::move(artifact.path);
-    meant.absent = !artifact.content.has_value();
-    meant.content = std::move(artifact.content).value_or("");
-    meant.id = {.sha256 = sha256(meant.content), .bytes = meant.content.size()};
-    intent->artifacts.push_back(std::move(meant));
-  }
+  const std::string wrong = wrong_with_actor(options.actor);
+  if (!wrong.empty()) return bad_argument(wrong);
+  auto intent = intent_of(target, std::move(artifacts), options);
+  InputFault fault;
+  if (!check_intent(*intent, &found->second, fault)) return bad_argument(text_of(fault));
   Submission submission;
   submission.identity = {"default", std::string(kWriteType), options.key};
   submission.definition = std::string(kWriteDefinition);
   submission.intent_json = write_input_json(*intent);
+  if (!check_input_bytes(submission.intent_json.size(), fault)) return bad_argument(text_of(fault));
   submission.fingerprint = fingerprint_of(submission.intent_json, kWriteType);
   submission.intent = std::move(intent);
   submission.actor = options.actor;
   std::promise<EngineReply> promise;
   auto future = promise.get_future();
-  impl_->engine->submit(std::move(submission), options.wait,
+  impl_->engine->submit(std::move(submission), std::clamp(options.wait, Milliseconds{0}, kLongest),
                         [&promise](EngineReply reply) { promise.set_value(std::move(reply)); });
   return outcome_of(future.get());
 }

@@ -134,5 +134,81 @@ TEST(Session, bad_arguments_are_told_and_nothing_happens) {
   EXPECT_FALSE(session->write_and_verify("cms", {}, {.key = "k"}));
 }
 
+// Why a write is refused; empty if it is not.
+std::string refusal(Session& session, std::vector<Artifact> artifacts, WriteOptions options = {}) {
+  options.key = "refused";
+  auto receipt = session.write_and_verify("cms", std::move(artifacts), options);
+  if (receipt) return "";
+  EXPECT_EQ(receipt.failure().code, "invalid_argument");
+  EXPECT_EQ(receipt.failure().happened, Happened::no);
+  return receipt.failure().message;
+}
+
+TEST(Session, V6_what_the_http_api_refuses_is_refused_here_too) {
+  auto session = Session::open({});
+  ASSERT_TRUE(session);
+  ASSERT_FALSE(session->add_store("cms", std::make_unique<ForgetfulStore>(0)));
+  ASSERT_FALSE(session->start());
+  const auto refused = [&](const std::string& why, std::vector<Artifact> artifacts,
+                           const WriteOptions& options = {}) {
+    const std::string said = refusal(session.value(), std::move(artifacts), options);
+    EXPECT_NE(said.find(why), std::string::npos) << why << " | " << said;
+  };
+  refused("artifacts/1/path: names an artifact that stands earlier", {{"x", "1"}, {"x", "2"}});
+  refused("artifacts/1/path: ", {{"x", "1"}, {"x/y", "2"}});
+  refused("control character", {{"a\x1b[2J", "1"}});
+  refused("message: the message holds a control", {{"x", "1"}}, {.key = "", .message = "a\x1b"});
+  refused("message: the message is not valid UTF-8", {{"x", "1"}}, {.key = "", .message = "\xff"});
+  refused("message: is longer than 65536", {{"x", "1"}},
+          {.key = "", .message = std::string(70'000, 'm')});
+  refused("base: the target 'cms' (store) has no versions", {{"x", "1"}},
+          {.key = "", .base = "abc"});
+  refused("actor holds a control character", {{"x", "1"}}, {.key = "", .actor = "eve\n"});
+  refused("actor has at most 255", {{"x", "1"}}, {.key = "", .actor = std::string(256, 'a')});
+  refused("has 10001 entries", std::vector<Artifact>(10'001, Artifact{"x", "1"}));
+  refused("at least one artifact", {});
+  EXPECT_TRUE(session->write_and_verify("cms", {{"x", "1"}}, {.key = "refused"}))
+      << "the key stayed free";
+}
+
+TEST(Session, T5_bounds_that_cannot_be_kept_are_refused) {
+  const Directory directory;
+  auto session = Session::open({});
+  ASSERT_TRUE(session);
+  const auto refused = [&](const Policy& policy) {
+    const auto failure = session->add_directory("site", directory.path, policy);
+    return failure ? failure->message : "";
+  };
+  Policy past;
+  past.deadline = Milliseconds{-1};
+  EXPECT_NE(refused(past).find("the policy's deadline is -1 ms"), std::string::npos);
+  Policy far;
+  far.deadline = Milliseconds::max();
+  far.retention = Milliseconds::max();
+  EXPECT_NE(refused(far).find("the policy's deadline is"), std::string::npos);
+  Policy brief;
+  brief.retention = brief.deadline;
+  EXPECT_NE(refused(brief).find("is shorter than an operation may take"), std::string::npos);
+  Policy pauses;
+  pauses.backoff_first = pauses.backoff_cap * 2;
+  EXPECT_NE(refused(pauses).find("backoff_cap"), std::string::npos);
+  EXPECT_EQ(refused(quick()), "");
+  EXPECT_TRUE(session->add_directory("a b", directory.path)) << "no name for a target";
+}
+
+TEST(Session, V4_what_changed_is_told_where_it_is_known) {
+  const Directory directory;
+  auto session = Session::open({});
+  ASSERT_TRUE(session);
+  ASSERT_FALSE(session->add_directory("site", directory.path));
+  ASSERT_FALSE(session->start());
+  auto written = session->write_and_verify("site", {{"a", "1"}}, {.key = "k"});
+  ASSERT_TRUE(written);
+  EXPECT_EQ(written->changed, true);
+  auto same = session->write_and_verify("site", {{"a", "1"}}, {.key = "l"});
+  ASSERT_TRUE(same);
+  EXPECT_EQ(same->changed, false);
+}
+
 }  // namespace
 }  // namespace trued::v1

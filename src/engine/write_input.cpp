@@ -1,20 +1,15 @@
 #include "engine/write_input.h"
 
-#include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "base/encoding.h"
+#include "engine/check_write.h"
 #include "json/canonical.h"
 #include "json/writer.h"
 #include "ledger/codec.h"
-#include "target/nesting.h"
 
 namespace trued {
 namespace {
-
-constexpr std::size_t kMessageBytesMax = 64 * 1024;
-constexpr std::size_t kBaseBytesMax = 255;
 
 // A member's name as a step of a JSON pointer (RFC 6901).
 std::string escaped(std::string_view name) {
@@ -104,8 +99,8 @@ bool take_content(Fields& fields, ArtifactIntent& artifact, std::optional<std::s
   return true;
 }
 
-bool take_artifact(json::Value& value, const std::string& pointer, const Target* target,
-                   ArtifactIntent& artifact, InputFault& fault) {
+bool take_artifact(json::Value& value, const std::string& pointer, ArtifactIntent& artifact,
+                   InputFault& fault) {
   Fields fields(value, pointer, fault);
   if (!value.is_object()) return fields.fail("", "must be an object with a path");
   if (!fields.only({"path", "content", "encoding", "absent"})) return false;
@@ -117,50 +112,21 @@ bool take_artifact(json::Value& value, const std::string& pointer, const Target*
     return false;
   }
   if (!path) return fields.fail("path", "is missing: say which artifact is meant");
-  if (target != nullptr) {
-    const std::string wrong = target->store->check_name(*path);
-    if (!wrong.empty()) return fields.fail("path", wrong);
-  }
   artifact.name = std::move(*path);
   return take_content(fields, artifact, std::move(content), encoding);
 }
 
-bool take_artifacts(json::Value& input, const Target* target, Intent& intent, InputFault& fault) {
-  Fields fields(input, "", fault);
+bool take_artifacts(json::Value& input, Intent& intent, InputFault& fault) {
   json::Value* list = input.find("artifacts");
-  if (list == nullptr || !list->is_array() || list->items().empty()) {
-    return fields.fail("artifacts", "must be an array of at least one artifact");
-  }
+  const bool listed = list != nullptr && list->is_array();
+  if (!check_count(listed ? list->items().size() : 0, fault)) return false;
   auto& items = list->items();
-  if (items.size() > kArtifactsMax) {
-    return fields.fail("artifacts", "has " + std::to_string(items.size()) + " entries; at most " +
-                                        std::to_string(kArtifactsMax) + " fit one operation");
-  }
-  std::unordered_set<std::string> names;
   intent.artifacts.resize(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::string pointer = "/artifacts/" + std::to_string(i);
-    if (!take_artifact(items.at(i), pointer, target, intent.artifacts.at(i), fault)) return false;
-    if (!names.insert(intent.artifacts.at(i).name).second) {
-      fault.pointer = pointer + "/path";
-      fault.detail = "names an artifact that stands earlier in the list";
-      return false;
-    }
+    if (!take_artifact(items.at(i), pointer, intent.artifacts.at(i), fault)) return false;
   }
   return true;
-}
-
-// No target can hold a file and something below its path.
-bool all_can_exist(const Intent& intent, InputFault& fault) {
-  const auto clash = find_clash(intent);
-  if (!clash) return true;
-  const std::size_t second = std::max(clash->file, clash->below);
-  const std::size_t first = std::min(clash->file, clash->below);
-  fault.pointer = "/artifacts/" + std::to_string(second) + "/path";
-  fault.detail = describe(intent, *clash) + " (see /artifacts/" + std::to_string(first) +
-                 "); write one of them, or give '" + intent.artifacts.at(clash->file).name +
-                 "' as \"absent\": true";
-  return false;
 }
 
 const Target* find_target(const Targets& targets, const std::string& name, InputFault& fault) {
@@ -191,12 +157,6 @@ bool take_head(json::Value& input, Intent& intent, InputFault& fault) {
     return false;
   }
   if (!target) return fields.fail("target", "is missing: say where to write");
-  if (message && message->size() > kMessageBytesMax) {
-    return fields.fail("message", "is longer than 65536 bytes");
-  }
-  if (intent.base && (intent.base->empty() || intent.base->size() > kBaseBytesMax)) {
-    return fields.fail("base", "must be a version of 1 to 255 bytes");
-  }
   intent.target = std::move(*target);
   intent.message = message.value_or("");
   return true;
@@ -208,6 +168,7 @@ std::optional<WriteInput> parse_write_input(json::Value input, const Targets* ta
                                             InputFault& fault) {
   WriteInput parsed;
   json::write_canonical(input, parsed.canonical);
+  if (targets != nullptr && !check_input_bytes(parsed.canonical.size(), fault)) return std::nullopt;
   auto intent = std::make_shared<Intent>();
   if (!take_head(input, *intent, fault)) return std::nullopt;
   const Target* target = nullptr;
@@ -215,8 +176,8 @@ std::optional<WriteInput> parse_write_input(json::Value input, const Targets* ta
     target = find_target(*targets, intent->target, fault);
     if (target == nullptr) return std::nullopt;
   }
-  if (!take_artifacts(input, target, *intent, fault)) return std::nullopt;
-  if (target != nullptr && !all_can_exist(*intent, fault)) return std::nullopt;
+  if (!take_artifacts(input, *intent, fault)) return std::nullopt;
+  if (!check_intent(*intent, target, fault)) return std::nullopt;
   parsed.fingerprint = fingerprint_of(parsed.canonical, kWriteType);
   parsed.intent = std::move(intent);
   return parsed;

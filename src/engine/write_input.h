@@ -40,7 +40,7 @@ struct InputFault {
 };
 
 /// Takes the input apart; contents are moved, not copied. On failure `fault` says what is wrong.
-/// `targets` may be null (recovery): then names are not checked again.
+/// `targets` may be null (recovery): then it is not held to everything again (check_write.h).
 [[nodiscard]] std::optional<WriteInput> parse_write_input(json::Value input, const Targets* targets,
                                                           InputFault& fault);
 

@@ -1,5 +1,9 @@
 #include "target/spec.h"
 
+#include <algorithm>
+
+#include "base/time.h"
+
 namespace trued {
 
 Policy default_policy(const std::string& kind) {
@@ -15,6 +19,18 @@ Policy default_policy(const std::string& kind) {
   policy.unreadable = {
       .within = Duration{60'000}, .reads_max = 8, .first = Duration{200}, .cap = Duration{10'000}};
   return policy;
+}
+
+std::string check_retention(const Policy& policy) {
+  const Duration reads =
+      std::max({policy.store.within, policy.serving.within, policy.unreadable.within});
+  const Duration sum = policy.deadline + policy.effect_timeout * 2 + reads;
+  if (sum <= policy.retention) return "";
+  return "retention " + format_duration(policy.retention) +
+         " is shorter than an operation may take: deadline " + format_duration(policy.deadline) +
+         " + twice effect_timeout " + format_duration(policy.effect_timeout * 2) +
+         " + reading back " + format_duration(reads) + " = " + format_duration(sum) +
+         "; a retry near its end would meet a key that is forgotten";
 }
 
 }  // namespace trued

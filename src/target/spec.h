@@ -34,4 +34,8 @@ struct TargetSpec {
 /// The bounds that suit a kind: how long its store settles, how long a serving level may lag.
 [[nodiscard]] Policy default_policy(const std::string& kind);
 
+/// What a policy promises must fit together: attempts and reads end before the memory of the key
+/// does. Empty when it does, else the sum that does not fit.
+[[nodiscard]] std::string check_retention(const Policy& policy);
+
 }  // namespace trued

@@ -26,6 +26,7 @@ from contract import Client, Contract
 SOURCE = Path(os.environ.get("TRUED_SOURCE_DIR", Path(__file__).resolve().parents[2]))
 CONTRACT = Contract(SOURCE / "docs" / "openapi.yaml")
 TOKEN = "a-token-for-the-tests"
+ACME_TOKEN = "a-token-of-one-tenant"
 STOP_WITHIN_S = 20
 
 # Described, but not to be had from a healthy server in a short test; the unit tests have them.
@@ -39,9 +40,14 @@ allowed_hosts = ["trued.example"]
 [token.tester]
 secret = "${env:TRUED_TEST_TOKEN}"
 
+[token.acme]
+secret = "${env:TRUED_ACME_TOKEN}"
+scopes = ["acme"]
+actions = ["submit", "read"]
+
 [target.docs]
 kind = "file"
-directory = "DIRECTORY"
+directory = "DIRECTORY/docs"
 
 [target.site]
 kind = "file"
@@ -326,10 +332,12 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
         cls.addClassCleanup(cls.serving.server_close)
         cls.addClassCleanup(cls.serving.shutdown)
         (folder / "site").mkdir()
+        (folder / "docs").mkdir()
         config = CONFIG.replace("DIRECTORY", str(folder))
         config = config.replace("PORT", str(cls.serving.server_address[1]))
         (folder / "trued.toml").write_text(config, encoding="utf-8")
-        cls.server = Server("--config", str(folder / "trued.toml"), TRUED_TEST_TOKEN=TOKEN)
+        cls.server = Server("--config", str(folder / "trued.toml"), TRUED_TEST_TOKEN=TOKEN,
+                            TRUED_ACME_TOKEN=ACME_TOKEN)
         cls.addClassCleanup(cls.server.stop)
         cls.client = cls.server.client()
         cls.client.token = TOKEN
@@ -357,6 +365,34 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
         self.assertEqual(done.value["status"], "unverified")
         answer = self.client.post(path + "/resolve", {"verdict": "maybe"})
         self.assertEqual((answer.status, answer.problem), (422, "input-invalid"))
+
+    def test_b_S2_a_token_is_held_to_its_tenants_and_actions(self) -> None:
+        made = self.client.post("/v1/operations", write("o.md", "O", key="others"),
+                                Prefer="wait=30")
+        acme = self.server.client()
+        acme.token = ACME_TOKEN
+        mine = acme.post("/v1/operations", write("m.md", "M", key="mine", scope="acme"),
+                         Prefer="wait=30")
+        self.assertEqual((mine.status, mine.value["actor"]), (201, "acme"))
+        answer = acme.post("/v1/operations", write("m.md", "M", key="mine"))
+        self.assertEqual((answer.status, answer.problem), (403, "out-of-scope"))
+        listed = acme.get("/v1/operations").value["operations"]
+        self.assertEqual([each["key"] for each in listed], ["mine"])
+        for below in ("", "/events", "?wait=20"):
+            self.assertEqual(acme.get(f"/v1/operations/{mine.value['id']}{below}").status, 200)
+            hidden = acme.get(f"/v1/operations/{made.value['id']}{below}")
+            self.assertEqual((hidden.status, hidden.problem), (404, "no-such-operation"))
+        for path in ("/v1/status", "/metrics", "/v1/operations?scope=default"):
+            self.assertEqual(acme.get(path).problem, "out-of-scope", path)
+        for verb in ("resolve", "retry", "cancel"):
+            answer = acme.post(f"/v1/operations/{mine.value['id']}/{verb}", {})
+            self.assertEqual((answer.status, answer.problem), (403, "out-of-scope"))
+        lines = "\n".join(json.dumps(write("l.md", "L", key="line", scope=scope))
+                          for scope in ("acme", "zeta"))
+        answer = acme.post("/v1/operations/batch", lines, Prefer="wait=20",
+                           Content_Type="application/x-ndjson")
+        self.assertEqual([json.loads(line)["status"] for line in answer.body.splitlines()],
+                         [201, 403])
 
     def test_c_T10_bounds(self) -> None:
         for path in ("/v1/operations", "/v1/operations/x/retry", "/v1/operations/x/cancel",

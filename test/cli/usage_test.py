@@ -229,6 +229,36 @@ class CheckTest(unittest.TestCase):
         for expected in ("fine", "127.0.0.1:7117", "https://h/r.git", "ledger.db"):
             self.assertIn(expected, plain)
 
+    def test_check_creates_nothing_where_the_server_keeps_its_state(self):
+        remote = ('[target.r]\nkind = "git"\nrepository = "http://127.0.0.1:1/r.git"\n'
+                  'branch = "main"\n[target.m]\nkind = "memory"\n')
+        done = self.check('state_dir = "@/state"\n' + remote, "--connect")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with Scratch() as scratch:
+            path = os.path.join(scratch.path, "trued.toml")
+            with open(path, "w", encoding="utf8") as file:
+                file.write(remote)
+            home, temporary = os.path.join(scratch.path, "home"), scratch.sub("tmp")
+            done = run("check", path, "--connect",
+                       env={**os.environ, "XDG_STATE_HOME": home, "TMPDIR": temporary})
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertEqual(sorted(os.listdir(scratch.path)), ["tmp", "trued.toml"])
+            self.assertEqual(os.listdir(temporary), [])
+
+    def test_T11_a_directory_that_holds_the_state_is_no_target(self):
+        with Scratch() as scratch:
+            path, state = os.path.join(scratch.path, "trued.toml"), scratch.sub("www/state")
+            with open(path, "w", encoding="utf8") as file:
+                file.write(f'[target.s]\nkind = "file"\ndirectory = "{scratch.path}/www"\n')
+            home = {**os.environ, "XDG_STATE_HOME": os.path.join(scratch.path, "www")}
+            for command in (["check", path], ["serve", "--config", path],
+                            ["serve", "--config", path, "--state-dir", state]):
+                done = run(*command, env=home)
+                self.assertEqual(done.returncode, 78, command)
+                self.assertIn("holds the state directory", done.stdout + done.stderr)
+            away = {**home, "XDG_STATE_HOME": os.path.join(scratch.path, "else")}
+            self.assertEqual(run("check", path, env=away).returncode, 0)
+
     def test_check_and_serve_refuse_the_same(self):
         git = '[target.d]\nkind = "git"\nrepository = "/r"\n'
         texts = ['listen = "0.0.0.0:1"\n', git + 'branch = "a b"\n',
@@ -236,7 +266,10 @@ class CheckTest(unittest.TestCase):
                  git + '[target.d.serving]\nurl = "ftp://h/${artifact.path}"\n',
                  git + '[target.d.serving]\nurl = "https://h/"\n', git + 'username = "u"\n',
                  git + 'retry = { first = "1m", cap = "1s" }\n',
-                 git + '[target.e]\nkind = "git"\nrepository = "/x/../r"\n']
+                 git + '[target.e]\nkind = "git"\nrepository = "/x/../r"\n',
+                 '[target.a]\nkind = "file"\ndirectory = "/w"\n'
+                 '[target.b]\nkind = "file"\ndirectory = "/x/../w/y"\n',
+                 git + '[target.f]\nkind = "file"\ndirectory = "/r/objects"\n']
         for text in texts:
             checked = self.check(text)
             self.assertEqual(checked.returncode, 78, text)

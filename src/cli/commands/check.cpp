@@ -1,4 +1,8 @@
 // trued check: a configuration as a whole, by the rules that trued serve keeps.
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/settings.h"
@@ -7,6 +11,8 @@
 
 namespace trued::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 void write_faults(json::Writer& out, const std::vector<config::Fault>& faults) {
   out.key("faults").begin_array();
@@ -43,7 +49,7 @@ Places places_of(const Common& common, const config::Config& config) {
   places.listen =
       (v6 ? "[" + config.address + "]" : config.address) + ":" + std::to_string(config.port);
   Common placed = common;
-  placed.state_dir = config.state_dir;
+  if (placed.state_dir.empty()) placed.state_dir = config.state_dir;
   const auto state = state_place(placed);
   if (state.has_value()) places.state = *state;
   const auto ledger = existing_ledger(placed, config.ledger);
@@ -88,24 +94,54 @@ void print_text(const std::string& file, const config::Loaded& loaded, const Pla
   }
 }
 
+/// What a connector keeps for itself while it is only tried: nothing of the server's is touched.
+class TrialState {
+ public:
+  TrialState() {
+    std::error_code failure;
+    std::string name = (fs::temp_directory_path(failure) / "trued-check-XXXXXX").string();
+    if (!failure && ::mkdtemp(name.data()) != nullptr) path_ = name;
+  }
+  TrialState(const TrialState&) = delete;
+  TrialState& operator=(const TrialState&) = delete;
+  ~TrialState() {
+    std::error_code failure;
+    if (!path_.empty()) fs::remove_all(path_, failure);
+  }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Opens every target; those that cannot be are faults like others.
+Result<void> connect_all(const std::string& file, config::Loaded& loaded) {
+  const TrialState state;
+  if (state.path().empty()) {
+    return Error{.code = ErrorCode::io,
+                 .message =
+                     "cannot create a temporary directory to try the targets with; set "
+                     "TMPDIR to one that can be written to"};
+  }
+  for (const TargetSpec& spec : loaded.config.targets) {
+    const auto target = build_target(spec, state.path());
+    if (target.has_value()) continue;
+    config::Fault fault = loaded.places[spec.name];
+    fault.file = file;
+    fault.message = target.error().message;
+    loaded.faults.push_back(std::move(fault));
+  }
+  return {};
+}
+
 }  // namespace
 
 int check(const Common& common, const CheckOptions& options) {
-  config::Loaded loaded = config::load(options.file, config_rules());
+  config::Loaded loaded = config::load(options.file, config_rules(common));
   const bool connect = options.connect && loaded.faults.empty();
   if (connect) {
-    Common placed = common;
-    placed.state_dir = loaded.config.state_dir;
-    const auto state = state_directory(placed);
-    if (!state.has_value()) return complain(common, kConfig, state.error().message);
-    for (const TargetSpec& spec : loaded.config.targets) {
-      const auto target = build_target(spec, *state);
-      if (target.has_value()) continue;
-      config::Fault fault = loaded.places[spec.name];
-      fault.file = options.file;
-      fault.message = target.error().message;
-      loaded.faults.push_back(std::move(fault));
-    }
+    const auto tried = connect_all(options.file, loaded);
+    if (!tried.has_value()) return complain(common, kConfig, tried.error().message);
   }
   const Places places = places_of(common, loaded.config);
   common.json ? print_json(options.file, loaded, places, connect)

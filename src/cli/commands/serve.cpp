@@ -100,7 +100,7 @@ api::AuthOptions auth_of(const config::Config& config) {
   auth.allowed_hosts = config.allowed_hosts;
   auth.allowed_origins = config.allowed_origins;
   for (const config::TokenSpec& token : config.tokens) {
-    auth.tokens.push_back({token.name, token.sha256});
+    auth.tokens.push_back({token.name, token.sha256, token.rights});
   }
   return auth;
 }
