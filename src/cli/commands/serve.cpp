@@ -146,7 +146,9 @@ Result<void> warn_of_missing_targets(Running& r) {
 
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
-  TRUED_TRY(r.ledger, naming(SqliteLedger::open({.path = ledger_path}), ledger_path));
+  const SqliteOptions ledger{.path = ledger_path,
+                             .notice = [](const std::string& done) { spdlog::info("{}", done); }};
+  TRUED_TRY(r.ledger, naming(SqliteLedger::open(ledger), ledger_path));
   TRUED_TRY(r.targets, build_targets(config, state));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
   r.engine = std::make_unique<Engine>(

@@ -171,22 +171,9 @@ Result<Counts> SqliteReader::counts() {
 }  // namespace
 
 Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path) {
-  struct stat file{};
-  if (::stat(path.c_str(), &file) != 0) {
-    return Error{.code = ErrorCode::not_found, .message = "there is no ledger at " + path};
-  }
-  TRUED_TRY(auto connection, Connection::open(path, false));
-  TRUED_TRY(const int version, sqlite::schema_version(*connection));
-  if (version != sqlite::kSchemaVersion) {
-    const bool older = version < sqlite::kSchemaVersion;
-    return Error{.code = ErrorCode::unsupported,
-                 .message = "the ledger " + path + " has schema version " +
-                            std::to_string(version) + "; this program reads " +
-                            std::to_string(sqlite::kSchemaVersion) +
-                            (older ? ": start the server on it once, which brings it forward"
-                                   : ": use the newer program that wrote it")};
-  }
-  return std::unique_ptr<LedgerReader>(std::make_unique<SqliteReader>(path, std::move(connection)));
+  TRUED_TRY(auto open, sqlite::open_read_only(path, sqlite::Older::refuse));
+  return std::unique_ptr<LedgerReader>(
+      std::make_unique<SqliteReader>(path, std::move(open.connection)));
 }
 
 }  // namespace trued
