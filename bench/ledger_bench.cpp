@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <malloc.h>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -31,6 +32,10 @@ double thread_seconds() {
 class LedgerBench {
  public:
   LedgerBench() {
+    // As the server does.
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    mallopt(M_TOP_PAD, 4 << 20);
+    tune_sqlite_for_ledger();
     std::string name = (std::filesystem::temp_directory_path() / "trued-bench-XXXXXX").string();
     directory_ = ::mkdtemp(name.data());
     ledger_ = std::move(SqliteLedger::open({.path = file()})).value();

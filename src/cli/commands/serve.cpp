@@ -187,6 +187,7 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_TOP_PAD, 4 << 20);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  tune_sqlite_for_ledger();
 }
 
 }  // namespace

@@ -90,14 +90,17 @@ Result<void> put_base_into_the_log(Connection& connection) {
   return write_batch(connection, next, when, 1);
 }
 
-// Records and rows are packed from now on; what is text stays text. Nothing stored changes, so the
-// tables need not be written anew.
-Result<void> let_bodies_be_packed(Connection& connection) {
+// Records and rows are packed from now on; what is text stays text. The index of what needs
+// attention says which rows are in it without a list: SQLite builds a table in memory for a list,
+// each time it writes a row. Nothing stored changes, so nothing needs to be written anew.
+Result<void> change_definitions(Connection& connection) {
   TRUED_TRY(const std::int64_t cookie, connection.integer("PRAGMA schema_version"));
   const std::string sql =
       "PRAGMA writable_schema=ON;"
       "UPDATE sqlite_schema SET sql=replace(sql, 'body TEXT', 'body ANY') "
       "WHERE type='table' AND name IN ('operation', 'record');"
+      "UPDATE sqlite_schema SET sql=replace(sql, 'state IN (0, 1, 2, 3, 8, 9, 10)', "
+      "'state < 4 OR state BETWEEN 8 AND 10') WHERE name='operation_attention';"
       "PRAGMA schema_version=" +
       std::to_string(cookie + 1) + "; PRAGMA writable_schema=RESET";
   return connection.run(sql.c_str());
@@ -161,15 +164,15 @@ Result<void> cover_tombstones(Connection& connection) {
   return write_batch(connection, next, when, records);
 }
 
-Result<void> pack(Connection& connection) {
-  TRUED_TRY_VOID(let_bodies_be_packed(connection));
+Result<void> bring_to_third(Connection& connection) {
+  TRUED_TRY_VOID(change_definitions(connection));
   return cover_tombstones(connection);
 }
 
 constexpr std::array<Migration, kSchemaVersion> kMigrations{
     Migration{kFirst, nullptr},
     Migration{kBaseInTheLog, &put_base_into_the_log},
-    Migration{"", &pack},
+    Migration{"", &bring_to_third},
 };
 
 Result<void> bring_forward(Connection& connection, int found) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ledger/sqlite/backup.h"
+#include "ledger/sqlite/rows.h"
 #include "ledger/sqlite/sqlite_test_support.h"
 
 namespace trued::test {
@@ -192,6 +193,26 @@ TEST(Schema, a_newer_one_is_refused_by_everything_and_left_alone) {
   refused(backup_sqlite(folder.file(), folder.path + "/copy.db", {}).error());
   EXPECT_FALSE(fs::exists(folder.path + "/copy.db"));
   EXPECT_EQ(content_of(folder.file()), before);
+}
+
+// Whoever starts on, or counts, a ledger of millions looks at the few that are open.
+TEST(Schema, what_is_open_is_found_and_written_through_its_index) {
+  const Folder folder;
+  (void)folder.open();
+  const auto open = sqlite::open_read_only(folder.file(), sqlite::Older::refuse).value().connection;
+  const auto says = [&](const std::string& sql, int column, const std::string& word) {
+    auto plan = open->prepare(sql).value();
+    bool found = false;
+    while (plan.step() == SQLITE_ROW) found = found || plan.text(column).contains(word);
+    return found;
+  };
+  for (const std::string where :
+       {std::string(sqlite::kIsOpen), std::string("state = 9 AND ") + sqlite::kInAttention}) {
+    EXPECT_TRUE(says("EXPLAIN QUERY PLAN SELECT count(*) FROM operation WHERE " + where, 3,
+                     "operation_attention"))
+        << where;
+  }
+  EXPECT_FALSE(says("EXPLAIN UPDATE operation SET state=1, last=2 WHERE no=1", 1, "Ephemeral"));
 }
 
 TEST(Schema, a_file_that_holds_no_ledger_is_named_as_such) {

@@ -244,8 +244,8 @@ Result<std::vector<std::optional<Operation>>> SqliteLedger::Impl::load(
 
 Result<void> SqliteLedger::Impl::each_open(const std::function<void(Operation&&)>& visit) {
   TRUED_TRY_VOID(ready());
-  const std::string sql = "SELECT " + std::string(sqlite::kColumns) +
-                          " FROM operation WHERE state IN (0, 1, 2, 3, 10) ORDER BY no";
+  const std::string sql = "SELECT " + std::string(sqlite::kColumns) + " FROM operation WHERE " +
+                          sqlite::kIsOpen + " ORDER BY no";
   TRUED_TRY(Statement statement, connection_->prepare(sql));
   int code = SQLITE_ROW;
   while ((code = statement.step()) == SQLITE_ROW) {

@@ -28,6 +28,10 @@ struct SqliteOptions {
   std::function<void(const std::string&)> notice = {};
 };
 
+/// For a program that leaves SQLite to the ledger: it stops counting every allocation under one
+/// lock. Before the first ledger is opened; does nothing later.
+void tune_sqlite_for_ledger();
+
 class SqliteLedger final : public Ledger {
  public:
   /// Opens or creates; an older ledger is copied and brought forward. `already_exists`: another
