@@ -31,9 +31,9 @@ def version_of(path):
     return version
 
 
-def trued(state, *arguments):
-    done = subprocess.run([BINARY, "--state-dir", state, *arguments], capture_output=True,
-                          text=True, check=False)
+def trued(state, command, *arguments):
+    done = subprocess.run([BINARY, command, "--state-dir", state, *arguments],
+                          capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
