@@ -26,10 +26,11 @@ class ShellTest(ExecCase):
     def test_what_was_ignored_stays_ignored_in_trued_and_in_its_command(self):
         names = ("HUP", "INT", "QUIT")
         numbers = [getattr(signal, "SIG" + name) for name in names]
-        process = self.start("nohup", "--", "sh", "-c",
-                             f"echo $$ > {self.mark}; " +
+        # It says that it wants to be run again: who took the signals for its own would not.
+        process = self.start("nohup", "--attempts", "3", "--", "sh", "-c",
+                             f"test -e {self.mark} && exit 0; echo $$ > {self.mark}; " +
                              "; ".join(f"kill -{name} $$" for name in names) +
-                             f"; while ! test -e {self.mark}.go; do sleep 0.05; done",
+                             f"; while ! test -e {self.mark}.go; do sleep 0.05; done; exit 75",
                              preexec_fn=ignoring(*numbers))
         pid = int(await_file(self.mark))
         for number in numbers:
@@ -41,7 +42,7 @@ class ShellTest(ExecCase):
             pass
         output, errors = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, errors)
-        self.assertEqual(json.loads(output)["attempts"], 1)
+        self.assertEqual(json.loads(output)["attempts"], 2)
 
     def test_broken_pipes_and_children_are_the_commands_as_they_were_ours(self):
         report = ["--", "grep", "SigIgn", "/proc/self/status"]
