@@ -12,12 +12,14 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, const JobE
   auto stage = std::make_shared<std::atomic<Stage>>(Stage::queued);
   ++out_;
   auto run = [box = inbox_, stage, id, end, work = std::move(work)]() mutable {
-    const Claim claim = [&stage] {
-      Stage expected = Stage::queued;
-      return stage->compare_exchange_strong(expected, Stage::begun);
-    };
+    Stage expected = Stage::queued;
     // A read has begun with its job; an effect claims its beginning itself.
-    const bool goes_on = end.effect ? stage->load() == Stage::queued : claim();
+    const bool goes_on =
+        stage->compare_exchange_strong(expected, end.effect ? Stage::looking : Stage::begun);
+    const Claim claim = [&stage] {
+      Stage looking = Stage::looking;
+      return stage->compare_exchange_strong(looking, Stage::begun);
+    };
     std::optional<Input> input;
     if (goes_on) input = work(claim);
     (void)box->push(MoveMessage{.id = id, .input = std::move(input), .end = end});
@@ -50,7 +52,8 @@ bool Jobs::call_back(std::atomic<Stage>& stage) {
     --out_;
     return true;
   }
-  return expected == Stage::revoked;
+  return called_back(expected) ||
+         (expected == Stage::looking && stage.compare_exchange_strong(expected, Stage::forbidden));
 }
 
 bool Jobs::revoke(const OperationId& id, AttemptNo attempt) {
@@ -66,7 +69,7 @@ std::vector<std::pair<OperationId, AttemptNo>> Jobs::revoke_all() {
   std::vector<std::pair<OperationId, AttemptNo>> revoked;
   for (auto& [id, effects] : effects_) {
     for (auto& [number, effect] : effects) {
-      const bool before = effect.stage->load() == Stage::revoked;
+      const bool before = called_back(effect.stage->load());
       if (!before && call_back(*effect.stage)) revoked.emplace_back(id, effect.attempt);
     }
   }
@@ -77,7 +80,7 @@ std::vector<std::pair<OperationId, AttemptNo>> Jobs::revoke_all() {
 bool Jobs::effect_out(const OperationId& id) const {
   const auto found = effects_.find(id);
   return found != effects_.end() && std::ranges::any_of(found->second, [](const auto& entry) {
-           return entry.second.stage->load() != Stage::revoked;
+           return !called_back(entry.second.stage->load());
          });
 }
 

@@ -50,7 +50,16 @@ class Jobs {
   void end(const OperationId& id, const JobEnd& end);
 
  private:
-  enum class Stage : std::uint8_t { queued, begun, revoked };
+  enum class Stage : std::uint8_t {
+    queued,
+    looking,    ///< an effect's reads are made; it has not begun
+    begun,      ///< an effect that may land, or a read
+    revoked,    ///< called back from the queue
+    forbidden,  ///< called back while looking: it comes back, without an effect
+  };
+  static bool called_back(Stage stage) {
+    return stage == Stage::revoked || stage == Stage::forbidden;
+  }
   using StagePtr = std::shared_ptr<std::atomic<Stage>>;
   struct Effect {
     AttemptNo attempt{1};
