@@ -36,8 +36,9 @@
 //       cannot be read at the store. Where an attempt may have reached the target, every artifact
 //       is read right before the next attempt, and only that read allows it. What failed, or never
 //       left us, is not sent over what was written since it was first looked at.
-//   (7) failed only if no attempt may have reached the target, or a person said so. A repeat that
-//       was turned away says nothing about the attempts before it.
+//   (7) failed only if no attempt may have reached the target, the target itself was asked and says
+//       that nothing happened, or a person said so. A repeat that was turned away says nothing
+//       about the attempts before it.
 //
 // decide() is total: every (state x input) pair has an answer; an input that does not fit is
 // refused with its reason or recorded as late evidence. Pure: no clock, no randomness, no I/O.
