@@ -76,7 +76,9 @@ void Auditor::retried_by_person(Life& life) {
   life.performs_then = life.performs;
   life.retried = ++steps_;
   for (const ArtifactState& artifact : life.row.artifacts) {
-    const std::optional<Observation>& found = artifact.store.baseline;
+    // Of what was sent, a person was shown what stood there last.
+    const std::optional<Observation>& found =
+        life.row.sent ? artifact.store.last : artifact.store.baseline;
     if (!found || found->seen == Seen::unreadable) continue;
     life.given_up_on[artifact.meant.name] =
         found->seen == Seen::found ? std::optional(found->id) : std::nullopt;

@@ -5,6 +5,7 @@
 #include "base/overloaded.h"
 #include "core/deciding.h"
 #include "core/operation.h"
+#include "core/verification.h"
 
 namespace trued {
 namespace {
@@ -101,7 +102,7 @@ void on_report(Deciding& deciding, const AttemptReport& report) {
     deciding.record(ReadBack{
         .attempt = report.attempt, .reads = std::move(reads), .history = std::move(history)});
   }
-  follow(deciding, {.retry_after = report.retry_after, .looked = false});
+  follow(deciding, {.retry_after = report.retry_after, .looked = false, .as_shown = false});
 }
 
 void on_read(Deciding& deciding, const ReadReport& report) {
@@ -117,10 +118,12 @@ void on_read(Deciding& deciding, const ReadReport& report) {
                                  .detail = "a read-back that was no longer waited for"});
     return;
   }
+  std::vector<Observation> reads = usable(operation, report.reads);
+  const bool as_shown = looked && still_as_shown(operation, reads);
   deciding.record(ReadBack{.attempt = report.attempt,
-                           .reads = usable(operation, report.reads),
+                           .reads = std::move(reads),
                            .history = usable(operation, report.history)});
-  follow(deciding, {.retry_after = {}, .looked = looked});
+  follow(deciding, {.retry_after = {}, .looked = looked, .as_shown = as_shown});
 }
 
 // Something can be asked before another attempt.

@@ -47,6 +47,7 @@ class Deciding {
 struct FollowMode {
   Duration retry_after{};  ///< the target's own wish; 0 = none
   bool looked = false;     ///< read right before another attempt, after all settling
+  bool as_shown = false;   ///< a person has it tried again, and what was shown then still stands
 };
 
 /// Ends the operation's open life in `state`.

@@ -94,6 +94,7 @@ VerificationFacts facts_of(const Deciding& deciding, Overall overall, const Foll
                             operation.attempts_counted < attempts_max(deciding.policy());
   const bool refused = operation.sent && operation.effect == EffectKind::rejected_final;
   const bool attempts_remain = in_time && within_bound && !refused;
+  const bool safe = safe_to_repeat(operation, capabilities_of(operation, deciding.policy()));
   const auto says = probed(operation, deciding.policy().capabilities);
   const bool settled =
       mode.looked && (overall == Overall::mismatch || (says && *says != Happened::maybe));
@@ -103,7 +104,7 @@ VerificationFacts facts_of(const Deciding& deciding, Overall overall, const Foll
           .superseded = proved_superseded(operation),
           .probed = says,
           .may_read_again = !settled && may_settle(deciding, overall),
-          .safe = safe_to_repeat(operation, capabilities_of(operation, deciding.policy())),
+          .safe = safe || (mode.as_shown && !operation.history.known),
           .attempts_remain = attempts_remain};
 }
 
@@ -223,7 +224,25 @@ std::string_view preamble(EffectKind effect) {
   return "";
 }
 
+// Why a person's wish to try again was not carried out.
+std::string question_again(const Operation& operation, Overall overall) {
+  switch (overall) {
+    case Overall::mismatch:
+      return "nothing was sent: what stands there is not what was shown when it was asked to be "
+             "tried again: " +
+             describe_mismatch(operation);
+    case Overall::unreadable:
+      return "nothing was sent: it could not be read what stands there now: " +
+             describe_unreadable(operation);
+    case Overall::match:
+    case Overall::nothing_to_read:
+      break;
+  }
+  return "nothing was sent: the target could not be asked whether it happened: " + operation.reason;
+}
+
 std::string question(const Operation& operation, Overall overall) {
+  if (asked_by_a_person(operation)) return question_again(operation, overall);
   const std::string before(preamble(operation.effect));
   switch (overall) {
     case Overall::mismatch:
@@ -253,10 +272,13 @@ void fail(Deciding& deciding) {
                   "the target was asked, and it did not happen; last: " + operation.reason);
   }
   const bool final = operation.effect == EffectKind::rejected_final;
+  const bool late = deciding.now() >= operation.deadline;
+  const std::string tried = std::to_string(operation.attempts) + " attempt" +
+                            (operation.attempts == 1 ? "" : "s") + ": " + operation.reason;
   settle(deciding, State::failed,
-         final ? operation.reason
-               : "gave up after " + std::to_string(operation.attempts) +
-                     " attempts: " + operation.reason);
+         final  ? operation.reason
+         : late ? "its deadline passed after " + tried
+                : "gave up after " + tried);
 }
 
 void acknowledge(Deciding& deciding) {

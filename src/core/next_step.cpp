@@ -18,7 +18,7 @@ NextStep after_failure(const Operation& operation) {
     // The base is part of the request: as it stands, it can only fail again.
     return {NextAction::none,
             "it did not happen: what it was based on has changed; look at what stands there now, "
-            "and submit again under a new key with that version as 'base'",
+            "and submit again under a new key (with its version as 'base', where there is one)",
             std::nullopt};
   }
   switch (operation.on_failure) {

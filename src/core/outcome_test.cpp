@@ -294,7 +294,7 @@ TEST(Operation, V6_a_persons_retry_reads_before_it_writes) {
   Life foreign = life;
   foreign.read(kOther);
   foreign.read_until_decided(kOther);
-  EXPECT_EQ(foreign.state(), State::needs_action) << "somebody else's work stands there";
+  EXPECT_EQ(foreign.state(), State::attempting) << "it was shown, and a person wants it replaced";
 }
 
 TEST(Operation, T1_what_only_a_person_can_tell_runs_again_when_a_person_asks) {

@@ -17,6 +17,7 @@ using test::Found;
 using test::Life;
 using test::policy_for;
 using test::runs_attempt;
+using test::runs_read;
 
 Life undecided(const Policy& policy = policy_for()) {
   Life life(policy);
@@ -102,6 +103,56 @@ TEST(Person, V6_a_baseline_that_cannot_be_read_does_not_wipe_out_the_known_one) 
   life.take(report);
   EXPECT_EQ(life.state(), State::failed);
   EXPECT_EQ(life.operation.artifacts.at(0).store.baseline->seen, Seen::found);
+}
+
+// Its process ended in the middle of the attempt: what stood there before was never recorded.
+Life lost_in_a_crash() {
+  Life life;
+  life.start();
+  life.recover();
+  life.read_until_decided(at_store({Found::other}));
+  EXPECT_EQ(life.state(), State::needs_action);
+  return life;
+}
+
+TEST(Person, T10_what_a_person_was_shown_and_wants_replaced_is_replaced) {
+  for (const bool denied : {false, true}) {
+    Life life = lost_in_a_crash();
+    if (denied) life.person(PersonAction::it_did_not);
+    life.person(PersonAction::retry);
+    EXPECT_TRUE(runs_read(life.start()));
+    EXPECT_TRUE(runs_attempt(life.read(at_store({Found::other}))));
+  }
+}
+
+TEST(Person, V6_what_came_after_a_person_had_looked_is_not_replaced_and_the_reason_says_so) {
+  Life life = lost_in_a_crash();
+  life.person(PersonAction::retry);
+  life.start();
+  life.read(at_store({Found::absent}));
+  ASSERT_TRUE(runs_attempt(life.last)) << "nothing is there to lose";
+  life = lost_in_a_crash();
+  life.person(PersonAction::retry);
+  life.start();
+  life.read(at_store({Found::before}));
+  EXPECT_EQ(life.state(), State::needs_action);
+  EXPECT_EQ(life.operation.reason.find("nothing was sent: what stands there is not what was shown"),
+            0U)
+      << life.operation.reason;
+  life.person(PersonAction::retry);
+  life.start();
+  EXPECT_TRUE(runs_attempt(life.read(at_store({Found::before})))) << "now it was shown";
+}
+
+TEST(Person, V3_a_retry_that_cannot_look_waits_and_then_asks) {
+  Life life = lost_in_a_crash();
+  life.person(PersonAction::retry);
+  life.start();
+  life.read(at_store({Found::unreadable}));
+  life.read_until_decided(at_store({Found::unreadable}));
+  EXPECT_EQ(life.state(), State::needs_action);
+  EXPECT_EQ(life.operation.reason.find("nothing was sent: it could not be read"), 0U)
+      << life.operation.reason;
 }
 
 TEST(Person, T8_a_retry_is_not_too_late_before_it_may_begin) {

@@ -35,7 +35,8 @@ struct Capabilities {
   bool idempotent = true;     ///< repeating the effect with the same content is harmless (put)
   bool deduplicates = false;  ///< the target itself drops a repeat of our identity
   bool history = false;       ///< `history()` can prove that ours landed and who came after
-  bool probes = false;        ///< `history()` can prove that ours did not and will not happen
+  bool dated = false;   ///< `history()` can tell that something was not changed since some time
+  bool probes = false;  ///< `history()` can prove that ours did not and will not happen
 };
 
 /// Everything the core needs to know about how one operation is to be carried out.

@@ -1,6 +1,7 @@
 #include "core/verification.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace trued {
 namespace {
@@ -93,7 +94,7 @@ std::optional<HeldBack> held_back(const Intent& intent, const std::vector<Observ
     }
     if (content_equal(before, *found) || judge(meant, *found) == Verdict::match) continue;
     return HeldBack{.kind = EffectKind::rejected_final,
-                    .reason = "'" + meant.name +
+                    .reason = "stale-state: '" + meant.name +
                               "' was changed by another since this operation was first tried "
                               "(then " +
                               describe(before) + "; now " + describe(*found) +
@@ -151,6 +152,21 @@ bool proved_superseded(const Operation& operation) {
     if (verdict == Verdict::mismatch && !replaced(entry)) return false;
   }
   return differs_at_store(operation);
+}
+
+bool still_as_shown(const Operation& operation, const std::vector<Observation>& reads) {
+  const bool asked = operation.sent && operation.attempts_counted == 0;
+  if (!asked || operation.reads_done > 0) return false;
+  std::vector<bool> known(operation.artifacts.size());
+  for (const Observation& read : reads) {
+    if (read.level != Level::store) continue;
+    const ArtifactState& artifact = operation.artifacts.at(read.artifact);
+    const LevelCheck& check = artifact.store;
+    known.at(read.artifact) = judge(artifact.meant, read) == Verdict::match ||
+                              (check.last && content_equal(*check.last, read)) ||
+                              (check.baseline && content_equal(*check.baseline, read));
+  }
+  return !known.empty() && std::ranges::all_of(known, std::identity{});
 }
 
 std::optional<Happened> probed(const Operation& operation, const Capabilities& capabilities) {

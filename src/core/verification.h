@@ -68,6 +68,11 @@ struct VerificationFacts {
 /// by the last round of reading. False while an artifact has no verdict at the store.
 [[nodiscard]] bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities);
 
+/// True if every artifact stands at the store as it was last read, as it was before the first
+/// attempt, or as meant: what a person saw who then said to try again. Of the first look since.
+[[nodiscard]] bool still_as_shown(const Operation& operation,
+                                  const std::vector<Observation>& reads);
+
 /// "Did it happen?", as the target answered in the last round of reading; nothing if it cannot be
 /// asked.
 [[nodiscard]] std::optional<Happened> probed(const Operation& operation,

@@ -60,7 +60,7 @@ bool any_mismatch(const Intent& intent, const std::vector<Observation>& reads) {
 
 History ask_history(const Target& target, const HistoryRequest& request) {
   const Capabilities& can = target.policy.capabilities;
-  if (!can.history && !can.probes) return {};
+  if (!can.history && !can.probes && !(can.dated && request.untouched_since)) return {};
   try {
     return target.store->history(request);
   } catch (const std::exception&) {
@@ -152,6 +152,7 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
                 .reported = report.effect.version,
                 .store_artifacts = indexes,
                 .serving_artifacts = job.has_serving ? indexes : std::vector<std::uint32_t>{},
+                .untouched_since = {},
                 .identity = job.identity,
                 .result = report.effect.result,
                 .has_serving = job.has_serving,
@@ -191,6 +192,7 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
                                           .intent = job.intent,
                                           .since = job.since,
                                           .reported = job.reported,
+                                          .untouched_since = job.untouched_since,
                                           .identity = job.identity,
                                           .result = job.result});
     return report;

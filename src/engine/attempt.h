@@ -52,6 +52,7 @@ struct ReadJob {
   std::string reported;                        ///< version the effect was acknowledged with
   std::vector<std::uint32_t> store_artifacts;  ///< still wanted at the store
   std::vector<std::uint32_t> serving_artifacts;
+  std::optional<WallTime> untouched_since;  ///< see HistoryRequest
   std::string identity;
   std::string result;  ///< what the effect was answered with
   bool has_serving = false;

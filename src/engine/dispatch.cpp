@@ -102,12 +102,14 @@ void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const
               .reported = operation.version,
               .store_artifacts = {},
               .serving_artifacts = {},
+              .untouched_since = {},
               .identity = effect_identity(operation.identity),
               .result = operation.result,
               .has_serving = operation.has_serving,
               .intent = entry.intent};
   for (std::uint32_t i = 0; i < operation.artifacts.size(); ++i) {
     const ArtifactState& artifact = operation.artifacts.at(i);
+    if (!artifact.store.baseline && operation.verify) job.untouched_since = operation.created_at;
     if (wants_read(artifact, Level::store, operation.has_serving)) {
       job.store_artifacts.push_back(i);
     }

@@ -84,6 +84,9 @@ struct HistoryRequest {
   std::shared_ptr<const Intent> intent;
   std::string since;     ///< the store's version before the first attempt; empty = from the start
   std::string reported;  ///< the version that perform() was acknowledged with; may be empty
+  /// Set if the reads made before the attempt are lost: when the operation was accepted. What was
+  /// not changed since stands as it stood before.
+  std::optional<WallTime> untouched_since = {};
   std::string identity = {};  ///< see EffectRequest
   std::string result = {};    ///< see ReadRequest
   Duration timeout{10'000};

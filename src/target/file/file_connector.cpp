@@ -251,7 +251,7 @@ Result<std::unique_ptr<FileConnector>> FileConnector::open(FileOptions options) 
 }
 
 Capabilities FileConnector::capabilities() const {
-  return {.idempotent = true, .deduplicates = false, .history = false};
+  return {.idempotent = true, .deduplicates = false, .history = false, .dated = true};
 }
 
 EffectResult FileConnector::perform(const EffectRequest& request) {
@@ -292,7 +292,20 @@ std::vector<RawRead> FileConnector::read(const ReadRequest& request) {
   return std::vector<RawRead>(request.artifacts.size(), read_unreadable(root.error().text()));
 }
 
-History FileConnector::history(const HistoryRequest& /*request*/) { return {}; }
+// A directory keeps no history, but a date: what was not changed since the operation was accepted
+// is neither ours nor a later writer's. Known only if that holds for everything that differs.
+History FileConnector::history(const HistoryRequest& request) {
+  if (!request.untouched_since) return {};
+  const auto root = file::open_root(options_.directory);
+  if (!root.has_value()) return {};
+  for (const ArtifactIntent& artifact : request.intent->artifacts) {
+    if (!file::untouched(root->get(), artifact, *request.untouched_since, options_)) return {};
+  }
+  History history;
+  history.known = true;
+  history.artifacts.resize(request.intent->artifacts.size());
+  return history;
+}
 
 Result<std::string> FileConnector::version() { return std::string(); }
 

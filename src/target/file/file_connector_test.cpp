@@ -376,5 +376,32 @@ TEST_F(FileConnectorTest, T1_temporaries_of_dead_processes_are_removed_and_no_ot
             (std::vector<std::string>{elsewhere, alive, ".trued-something-else", "zz"}));
 }
 
+// After a crash nobody knows what stood there; its date tells whether it was touched since.
+TEST(File, T1_what_was_not_touched_since_the_operation_was_accepted_is_told) {
+  const TemporaryDirectory directory;
+  spill(directory.path() / "old.md", "old");
+  auto opened = FileConnector::open({.directory = directory.path().string()});
+  ASSERT_TRUE(opened.has_value());
+  FileConnector& connector = **opened;
+  auto intent = std::make_shared<Intent>();
+  intent->artifacts.push_back({.name = "old.md", .id = {}, .content = "ours"});
+  intent->artifacts.push_back({.name = "not-there.md", .id = {}, .content = "ours"});
+  const WallTime now{
+      std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())};
+  const auto ask = [&](WallTime since) {
+    return connector.history(
+        {.operation = {}, .intent = intent, .since = "", .reported = "", .untouched_since = since});
+  };
+  const History later = ask(now + Duration{5'000});
+  EXPECT_TRUE(later.known);
+  EXPECT_FALSE(later.ours_present);
+  EXPECT_EQ(later.artifacts.size(), 2U);
+  EXPECT_FALSE(ask(now - Duration{5'000}).known) << "somebody wrote it since";
+  spill(directory.path() / "old.md", "ours");
+  EXPECT_TRUE(ask(now - Duration{5'000}).known) << "what was meant is no stranger";
+  EXPECT_FALSE(
+      connector.history({.operation = {}, .intent = intent, .since = "", .reported = ""}).known);
+}
+
 }  // namespace
 }  // namespace trued

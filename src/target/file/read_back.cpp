@@ -102,6 +102,20 @@ class ReadBack {
 
 }  // namespace
 
+bool untouched(int root, const ArtifactIntent& artifact, WallTime since,
+               const FileOptions& options) {
+  constexpr Duration kToSpare{1'000};
+  const auto fd = open_beneath(root, artifact.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  if (!fd.has_value()) return fd.error().error == ENOENT || fd.error().error == ENOTDIR;
+  struct stat info{};
+  if (::fstat(fd->get(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  const WallTime changed{Duration{info.st_ctim.tv_sec * 1'000 + info.st_ctim.tv_nsec / 1'000'000}};
+  if (changed + kToSpare < since) return true;
+  if (artifact.absent) return false;
+  const auto content = read_all(fd->get(), options.read_bytes_max);
+  return content.has_value() && *content == artifact.content;
+}
+
 std::vector<RawRead> read_back(int root, const ReadRequest& request, const FileOptions& options,
                                Doubts& doubts) {
   std::vector<RawRead> reads;

@@ -15,4 +15,10 @@ namespace trued::file {
 [[nodiscard]] std::vector<RawRead> read_back(int root, const ReadRequest& request,
                                              const FileOptions& options, Doubts& doubts);
 
+/// True if what stands there was there before `since` (by the inode's change time, which nobody can
+/// set, and with a second to spare), if it is what was meant, or if there is nothing. False also
+/// where that cannot be told. A clock that was set back in between deceives it.
+[[nodiscard]] bool untouched(int root, const ArtifactIntent& artifact, WallTime since,
+                             const FileOptions& options);
+
 }  // namespace trued::file
