@@ -82,7 +82,7 @@ std::optional<Problem> Auth::check_host(const io::HttpRequest& request) const {
   std::string detail = hosts == 0 ? "the request has no Host header"
                        : hosts > 1
                            ? "the request has several Host headers"
-                           : "the Host header says '" + shown(*host) +
+                           : "the request is for the host '" + shown(*host) +
                                  "', which does not name this server; add it to allowed_hosts if "
                                  "it should";
   return Problem{.name = "host-not-allowed", .detail = std::move(detail)};

@@ -258,6 +258,55 @@ TEST(Routes, T1_a_query_that_cannot_be_decoded_is_400) {
     EXPECT_EQ(got.problem(), "malformed");
   }
   EXPECT_EQ(server.get("/v1/operations?key=a%2Fb").status(), 200);
+  EXPECT_EQ(server.get("/v1/operations?type=write&key=%zz").text("detail"),
+            "the parameter 'key' has a '%' that two hexadecimal digits do not follow; a '%' itself "
+            "is written '%25'");
+  EXPECT_EQ(server.get("/v1/operations?type=write&key=%ff").text("detail"),
+            "the parameter 'key' is not valid UTF-8 once its '%' escapes are decoded");
+}
+
+TEST(Auth, S8_a_request_target_may_be_a_whole_url_whose_host_is_ours) {
+  Server server;
+  const std::string ours = "127.0.0.1:" + std::to_string(server.port());
+  const auto get = [&](const std::string& target, const std::string& host) {
+    return raw_exchange(server.port(),
+                        "GET " + target + " HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n");
+  };
+  const std::string host = "Host: " + ours + "\r\n";
+  for (const std::string& target :
+       {"http://" + ours + "/healthz", "HTTP://" + ours + "/v1/operations?limit=1",
+        "https://" + ours + "/healthz", "http://" + ours, "http://" + ours + "?"}) {
+    EXPECT_TRUE(get(target, host).starts_with("HTTP/1.1 200")) << target;
+  }
+  // The URL's host counts, not the header's (RFC 9112, section 3.2.2).
+  EXPECT_TRUE(
+      get("http://" + ours + "/healthz", "Host: evil.example\r\n").starts_with("HTTP/1.1 200"));
+  EXPECT_NE(get("http://evil.example/healthz", host).find("for the host 'evil.example'"),
+            std::string::npos);
+  for (const std::string& target :
+       {std::string("http://evil.example/healthz"), "http://" + ours + "@evil.example/healthz",
+        "http://user@" + ours + "/healthz", std::string("http://localhost/healthz")}) {
+    EXPECT_TRUE(get(target, host).starts_with("HTTP/1.1 421")) << target;
+  }
+  EXPECT_TRUE(get("http://" + ours + "/healthz", "").starts_with("HTTP/1.1 421"));
+  EXPECT_TRUE(get("http://" + ours + "/healthz", host + host).starts_with("HTTP/1.1 421"));
+}
+
+TEST(Routes, S9_a_target_that_is_no_path_is_told_what_is_wrong) {
+  Server server;
+  const auto get = [&](const std::string& target) {
+    return raw_exchange(
+        server.port(),
+        "GET " + target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+  };
+  for (const char* target : {"ftp://h/x", "*", "h:80", "http:///x"}) {
+    const std::string answer = get(target);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 400")) << target;
+    EXPECT_NE(answer.find("neither a path nor an http:// URL"), std::string::npos) << answer;
+  }
+  EXPECT_NE(get("/%zz").find("two hexadecimal digits"), std::string::npos);
+  EXPECT_NE(get("/%ff").find("not valid UTF-8"), std::string::npos);
+  EXPECT_NE(get("/%00").find("NUL"), std::string::npos);
 }
 
 TEST(Routes, T10_a_word_that_is_none_is_answered_with_those_that_are) {

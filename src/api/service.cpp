@@ -76,9 +76,12 @@ std::optional<Problem> check_body(const io::HttpRequest& request, Takes takes) {
 // Every parameter is one of `known` (separated by blanks), and given once.
 std::optional<Problem> check_parameters(const io::HttpRequest& request, std::string_view known) {
   if (request.query.empty()) return std::nullopt;
-  if (!io::query_well_formed(request.query)) {
-    return malformed("the query '" + shown(request.query) +
-                     "' has a '%' that two hexadecimal digits do not follow, or is not UTF-8");
+  if (const auto fault = io::find_query_fault(request.query)) {
+    return malformed("the parameter '" + shown(fault->parameter) +
+                     (fault->wrong == io::QueryWrong::escape
+                          ? "' has a '%' that two hexadecimal digits do not follow; a '%' itself "
+                            "is written '%25'"
+                          : "' is not valid UTF-8 once its '%' escapes are decoded"));
   }
   std::vector<std::string> seen;
   for (auto& [name, value] : io::parse_query(request.query)) {

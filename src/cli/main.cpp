@@ -1,6 +1,9 @@
 // The command line: one tree for parsing, help and completion.
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <memory>
 
 #include <CLI/CLI.hpp>
@@ -29,6 +32,22 @@ struct Options {
   LabCommandOptions lab;
   std::string shell;
 };
+
+// Digits only: the parser by itself takes "-1" for the largest number there is, and "010" for
+// eight.
+CLI::Validator whole_number(std::uint64_t least, std::uint64_t most) {
+  const std::string range = std::to_string(least) + " to " + std::to_string(most);
+  return {[=](const std::string& text) {
+            std::uint64_t number = 0;
+            const char* const end = text.data() + text.size();
+            const auto read = std::from_chars(text.data(), end, number);
+            const bool whole = read.ec == std::errc{} && read.ptr == end;
+            const bool zeros = text.size() > 1 && text.front() == '0';
+            if (whole && !zeros && number >= least && number <= most) return std::string();
+            return "'" + text + "' is not a whole number from " + range;
+          },
+          range};
+}
 
 void add_common(CLI::App& app, Common& common) {
   app.add_flag("--json", common.json, "Output for machines: one object, or one a line");
@@ -99,7 +118,7 @@ void add_op_list(CLI::App& op, Options& o, std::function<int()>& run) {
   list->add_option("--since", o.list.since, "RFC 3339");
   list->add_option("--until", o.list.until, "RFC 3339");
   list->add_option("--cursor", o.list.cursor);
-  list->add_option("--limit", o.list.limit)->check(CLI::Range(1, 1'000));
+  list->add_option("--limit", o.list.limit)->check(whole_number(1, 1'000));
   list->callback([&] { run = [&o] { return op_list(o.common, o.list); }; });
 }
 
@@ -159,7 +178,7 @@ void add_exec(CLI::App& root, Options& o, std::function<int()>& run) {
                   "How long to wait for another run that holds the ledger (10s)");
   app->add_option("--attempts", o.exec.attempts,
                   "Runs allowed in all (1); more says that running again is harmless; recorded")
-      ->check(CLI::Range(1, 100));
+      ->check(whole_number(1, 100));
   app->add_option("--ledger", o.exec.ledger, "sqlite:PATH; else exec.db in the state directory");
   app->add_flag("--show", o.exec.show, "Only show what is recorded under the key");
   app->add_flag("--retry", o.exec.retry, "Run it again after it failed or was not known");
@@ -176,10 +195,11 @@ void add_lab(CLI::App& root, Options& o, std::function<int()>& run) {
   CLI::App* lab_app =
       root.add_subcommand("lab", "See the lies being told, believed, caught and repaired");
   add_common(*lab_app, o.common);
-  lab_app->add_option("--seed", o.lab.seed, "The same seed, the same lies");
-  lab_app->add_option("--writers", o.lab.writers)->check(CLI::Range(1, 256));
+  lab_app->add_option("--seed", o.lab.seed, "The same seed, the same lies")
+      ->check(whole_number(0, std::numeric_limits<std::uint64_t>::max()));
+  lab_app->add_option("--writers", o.lab.writers)->check(whole_number(1, 256));
   lab_app->add_option("--revisions", o.lab.revisions, "Writes of each document")
-      ->check(CLI::Range(1, 50));
+      ->check(whole_number(1, 50));
   lab_app->add_option("--input", o.lab.input, "Directory whose documents are published");
   lab_app->add_flag("--honest", o.lab.honest, "Tell no lies: nothing may be accused");
   lab_app->callback([&] { run = [&o] { return lab(o.common, o.lab); }; });

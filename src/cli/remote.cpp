@@ -1,9 +1,12 @@
 #include "cli/remote.h"
 
+#include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
 
+#include "base/encoding.h"
 #include "cli/exit_codes.h"
 #include "json/parse.h"
 
@@ -21,7 +24,44 @@ io::ClientOptions client_options() {
   return options;
 }
 
+Error usage_error(std::string message) {
+  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
+}
+
+// "" or ":PORT" after the host.
+bool is_port(std::string_view text) {
+  if (text.empty()) return true;
+  constexpr int kPortMax = 65'535;
+  int port = 0;
+  const char* const end = text.data() + text.size();
+  const bool numeric = text.size() > 1 && std::ranges::all_of(text.substr(1), [](char c) {
+                         return c >= '0' && c <= '9';
+                       });
+  const auto read = std::from_chars(text.data() + 1, end, port);
+  return text.front() == ':' && numeric && read.ec == std::errc{} && port > 0 && port <= kPortMax;
+}
+
+std::string wrong_with_authority(std::string_view authority) {
+  const std::size_t bracket = authority.find(']');
+  const bool literal = authority.starts_with('[');
+  const std::size_t end = literal ? (bracket == std::string_view::npos ? 0 : bracket + 1)
+                                  : std::min(authority.find(':'), authority.size());
+  if (end == 0 || (literal && end <= 2)) return "names no host";
+  return is_port(authority.substr(end)) ? "" : "has a port that is no number from 1 to 65535";
+}
+
 }  // namespace
+
+std::string wrong_with_server(std::string_view url) {
+  const std::size_t scheme = url.starts_with("https://") ? 8 : url.starts_with("http://") ? 7 : 0;
+  if (scheme == 0) return "is not an http:// or https:// URL";
+  const std::string_view rest = url.substr(scheme);
+  const bool visible = std::ranges::all_of(
+      url, [](char c) { return static_cast<unsigned char>(c) > 0x20 && c != 0x7f; });
+  if (!visible || !utf8_valid(url)) return "holds what no URL holds";
+  if (rest.find_first_of("?#") != std::string_view::npos) return "has a query or a fragment";
+  return wrong_with_authority(rest.substr(0, rest.find('/')));
+}
 
 std::string query_encode(std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
@@ -43,19 +83,30 @@ std::string query_encode(std::string_view text) {
 Remote::Remote(const Common& common) : common_(common), client_(client_options()) {
   // What is given on the command line wins over the environment.
   const char* environment = std::getenv("TRUED_SERVER");
+  std::string where = "--server";
   if (!common.server.empty()) {
     server_ = common.server;
   } else if (environment != nullptr && *environment != '\0') {
     server_ = environment;
+    where = "TRUED_SERVER";
   } else {
     server_ = kDefaultServer;
   }
+  const std::string wrong = wrong_with_server(server_);
+  if (server_.find('@') != std::string::npos) {
+    // Not repeated: they would be in every log of what was said.
+    fault_ = usage_error(where + ": credentials do not belong into a URL; give a token by " +
+                         "--token-file or TRUED_TOKEN");
+  } else if (!wrong.empty()) {
+    fault_ = usage_error(where + " " + shell_quoted(server_) + " " + wrong + "; expected such as " +
+                         kDefaultServer);
+  }
   while (server_.ends_with('/')) server_.pop_back();
+  if (fault_) return;
   if (!common.token_file.empty()) {
     std::ifstream file(common.token_file);
     if (!std::getline(file, token_)) {
-      token_fault_ = Error{.code = ErrorCode::invalid_argument,
-                           .message = "cannot read a token from " + common.token_file};
+      fault_ = usage_error("cannot read a token from " + shell_quoted(common.token_file));
     }
   } else if (const char* token = std::getenv("TRUED_TOKEN")) {
     token_ = token;
@@ -64,7 +115,7 @@ Remote::Remote(const Common& common) : common_(common), client_(client_options()
 
 Result<RemoteAnswer> Remote::call(const std::string& method, const std::string& path,
                                   const std::string& body, const std::vector<io::Header>& headers) {
-  if (token_fault_) return *token_fault_;
+  if (fault_) return *fault_;
   io::ClientRequest request;
   request.method = method;
   request.url = server_ + path;

@@ -37,8 +37,11 @@ class Remote {
   io::HttpClient client_;
   std::string server_;
   std::string token_;
-  std::optional<Error> token_fault_;
+  std::optional<Error> fault_;  ///< of the server's URL or the token: nothing is sent
 };
+
+/// What is wrong with a server's URL as a person gave it; empty when nothing is.
+[[nodiscard]] std::string wrong_with_server(std::string_view url);
 
 /// Percent-encodes a query value.
 [[nodiscard]] std::string query_encode(std::string_view text);

@@ -159,6 +159,8 @@ TEST(Session, V6_what_the_http_api_refuses_is_refused_here_too) {
   refused("control character", {{"a\x1b[2J", "1"}});
   refused("message: the message holds a control", {{"x", "1"}}, {.key = "", .message = "a\x1b"});
   refused("message: the message is not valid UTF-8", {{"x", "1"}}, {.key = "", .message = "\xff"});
+  refused("artifacts/0/path: the path is not valid UTF-8", {{"caf\xe9.md", "1"}});
+  refused("actor is not valid UTF-8", {{"x", "1"}}, {.key = "", .actor = "ad\xe9"});
   refused("message: is longer than 65536", {{"x", "1"}},
           {.key = "", .message = std::string(70'000, 'm')});
   refused("base: the target 'cms' (store) has no versions", {{"x", "1"}},

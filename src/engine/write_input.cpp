@@ -198,27 +198,27 @@ std::string write_input_json(const Intent& intent) {
     } else {
       const bool text = utf8_valid(artifact.content);
       writer.key("content");
-      writer.string(text ? artifact.content : base64_encode(artifact.content));
+      writer.exact(text ? artifact.content : base64_encode(artifact.content));
       if (!text) {
         writer.key("encoding");
         writer.string("base64");
       }
     }
     writer.key("path");
-    writer.string(artifact.name);
+    writer.exact(artifact.name);
     writer.end_object();
   }
   writer.end_array();
   if (intent.base) {
     writer.key("base");
-    writer.string(*intent.base);
+    writer.exact(*intent.base);
   }
   if (!intent.message.empty()) {
     writer.key("message");
-    writer.string(intent.message);
+    writer.exact(intent.message);
   }
   writer.key("target");
-  writer.string(intent.target);
+  writer.exact(intent.target);
   if (!intent.verify) {
     writer.key("verify");
     writer.boolean(false);

@@ -44,7 +44,9 @@ struct InputFault {
 [[nodiscard]] std::optional<WriteInput> parse_write_input(json::Value input, const Targets* targets,
                                                           InputFault& fault);
 
-/// The input that means `intent`, in canonical form: for the CLI and the library.
+/// The input that means `intent`, in canonical form: for the CLI and the library. REQUIRES: its
+/// names and texts are valid UTF-8 (check_intent() sees to it where a target is known); content may
+/// be any bytes. Nothing is repaired, since that would name something else.
 [[nodiscard]] std::string write_input_json(const Intent& intent);
 
 }  // namespace trued

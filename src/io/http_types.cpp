@@ -49,9 +49,22 @@ void add_safety_headers(HttpResponse& response) {
       {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"});
 }
 
-bool query_well_formed(std::string_view query) {
-  std::string decoded;
-  return percent_decode(query, true, decoded) && utf8_valid(decoded);
+std::optional<QueryFault> find_query_fault(std::string_view query) {
+  while (!query.empty()) {
+    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::string_view part = query.substr(0, end);
+    query.remove_prefix(std::min(end + 1, query.size()));
+    const std::string_view raw = part.substr(0, part.find('='));
+    std::string name;
+    if (!percent_decode(raw, true, name)) name = raw;
+    // Name and value each by themselves: halves of a character do not make one over the '='.
+    for (const std::string_view text : {raw, part.substr(std::min(raw.size() + 1, part.size()))}) {
+      std::string decoded;
+      if (!percent_decode(text, true, decoded)) return QueryFault{name, QueryWrong::escape};
+      if (!utf8_valid(decoded)) return QueryFault{name, QueryWrong::utf8};
+    }
+  }
+  return std::nullopt;
 }
 
 std::vector<std::pair<std::string, std::string>> parse_query(std::string_view query) {
@@ -64,7 +77,7 @@ std::vector<std::pair<std::string, std::string>> parse_query(std::string_view qu
     const std::size_t equal = std::min(part.find('='), part.size());
     std::string name;
     std::string value;
-    // A malformed escape is taken as it stands; query_well_formed() tells.
+    // A malformed escape is taken as it stands; find_query_fault() tells.
     if (!percent_decode(part.substr(0, equal), true, name)) name = part.substr(0, equal);
     const std::string_view rest = part.substr(std::min(equal + 1, part.size()));
     if (!percent_decode(rest, true, value)) value = rest;

@@ -1,6 +1,8 @@
 // http_types.h: requests and responses as plain values, for everything above src/io.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +21,7 @@ struct Header {
 
 struct HttpRequest {
   std::string method;
-  std::string target;  ///< as it was sent
+  std::string target;  ///< path and query as they were sent; of a whole URL only these
   std::string path;    ///< percent-decoded; valid UTF-8 without NUL
   std::string query;   ///< as it was sent, without '?'
   std::vector<Header> headers;
@@ -43,8 +45,17 @@ struct HttpResponse {
 /// The server's own refusals have it too.
 void add_safety_headers(HttpResponse& response);
 
-/// True if every escape of the query is two hexadecimal digits and what it says is UTF-8.
-[[nodiscard]] bool query_well_formed(std::string_view query);
+/// What a parameter of a query, name or value, can be wrong by.
+enum class QueryWrong : std::uint8_t {
+  escape,  ///< a '%' that two hexadecimal digits do not follow
+  utf8,    ///< decoded, it is not valid UTF-8
+};
+struct QueryFault {
+  std::string parameter;  ///< its name, decoded as far as that can be done
+  QueryWrong wrong = QueryWrong::escape;
+};
+/// The first parameter that cannot be decoded.
+[[nodiscard]] std::optional<QueryFault> find_query_fault(std::string_view query);
 
 /// Names and values of a query, percent- and plus-decoded, in order.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> parse_query(std::string_view query);

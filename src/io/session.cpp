@@ -42,15 +42,38 @@ void append_number(std::string& out, std::size_t number) {
 
 std::string_view text_of(beast::string_view text) { return {text.data(), text.size()}; }
 
-// Splits the target and decodes its path; false if it is no path of ours.
-bool split_target(HttpRequest& request) {
+// Splits the target and decodes its path; says what is wrong with it, or nothing.
+std::string_view split_target(HttpRequest& request) {
   const std::size_t question = std::min(request.target.find('?'), request.target.size());
   request.query = request.target.substr(std::min(question + 1, request.target.size()));
-  if (!percent_decode(std::string_view(request.target).substr(0, question), false, request.path)) {
-    return false;
+  const std::string_view path = std::string_view(request.target).substr(0, question);
+  if (!path.starts_with('/')) return "its target is neither a path nor an http:// URL";
+  if (!percent_decode(path, false, request.path)) {
+    return "the path of its target has a '%' that two hexadecimal digits do not follow";
   }
-  return request.path.starts_with('/') && utf8_valid(request.path) &&
-         request.path.find('\0') == std::string::npos;
+  if (!utf8_valid(request.path)) return "the path of its target is not valid UTF-8";
+  if (request.path.find('\0') != std::string::npos) return "the path of its target holds a NUL";
+  return {};
+}
+
+// A whole URL as the target, which proxies and some clients send, becomes its path and query; its
+// authority then stands instead of the Host header (RFC 9112, section 3.2.2), where everything that
+// says which hosts are ours will look for it. A header that is missing or there twice stays so:
+// such a request is refused.
+void take_url(http::request_header<>& header) {
+  const std::string target(text_of(header.target()));
+  std::size_t begin = 0;
+  for (const beast::string_view scheme : {"http://", "https://"}) {
+    if (beast::iequals(beast::string_view(target).substr(0, scheme.size()), scheme)) {
+      begin = scheme.size();
+    }
+  }
+  const std::size_t end = std::min(target.find_first_of("/?", begin), target.size());
+  if (begin == 0 || begin == end) return;
+  header.target((end < target.size() && target[end] == '/' ? "" : "/") + target.substr(end));
+  if (header.count(http::field::host) == 1) {
+    header.set(http::field::host, target.substr(begin, end - begin));
+  }
 }
 
 // Lengths that another reader of the same bytes could take differently: two of them, even if they
@@ -160,7 +183,7 @@ void Session::refuse_malformed(Failure failure) {
 void Session::on_header(Failure failure) {
   if (failure) return refuse_malformed(failure);
   const HttpServer::Options& options = host_->options();
-  const auto& message = parser_->get();
+  auto& message = parser_->get();
   head_ = message.method() == http::verb::head;
   http_1_0_ = message.version() < 11;
   if (!has_one_clear_length(message)) {
@@ -171,6 +194,7 @@ void Session::on_header(Failure failure) {
     return refuse(414, "target-too-long", "The request target is too long",
                   "it exceeds 8192 bytes");
   }
+  take_url(message);
   const std::size_t limit = options.body_limit_for
                                 ? options.body_limit_for(text_of(message.target()))
                                 : options.body_bytes_max;
@@ -217,9 +241,8 @@ void Session::handle() {
         {std::string(text_of(field.name_string())), std::string(text_of(field.value()))});
   }
   request.body = std::move(message.body());
-  if (!split_target(request)) {
-    return refuse(400, "malformed", "The request cannot be read",
-                  "its target is not a path of valid UTF-8");
+  if (const std::string_view wrong = split_target(request); !wrong.empty()) {
+    return refuse(400, "malformed", "The request cannot be read", wrong);
   }
   handling_ = true;
   try {

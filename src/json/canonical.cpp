@@ -56,6 +56,25 @@ void indent(std::size_t depth, std::string& out) {
   out.append(depth * 2, ' ');
 }
 
+void write_quoted(std::string_view text, std::string& out) {
+  out += '"';
+  std::size_t plain = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!needs_escape(text[i])) continue;
+    out.append(text, plain, i - plain);
+    write_escape(text[i], out);
+    plain = i + 1;
+  }
+  out.append(text, plain);
+  out += '"';
+}
+
+bool readable(std::string_view text) {
+  unsigned char bits = 0;
+  for (const char c : text) bits |= static_cast<unsigned char>(c);
+  return bits < 0x80 || utf8_valid(text);
+}
+
 void write_scalar(const Value& value, std::string& out) {
   if (value.is_null()) {
     out += "null";
@@ -66,7 +85,7 @@ void write_scalar(const Value& value, std::string& out) {
   } else if (value.is_double()) {
     write_number(value.as_double(), out);
   } else {
-    write_string(value.as_string(), out);
+    write_exact(value.as_string(), out);
   }
 }
 
@@ -83,7 +102,7 @@ void pretty(const Value& value, std::size_t depth, std::string& out) {
       continue;
     }
     const auto& [name, member] = value.members().at(i);
-    write_string(name, out);
+    write_exact(name, out);
     out += ": ";
     pretty(member, depth + 1, out);
   }
@@ -94,23 +113,12 @@ void pretty(const Value& value, std::size_t depth, std::string& out) {
 }  // namespace
 
 void write_string(std::string_view text, std::string& out) {
-  std::string repaired;
-  unsigned char bits = 0;
-  for (const char c : text) bits |= static_cast<unsigned char>(c);
-  if (bits >= 0x80 && !utf8_valid(text)) {
-    repaired = utf8_repaired(text);
-    text = repaired;
-  }
-  out += '"';
-  std::size_t plain = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (!needs_escape(text[i])) continue;
-    out.append(text, plain, i - plain);
-    write_escape(text[i], out);
-    plain = i + 1;
-  }
-  out.append(text, plain);
-  out += '"';
+  readable(text) ? write_quoted(text, out) : write_quoted(utf8_repaired(text), out);
+}
+
+void write_exact(std::string_view text, std::string& out) {
+  TRUED_ASSERT(readable(text));
+  write_quoted(text, out);
 }
 
 // ECMA-262, Number::toString: the shortest digits, placed by the size of the exponent.
@@ -172,7 +180,7 @@ void write_canonical(const Value& value, std::string& out) {
     for (const auto& [name, member] : value.members()) {
       if (!first) out += ',';
       first = false;
-      write_string(name, out);
+      write_exact(name, out);
       out += ':';
       write_canonical(member, out);
     }

@@ -243,6 +243,16 @@ TEST(Writer, T1_what_is_written_can_be_read_even_if_it_was_not_utf_8) {
   EXPECT_EQ(read->find("reason")->as_string(), "caf\xEF\xBF\xBD \xC3\xA9\xEF\xBF\xBD");
 }
 
+TEST(Writer, T2_what_identifies_something_is_never_repaired) {
+  std::string text;
+  Writer(text).exact("caf\xC3\xA9\"");
+  EXPECT_EQ(text, "\"caf\xC3\xA9\\\"\"");
+  std::string out;
+  EXPECT_DEATH(Writer(out).exact("caf\xE9"), "assertion failed");
+  EXPECT_DEATH(write_canonical(Value("caf\xE9"), out), "assertion failed");
+  EXPECT_DEATH(write_canonical(Value(Value::Object{{"\xFF", Value()}}), out), "assertion failed");
+}
+
 TEST(Writer, writes_what_it_is_told_with_the_commas_in_place) {
   std::string text;
   Writer out(text);

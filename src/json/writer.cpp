@@ -73,6 +73,12 @@ Writer& Writer::string(std::string_view text) {
   return *this;
 }
 
+Writer& Writer::exact(std::string_view text) {
+  before_value();
+  write_exact(text, out_);
+  return *this;
+}
+
 Writer& Writer::integer(std::int64_t number) {
   before_value();
   append_number(number, out_);

@@ -24,7 +24,10 @@ class Writer {
   Writer& end_array();
   Writer& key(std::string_view name);
 
+  /// Repaired where it is no UTF-8 (write_string()).
   Writer& string(std::string_view text);
+  /// Of what identifies something (write_exact()). REQUIRES: `text` is valid UTF-8.
+  Writer& exact(std::string_view text);
   Writer& integer(std::int64_t number);
   Writer& unsigned_integer(std::uint64_t number);
   Writer& real(double number);

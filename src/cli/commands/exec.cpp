@@ -12,6 +12,7 @@
 #include "cli/exec_session.h"
 #include "cli/exec_target.h"
 #include "cli/exit_codes.h"
+#include "cli/texts.h"
 #include "json/parse.h"
 #include "ledger/sqlite/sqlite_ledger.h"
 
@@ -318,6 +319,9 @@ std::string wrong_with(const ExecOptions& options) {
   if ((!options.who.empty() || !options.why.empty()) && !decides) {
     return "--who and --why go with --retry or --resolve";
   }
+  // What is recorded of a decision is what was said, not a likeness of it.
+  const auto foreign = not_utf8({{"--who", options.who}, {"--why", options.why}});
+  if (!foreign.empty()) return foreign.front();
   if (!options.misplaced.empty()) {
     return "'" + options.misplaced.front() + "' is no option; give the command after '--'";
   }
@@ -364,14 +368,18 @@ int exec(const Common& common, const ExecOptions& options) {
   Duration timeout = ExecTerms{}.timeout;
   if (options.timeout) {
     const auto given = parse_duration(*options.timeout);
-    if (!given.has_value()) return complain(common, kUsage, given.error().message);
+    if (!given.has_value()) {
+      return complain(common, kUsage, "--timeout " + given.error().message);
+    }
     timeout = *given;
   }
   if (timeout <= Duration{0}) {
     return complain(common, kUsage, "--timeout 0 leaves the command no time at all");
   }
   const auto patience = parse_duration(options.lock_timeout);
-  if (!patience.has_value()) return complain(common, kUsage, patience.error().message);
+  if (!patience.has_value()) {
+    return complain(common, kUsage, "--lock-timeout " + patience.error().message);
+  }
   const auto place = place_of(common, options);
   if (!place.has_value()) {
     return complain(common, options.ledger.empty() ? kConfig : kUsage, place.error().message);

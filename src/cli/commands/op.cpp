@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/remote.h"
+#include "cli/texts.h"
 #include "core/operation.h"
 #include "json/canonical.h"
 #include "json/writer.h"
@@ -11,6 +12,12 @@ namespace {
 
 std::string path_of(const OpOptions& options, const std::string& below = {}) {
   return "/v1/operations/" + query_encode(options.id) + below;
+}
+
+// kOk, or it has complained: what is not UTF-8 names nothing that a server could know.
+int check_texts(const Common& common, const std::vector<GivenText>& given) {
+  const auto wrong = not_utf8(given);
+  return wrong.empty() ? kOk : complain_of_each(common, kUsage, wrong, "nothing was sent");
 }
 
 std::string query_of(const ListOptions& options) {
@@ -49,6 +56,16 @@ std::string all_of() {
 }  // namespace
 
 int op_list(const Common& common, const ListOptions& options) {
+  const int code = check_texts(common, {{"--type", options.type},
+                                        {"--status", options.status},
+                                        {"--state", options.state},
+                                        {"--scope", options.scope},
+                                        {"--key", options.key},
+                                        {"--target", options.target},
+                                        {"--since", options.since},
+                                        {"--until", options.until},
+                                        {"--cursor", options.cursor}});
+  if (code != kOk) return code;
   if (!options.status.empty() && !parse_status(options.status)) {
     return complain(common, kUsage,
                     "there is no status '" + options.status + "'; known: " + all_of<Status>());
@@ -74,10 +91,11 @@ int op_list(const Common& common, const ListOptions& options) {
 }
 
 int op_show(const Common& common, const OpOptions& options) {
+  if (const int code = check_texts(common, {{"the id", options.id}}); code != kOk) return code;
   std::string below;
   if (!options.wait.empty()) {
     auto wait = parse_duration(options.wait);
-    if (!wait.has_value()) return complain(common, kUsage, wait.error().message);
+    if (!wait.has_value()) return complain(common, kUsage, "--wait " + wait.error().message);
     below = "?wait=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count());
   }
   Remote remote(common);
@@ -85,6 +103,7 @@ int op_show(const Common& common, const OpOptions& options) {
 }
 
 int op_events(const Common& common, const OpOptions& options) {
+  if (const int code = check_texts(common, {{"the id", options.id}}); code != kOk) return code;
   Remote remote(common);
   const auto answer = remote.call("GET", path_of(options, "/events"));
   if (!answer.has_value()) return remote.show_failure(answer.error());
@@ -99,12 +118,15 @@ int op_events(const Common& common, const OpOptions& options) {
 }
 
 int op_act(const Common& common, const OpOptions& options, const std::string& action) {
+  const int wrong =
+      check_texts(common, {{"the id", options.id}, {"--who", options.who}, {"--why", options.why}});
+  if (wrong != kOk) return wrong;
   std::string body;
   json::Writer out(body);
   out.begin_object();
-  if (!options.verdict.empty()) out.member("verdict", std::string_view(options.verdict));
-  if (!options.who.empty()) out.member("who", std::string_view(options.who));
-  if (!options.why.empty()) out.member("why", std::string_view(options.why));
+  if (!options.verdict.empty()) out.key("verdict").exact(options.verdict);
+  if (!options.who.empty()) out.key("who").exact(options.who);
+  if (!options.why.empty()) out.key("why").exact(options.why);
   out.end_object();
   Remote remote(common);
   const auto answer = remote.call("POST", path_of(options, "/" + action), body);
