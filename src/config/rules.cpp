@@ -103,7 +103,7 @@ class TargetRules {
                                               " is longer than cap, " +
                                               format_duration(policy.serving.cap));
     }
-    const std::string sum = check_retention(policy);
+    const std::string sum = check_retention(policy, spec_.serving.has_value());
     if (!sum.empty()) add({"retention"}, sum);
   }
 

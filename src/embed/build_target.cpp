@@ -53,8 +53,12 @@ Result<Target> build_target(const TargetSpec& spec, const std::string& state_dir
     }
     serving = std::move(reader).value();
   }
+  Policy policy = spec.policy;
+  // Reads before and after take nothing from the effect's time, at either level.
+  const Duration reads = 2 * ReadRequest{}.timeout;
+  policy.report_slack = serving ? 2 * reads : reads;
   return make_target(spec.name, spec.kind, std::move(store).value(), std::move(serving),
-                     spec.serving ? "http" : "", spec.policy);
+                     spec.serving ? "http" : "", policy);
 }
 
 }  // namespace trued

@@ -217,20 +217,20 @@ class Session::Impl {
 
   // What is wrong with a target to be, before it is opened.
   [[nodiscard]] std::optional<Failure> refuse(const std::string& name, const Policy& policy,
-                                              const trued::Policy& bounds) const {
+                                              const trued::Policy& bounds, bool serving) const {
     if (pump) return bad_argument("targets are added before start()");
     if (!valid_name(name)) {
       return bad_argument("a target's name has 1 to 64 characters of [A-Za-z0-9_.-]");
     }
     std::string wrong = wrong_with_policy(policy);
-    if (wrong.empty()) wrong = check_retention(bounds);
+    if (wrong.empty()) wrong = check_retention(bounds, serving);
     if (wrong.empty()) return std::nullopt;
     return bad_argument("target '" + name + "': " + wrong);
   }
 
   std::optional<Failure> add(TargetSpec spec, const Policy& policy) {
     spec.policy = policy_of(policy, spec.kind);
-    if (auto refused = refuse(spec.name, policy, spec.policy)) return refused;
+    if (auto refused = refuse(spec.name, policy, spec.policy, spec.serving.has_value())) return refused;
     auto target = build_target(spec, state_directory);
     if (!target.has_value()) return failure_of(target.error());
     targets.insert_or_assign(spec.name, std::move(target).value());
@@ -292,7 +292,7 @@ std::optional<Failure> Session::add_git(const std::string& name, const GitTarget
 std::optional<Failure> Session::add_store(const std::string& name, std::unique_ptr<Store> store,
                                           const Policy& policy) {
   const trued::Policy bounds = policy_of(policy, "store");
-  if (auto refused = impl_->refuse(name, policy, bounds)) return refused;
+  if (auto refused = impl_->refuse(name, policy, bounds, false)) return refused;
   if (store == nullptr) return bad_argument("target '" + name + "': a store is needed");
   impl_->targets.insert_or_assign(
       name, make_target(name, "store", std::make_unique<embed::StoreConnector>(std::move(store)),

@@ -21,9 +21,9 @@ Policy default_policy(const std::string& kind) {
   return policy;
 }
 
-std::string check_retention(const Policy& policy) {
-  const Duration reads =
-      std::max({policy.store.within, policy.serving.within, policy.unreadable.within});
+std::string check_retention(const Policy& policy, bool serving) {
+  Duration reads = std::max(policy.store.within, policy.unreadable.within);
+  if (serving) reads = std::max(reads, policy.serving.within);
   const Duration sum = policy.deadline + policy.effect_timeout * 2 + reads;
   if (sum <= policy.retention) return "";
   return "retention " + format_duration(policy.retention) +

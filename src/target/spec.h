@@ -35,7 +35,8 @@ struct TargetSpec {
 [[nodiscard]] Policy default_policy(const std::string& kind);
 
 /// What a policy promises must fit together: attempts and reads end before the memory of the key
-/// does. Empty when it does, else the sum that does not fit.
-[[nodiscard]] std::string check_retention(const Policy& policy);
+/// does. Empty when it does, else the sum that does not fit. `serving`: whether a second level is
+/// read; its bounds are in every policy, also where nothing reads it.
+[[nodiscard]] std::string check_retention(const Policy& policy, bool serving = true);
 
 }  // namespace trued

@@ -10,10 +10,13 @@
 namespace trued::cli {
 namespace {
 
+// What was named is not what the command is for (65), or is, and is damaged (1).
 int exit_code_for(const Error& error) {
   if (error.code == ErrorCode::corrupt) return kFailed;
-  return error.code == ErrorCode::not_found || error.code == ErrorCode::already_exists ? kBadData
-                                                                                       : kConfig;
+  const bool refused =
+      error.code == ErrorCode::not_found || error.code == ErrorCode::already_exists ||
+      error.code == ErrorCode::invalid_argument || error.code == ErrorCode::unavailable;
+  return refused ? kBadData : kConfig;
 }
 
 // Who looks for a ledger where only `trued exec` has been at work finds the one that it keeps.

@@ -3,12 +3,22 @@
 #include <string_view>
 
 #include "ledger/sqlite/audit_walk.h"
+#include "ledger/sqlite/locate.h"
 
 namespace trued {
 namespace sqlite {
 namespace {
 
 constexpr std::uint64_t kProgressEvery = 1'000;
+
+// A ledger so damaged that SQLite cannot read it is a difference like others.
+Result<AuditReport> as_finding(const Error& error, int version) {
+  if (error.code != ErrorCode::corrupt) return error;
+  AuditReport report;
+  report.schema = version;
+  report.first = AuditFinding{"file", "its structure", error.message};
+  return report;
+}
 
 }  // namespace
 
@@ -19,20 +29,27 @@ void AuditWalk::advance() {
 Result<AuditReport> AuditWalk::run() {
   report_.schema = version_;
   TRUED_TRY_VOID(connection_.run("BEGIN"));
+  // What follows knows its tables.
+  TRUED_TRY_VOID(check_file());
+  if (!report_.first) TRUED_TRY_VOID(check_schema());
+  if (!report_.first) TRUED_TRY_VOID(check_content());
+  TRUED_TRY_VOID(connection_.run("COMMIT"));
+  if (progress_) progress_(total_, total_);
+  return report_;
+}
+
+Result<void> AuditWalk::check_content() {
   TRUED_TRY(const std::int64_t batches, connection_.integer("SELECT count(*) FROM batch"));
   TRUED_TRY(const std::int64_t rows, connection_.integer("SELECT count(*) FROM operation"));
   total_ = static_cast<std::uint64_t>(batches + rows);
   if (progress_) progress_(0, total_);
-  constexpr std::array kChecks{&AuditWalk::check_file,      &AuditWalk::check_schema,
-                               &AuditWalk::check_chain,     &AuditWalk::check_base,
-                               &AuditWalk::check_rows,      &AuditWalk::check_strays,
+  constexpr std::array kChecks{&AuditWalk::check_chain, &AuditWalk::check_base,
+                               &AuditWalk::check_rows, &AuditWalk::check_strays,
                                &AuditWalk::check_tombstones};
   for (const auto check : kChecks) {
     if (!report_.first) TRUED_TRY_VOID((this->*check)());
   }
-  TRUED_TRY_VOID(connection_.run("COMMIT"));
-  if (progress_) progress_(total_, total_);
-  return report_;
+  return {};
 }
 
 // Pages, indexes, types: an index that has lost an entry hides an operation from its key.
@@ -44,13 +61,11 @@ Result<void> AuditWalk::check_file() {
   return {};
 }
 
+// An index that is gone makes every search a walk over all; a version that is not the file's makes
+// this audit leave out what that version did not have.
 Result<void> AuditWalk::check_schema() {
-  TRUED_TRY(Statement extra,
-            connection_.prepare("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', "
-                                "'view') LIMIT 1"));
-  if (extra.step() == SQLITE_ROW) {
-    find("schema", extra.text(1), "a " + extra.text(0) + " that no ledger has");
-  }
+  TRUED_TRY(const auto different, compare_shape(connection_, version_));
+  if (different) find("schema", different->where, different->detail);
   return {};
 }
 
@@ -72,6 +87,11 @@ bool AuditWalk::add_records(Statement& records, int& code, std::uint64_t batch, 
     ++count;
     ++report_.events;
     if (!records.is_null(3)) {
+      if (!records.is_null(4)) {
+        find("event", "record " + std::to_string(records.integer(0)),
+             "it has a digest beside its text; only a retired record keeps one");
+        return false;
+      }
       hash.add(record_digest(records.unsigned_integer(0), records.unsigned_integer(1),
                              records.moment(2), records.bytes(3)));
       take_text(records, records.bytes(3));
@@ -154,8 +174,12 @@ Result<void> AuditWalk::check_base() {
 }  // namespace sqlite
 
 Result<AuditReport> audit_sqlite(const std::string& path, const Progress& progress) {
-  TRUED_TRY(auto open, sqlite::open_read_only(path, sqlite::Older::read));
-  return sqlite::AuditWalk(*open.connection, open.version, progress).run();
+  TRUED_TRY(const std::string real, sqlite::locate(path));
+  auto open = sqlite::open_read_only(real, sqlite::Older::read);
+  if (!open.has_value()) return sqlite::as_finding(open.error(), 0);
+  auto report = sqlite::AuditWalk(*open->connection, open->version, progress).run();
+  if (!report.has_value()) return sqlite::as_finding(report.error(), open->version);
+  return report;
 }
 
 }  // namespace trued

@@ -78,6 +78,17 @@ TEST(Audit, T11_the_audit_names_whatever_was_changed) {
       "UPDATE base SET tombs=zeroblob(32)",
       "DELETE FROM base",
       "CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END",
+      "CREATE VIEW v AS SELECT 1",
+      "CREATE UNIQUE INDEX one_scope ON operation(scope, state)",
+      "DROP INDEX operation_expiry",
+      "DROP INDEX operation_attention",
+      "DROP TABLE intent",
+      "DROP TABLE batch",
+      "PRAGMA user_version=0",
+      "PRAGMA user_version=1",
+      "PRAGMA user_version=2",
+      "UPDATE record SET digest=randomblob(32) WHERE sequence=(SELECT max(sequence) FROM record)",
+      "UPDATE record SET digest=x'00' WHERE body IS NOT NULL",
   };
   for (const char* change : changes) {
     const Folder folder;
@@ -86,6 +97,57 @@ TEST(Audit, T11_the_audit_names_whatever_was_changed) {
     const auto report = audit_sqlite(folder.file(), {});
     ASSERT_TRUE(report.has_value()) << change;
     EXPECT_TRUE(report->first.has_value()) << change;
+  }
+}
+
+// Which of them was changed cannot be told; that they do not go together can.
+TEST(Audit, T11_a_version_that_is_not_that_of_the_tables_is_found) {
+  for (const char* version : {"-1", "0", "1", "2"}) {
+    const Folder folder;
+    fill(folder);
+    run_sql(folder.file(), std::string("PRAGMA user_version=") + version);
+    EXPECT_EQ(folder.audit(), std::string("schema: the file says ") + version +
+                                  ", its tables are those of version 3");
+  }
+  const Folder older;
+  older.restore("schema_v2");
+  run_sql(older.file(), "PRAGMA user_version=3");
+  EXPECT_EQ(older.audit(), "schema: the file says 3, its tables are those of version 2");
+}
+
+TEST(Audit, T11_a_missing_index_is_named) {
+  const Folder folder;
+  fill(folder);
+  run_sql(folder.file(), "DROP INDEX operation_expiry");
+  const auto report = audit_sqlite(folder.file(), {});
+  ASSERT_TRUE(report.has_value() && report->first);
+  EXPECT_EQ(report->first->where, "operation_expiry");
+  EXPECT_NE(report->first->detail.find("missing"), std::string::npos) << report->first->detail;
+}
+
+// Tools that replicate a database keep tables of their own in it; statistics are SQLite's. How
+// often the file was opened is a counter on which nothing rests.
+TEST(Audit, what_does_nothing_to_a_ledger_is_no_finding) {
+  for (const char* change : {"CREATE TABLE _replica(id INTEGER PRIMARY KEY, at INTEGER); "
+                             "CREATE INDEX _replica_at ON _replica(at)",
+                             "ANALYZE", "VACUUM", "UPDATE base SET opened=opened+1"}) {
+    const Folder folder;
+    fill(folder);
+    run_sql(folder.file(), change);
+    EXPECT_EQ(folder.audit(), "") << change;
+  }
+}
+
+TEST(Audit, T11_a_ledger_that_was_cut_off_is_a_finding) {
+  const Folder folder;
+  fill(folder);
+  const auto size = std::filesystem::file_size(folder.file());
+  for (const std::uintmax_t left :
+       {size - 1, size - 4'096, size / 2, std::uintmax_t{4'096}, std::uintmax_t{1'000}}) {
+    const Folder cut;
+    std::filesystem::copy_file(folder.file(), cut.file());
+    std::filesystem::resize_file(cut.file(), left);
+    EXPECT_TRUE(cut.audit().starts_with("file: ")) << left << ": " << cut.audit();
   }
 }
 

@@ -3,7 +3,9 @@
 // What it relies on: the chain fixes every record's number, operation, time and text. From that
 // follow the rows (the fold of their records), the tombstones (their marks), the base (its record)
 // and the intents (the fingerprint that was accepted). What the chain does not hold (an operation's
-// way back through its records, indexes, the rows themselves) is derived or counted.
+// way back through its records, indexes, the rows themselves) is derived or counted. What a ledger
+// of that version is made of is known. Nothing is said of `base.opened`, which only counts: no
+// answer depends on it.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +34,7 @@ class AuditWalk {
   // audit.cpp
   Result<void> check_file();
   Result<void> check_schema();
+  Result<void> check_content();
   Result<void> check_chain();
   bool add_records(Statement& records, int& code, std::uint64_t batch, BatchHash& hash,
                    std::uint64_t& count);

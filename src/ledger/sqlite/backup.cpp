@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/locate.h"
 #include "ledger/sqlite/schema.h"
 #include "ledger/sqlite/sqlite_ledger.h"
 
@@ -159,7 +160,8 @@ Result<std::uint64_t> backup_sqlite(const std::string& path, const std::string& 
     return Error{.code = ErrorCode::already_exists,
                  .message = destination + " exists; name a file that does not"};
   }
-  TRUED_TRY(auto open, sqlite::open_read_only(path, sqlite::Older::read));
+  TRUED_TRY(const std::string real, sqlite::locate(path));
+  TRUED_TRY(auto open, sqlite::open_read_only(real, sqlite::Older::read));
   return place_copy(*open.connection, destination, progress);
 }
 

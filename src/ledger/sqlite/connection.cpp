@@ -66,7 +66,15 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, bo
                                    "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"
                                  : "PRAGMA query_only=1; PRAGMA cache_size=-8192;"
                                    "PRAGMA trusted_schema=OFF;";
-  TRUED_TRY_VOID(connection->run(pragmas));
+  const auto set = connection->run(pragmas);  // reads the first page
+  if (!set.has_value() && (sqlite3_errcode(handle) & 0xff) == SQLITE_NOTADB) {
+    return Error{.code = ErrorCode::invalid_argument,
+                 .message = path +
+                            " holds no ledger: it does not begin as an SQLite database does; name "
+                            "the file that a server or 'trued exec' keeps, or, if this was it, "
+                            "take a backup of it"};
+  }
+  TRUED_TRY_VOID(set);
   return connection;
 }
 

@@ -68,7 +68,7 @@ class Scope {
 class Connection {
  public:
   /// `writable` creates the file (mode 0600) where there is none. Sets the pragmas that a ledger
-  /// relies on.
+  /// relies on. `invalid_argument`: the file is something else.
   [[nodiscard]] static Result<std::unique_ptr<Connection>> open(const std::string& path,
                                                                 bool writable);
 

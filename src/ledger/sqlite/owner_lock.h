@@ -11,7 +11,7 @@ namespace trued::sqlite {
 /// Holds an exclusive lock on "<path>.lock" until it goes; the kernel gives it back if we crash.
 class OwnerLock {
  public:
-  /// `already_exists` names the owner's process id.
+  /// `path` as locate() gives it. `already_exists` names the owner's process id.
   [[nodiscard]] static Result<OwnerLock> take(const std::string& path);
   OwnerLock(OwnerLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   OwnerLock& operator=(OwnerLock&& other) noexcept {

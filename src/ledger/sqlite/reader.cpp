@@ -1,10 +1,13 @@
 // Snapshot reads on a connection of their own.
+#include "ledger/sqlite/reader.h"
+
 #include <algorithm>
 #include <sys/stat.h>
 
 #include "ledger/codec.h"
 #include "ledger/query.h"
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/locate.h"
 #include "ledger/sqlite/log_base.h"
 #include "ledger/sqlite/rows.h"
 #include "ledger/sqlite/schema.h"
@@ -169,10 +172,15 @@ Result<Counts> SqliteReader::counts() {
 
 }  // namespace
 
-Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path) {
-  TRUED_TRY(auto open, sqlite::open_read_only(path, sqlite::Older::refuse));
+Result<std::unique_ptr<LedgerReader>> sqlite::open_reader(const std::string& path) {
+  TRUED_TRY(auto open, open_read_only(path, Older::refuse));
   return std::unique_ptr<LedgerReader>(
       std::make_unique<SqliteReader>(path, std::move(open.connection)));
+}
+
+Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path) {
+  TRUED_TRY(const std::string real, sqlite::locate(path));
+  return sqlite::open_reader(real);
 }
 
 }  // namespace trued

@@ -8,6 +8,7 @@
 
 #include "ledger/sqlite/backup.h"
 #include "ledger/sqlite/log_base.h"
+#include "ledger/sqlite/shape.h"
 
 namespace trued::sqlite {
 namespace {
@@ -175,11 +176,15 @@ constexpr std::array<Migration, kSchemaVersion> kMigrations{
     Migration{"", &bring_to_third},
 };
 
+Result<void> bring_to_next(Connection& connection, int version) {
+  const Migration& migration = kMigrations.at(static_cast<std::size_t>(version));
+  TRUED_TRY_VOID(connection.run(migration.sql));
+  return migration.then != nullptr ? migration.then(connection) : Result<void>{};
+}
+
 Result<void> bring_forward(Connection& connection, int found) {
   for (int version = found; version < kSchemaVersion; ++version) {
-    const Migration& migration = kMigrations.at(static_cast<std::size_t>(version));
-    TRUED_TRY_VOID(connection.run(migration.sql));
-    if (migration.then != nullptr) TRUED_TRY_VOID(migration.then(connection));
+    TRUED_TRY_VOID(bring_to_next(connection, version));
   }
   const std::string stamp = "PRAGMA user_version=" + std::to_string(kSchemaVersion) + "; COMMIT";
   return connection.run(stamp.c_str());
@@ -192,11 +197,37 @@ Error newer(const std::string& path, int found) {
                      ": use the newer program that wrote it, or a backup from before it did"};
 }
 
+Error no_ledger(const std::string& path, const std::string& why) {
+  return {.code = ErrorCode::invalid_argument,
+          .message = path + " holds no ledger: " + why +
+                     "; name the file that a server or 'trued exec' keeps"};
+}
+
+// The shape of every version, from the first on, as the migrations make it.
+Result<std::vector<Shape>> known_shapes() {
+  TRUED_TRY(const auto scratch, Connection::open(":memory:", true));
+  std::vector<Shape> shapes;
+  for (int version = 0; version < kSchemaVersion; ++version) {
+    TRUED_TRY_VOID(bring_to_next(*scratch, version));
+    TRUED_TRY(Shape shape, read_shape(*scratch));
+    shapes.push_back(std::move(shape));
+  }
+  return shapes;
+}
+
+Error misshapen(const std::string& path, int found, const ShapeDifference& why) {
+  return {.code = ErrorCode::corrupt,
+          .message = "the ledger " + path + " is not what its schema version " +
+                     std::to_string(found) + " says (" + why.where + ": " + why.detail +
+                     ") and was not brought forward; nothing was changed: see what 'trued audit' "
+                     "says of it, and go back to a backup"};
+}
+
 Error too_old(const std::string& path, int found) {
   if (found <= 0) {
-    return {.code = ErrorCode::unsupported,
-            .message = path + " holds no ledger: its schema version is " + std::to_string(found) +
-                       "; name the file that a server or 'trued exec' keeps"};
+    return {.code = ErrorCode::corrupt,
+            .message = "the ledger " + path + " has schema version " + std::to_string(found) +
+                       ", which no program gives it: see what 'trued audit' says of it"};
   }
   return {.code = ErrorCode::unsupported,
           .message = "the ledger " + path + " has schema version " + std::to_string(found) +
@@ -211,11 +242,31 @@ Result<int> schema_version(Connection& connection) {
   return static_cast<int>(version);
 }
 
+Result<std::optional<ShapeDifference>> compare_shape(Connection& connection, int version) {
+  TRUED_TRY(const Shape found, read_shape(connection));
+  TRUED_TRY(const std::vector<Shape> known, known_shapes());
+  const auto stated = static_cast<std::size_t>(version - 1);
+  const bool released = version > 0 && version <= kSchemaVersion;
+  auto different = difference(released ? known.at(stated) : known.back(), found);
+  if (released && !different) return different;
+  for (std::size_t at = 0; at < known.size(); ++at) {
+    if (at == stated || difference(known.at(at), found)) continue;
+    different = ShapeDifference{"its version", "the file says " + std::to_string(version) +
+                                                   ", its tables are those of version " +
+                                                   std::to_string(at + 1)};
+  }
+  return different;
+}
+
 Result<void> migrate(Connection& connection, const std::string& path,
                      const std::function<void(const std::string&)>& notice) {
   TRUED_TRY(const int found, schema_version(connection));
   if (found == kSchemaVersion) return {};
   if (found > kSchemaVersion || found < 0) return newer(path, found);
+  if (found > 0) {
+    TRUED_TRY(const auto different, compare_shape(connection, found));
+    if (different) return misshapen(path, found, *different);
+  }
   if (found > 0) TRUED_TRY_VOID(save_before_migration(path, found, notice));
   TRUED_TRY_VOID(connection.run("BEGIN IMMEDIATE"));
   auto moved = bring_forward(connection, found);
@@ -232,12 +283,16 @@ Result<ReadOnly> open_read_only(const std::string& path, Older older) {
   if (::stat(path.c_str(), &file) != 0) {
     return Error{.code = ErrorCode::not_found, .message = "there is no ledger at " + path};
   }
+  // SQLite takes an empty file for a new database, and a log beside it for a leftover to remove.
+  if (file.st_size == 0) return no_ledger(path, "it is empty");
   ReadOnly open;
   TRUED_TRY(open.connection, Connection::open(path, false));
   TRUED_TRY(open.version, schema_version(*open.connection));
+  TRUED_TRY(const bool ours, has_ledger_tables(*open.connection));
+  if (!ours) return no_ledger(path, "it is a database without any of a ledger's tables");
   if (open.version > kSchemaVersion) return newer(path, open.version);
-  const int oldest = older == Older::read ? 1 : kSchemaVersion;
-  if (open.version < oldest) return too_old(path, open.version);
+  // Who reads every version sees for himself what else a version may be.
+  if (older == Older::refuse && open.version < kSchemaVersion) return too_old(path, open.version);
   return open;
 }
 

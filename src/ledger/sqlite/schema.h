@@ -10,7 +10,9 @@
 //   batch      one row a commit: the hash over its records and the batch before
 //   tombstone  identities past retention
 //   base       one row: where the chain begins, once retired prefixes were dropped (in the log
-//              as well), a hash over the marks dropped with them, and how often the file was opened
+//              as well), a hash over the marks dropped with them, and `opened`: how often the file
+//              was opened for writing. That is a counter and nothing else: writing it is what makes
+//              the log begin afresh, nobody reads it, and no audit can say what it should be
 //
 // `identity` is the first 16 bytes of identity_digest(): 128 bits of SHA-256.
 #pragma once
@@ -21,6 +23,7 @@
 
 #include "base/result.h"
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/shape.h"
 #include "ledger/sqlite/sqlite_ledger.h"
 
 namespace trued::sqlite {
@@ -29,13 +32,17 @@ namespace trued::sqlite {
 inline constexpr int kSchemaVersion = kLedgerSchema;
 
 /// Brings the ledger at `path` forward, in one transaction, after a copy of it as it was is safe
-/// beside it (backup.h). A newer one is `unsupported`. Nothing happened on failure. `notice` is
-/// told what was done; may be empty.
+/// beside it (backup.h). A newer one is `unsupported`, one that is not what its version says
+/// `corrupt`. Nothing happened on failure. `notice` is told what was done; may be empty.
 [[nodiscard]] Result<void> migrate(Connection& connection, const std::string& path,
                                    const std::function<void(const std::string&)>& notice);
 
 /// The version found; 0 for an empty file.
 [[nodiscard]] Result<int> schema_version(Connection& connection);
+
+/// In what the file is not made as that version makes it; nothing if it is.
+[[nodiscard]] Result<std::optional<ShapeDifference>> compare_shape(Connection& connection,
+                                                                   int version);
 
 /// Who knows how to read a schema before this one, and who waits for the server to bring it
 /// forward.
@@ -45,7 +52,8 @@ struct ReadOnly {
   std::unique_ptr<Connection> connection;
   int version = 0;
 };
-/// Opens a ledger to read it. `not_found`; `unsupported` names both versions and the next step.
+/// Opens a ledger to read it. `not_found`; `invalid_argument`: something else is there;
+/// `unsupported` names both versions and the next step.
 [[nodiscard]] Result<ReadOnly> open_read_only(const std::string& path, Older older);
 
 }  // namespace trued::sqlite

@@ -215,12 +215,48 @@ TEST(Schema, what_is_open_is_found_and_written_through_its_index) {
   EXPECT_FALSE(says("EXPLAIN UPDATE operation SET state=1, last=2 WHERE no=1", 1, "Ephemeral"));
 }
 
-TEST(Schema, a_file_that_holds_no_ledger_is_named_as_such) {
+TEST(Schema, a_file_that_holds_no_ledger_is_named_as_such_and_left_alone) {
+  const auto refused = [](const std::string& what, const Error& error) {
+    EXPECT_EQ(error.code, ErrorCode::invalid_argument) << what;
+    EXPECT_NE(error.message.find("holds no ledger"), std::string::npos) << what << error.message;
+  };
   const Folder folder;
-  run_sql(folder.file(), "CREATE TABLE other(a)");
-  const auto report = audit_sqlite(folder.file(), {});
-  ASSERT_FALSE(report.has_value());
-  EXPECT_NE(report.error().message.find("holds no ledger"), std::string::npos);
+  const auto at = [&](const std::string& name) { return folder.path + "/" + name; };
+  std::ofstream(at("garbage")) << "garbage\n";
+  std::ofstream(at("long")) << std::string(20'000, 'g');
+  std::ofstream(at("empty")).close();
+  fs::create_directory(at("directory"));
+  run_sql(at("other"), "CREATE TABLE other(a)");
+  run_sql(at("stamped"), "CREATE TABLE other(a); PRAGMA user_version=3");
+  for (const char* name : {"garbage", "long", "empty", "directory", "other", "stamped"}) {
+    const std::string before = content_of(at(name));
+    refused(name, audit_sqlite(at(name), {}).error());
+    refused(name, backup_sqlite(at(name), at("copy"), {}).error());
+    refused(name, open_sqlite_reader(at(name)).error());
+    EXPECT_EQ(content_of(at(name)), before) << name;
+  }
+  for (const char* name : {"garbage", "long", "directory"}) {
+    refused(name, SqliteLedger::open({.path = at(name)}).error());
+  }
+  EXPECT_FALSE(fs::exists(at("copy")));
+  EXPECT_EQ(audit_sqlite(at("nothing"), {}).error().code, ErrorCode::not_found);
+}
+
+// Bringing forward what is no ledger of that version would bury what was changed.
+TEST(Schema, T11_a_ledger_with_another_version_than_its_tables_is_not_brought_forward) {
+  for (const char* version : {"1", "2"}) {
+    const Folder folder;
+    (void)folder.open();
+    run_sql(folder.file(), std::string("PRAGMA user_version=") + version);
+    const std::string before = content_of(folder.file());
+    const auto opened = SqliteLedger::open({.path = folder.file()});
+    ASSERT_FALSE(opened.has_value());
+    EXPECT_EQ(opened.error().code, ErrorCode::corrupt);
+    EXPECT_NE(opened.error().message.find("its tables are those of version 3"), std::string::npos)
+        << opened.error().message;
+    EXPECT_EQ(content_of(folder.file()), before);
+    EXPECT_FALSE(fs::exists(folder.file() + ".v" + version + "-backup"));
+  }
 }
 
 }  // namespace

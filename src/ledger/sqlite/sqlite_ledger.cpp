@@ -7,8 +7,10 @@
 #include "ledger/codec.h"
 #include "ledger/sqlite/checkpointer.h"
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/locate.h"
 #include "ledger/sqlite/log_base.h"
 #include "ledger/sqlite/owner_lock.h"
+#include "ledger/sqlite/reader.h"
 #include "ledger/sqlite/retention.h"
 #include "ledger/sqlite/rows.h"
 #include "ledger/sqlite/schema.h"
@@ -423,8 +425,10 @@ SqliteLedger::SqliteLedger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) 
 SqliteLedger::~SqliteLedger() = default;
 
 Result<std::unique_ptr<SqliteLedger>> SqliteLedger::open(const SqliteOptions& options) {
-  TRUED_TRY(auto lock, sqlite::OwnerLock::take(options.path));
-  auto impl = std::make_unique<Impl>(options, std::move(lock));
+  SqliteOptions located = options;
+  TRUED_TRY(located.path, sqlite::locate(options.path));
+  TRUED_TRY(auto lock, sqlite::OwnerLock::take(located.path));
+  auto impl = std::make_unique<Impl>(std::move(located), std::move(lock));
   TRUED_TRY_VOID(impl->open());
   return std::unique_ptr<SqliteLedger>(new SqliteLedger(std::move(impl)));
 }
@@ -445,7 +449,7 @@ Result<std::uint32_t> SqliteLedger::retire(WallTime now, std::uint32_t limit) {
   return impl_->retire(now, limit);
 }
 Result<std::unique_ptr<LedgerReader>> SqliteLedger::open_reader() {
-  return open_sqlite_reader(impl_->path());
+  return sqlite::open_reader(impl_->path());
 }
 Result<void> SqliteLedger::set_pages_max(std::uint64_t pages) {
   return impl_->set_pages_max(pages);

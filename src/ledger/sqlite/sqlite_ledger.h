@@ -34,9 +34,10 @@ void tune_sqlite_for_ledger();
 
 class SqliteLedger final : public Ledger {
  public:
-  /// Opens or creates; an older ledger is copied and brought forward. `already_exists`: another
-  /// process owns it (named). `unsupported`: a newer schema. `corrupt`, `io`, `permission_denied`
-  /// as they say. Nothing happened on failure.
+  /// Opens or creates; an older ledger is copied and brought forward. Symbolic links are followed
+  /// first. `already_exists`: another process owns it (named). `unavailable`: the file has several
+  /// names (hard links). `invalid_argument`: it holds something else. `unsupported`: a newer
+  /// schema. `corrupt`, `io`, `permission_denied` as they say. Nothing happened on failure.
   [[nodiscard]] static Result<std::unique_ptr<SqliteLedger>> open(const SqliteOptions& options);
   ~SqliteLedger() override;
 
@@ -65,8 +66,9 @@ class SqliteLedger final : public Ledger {
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 /// Recomputes the whole chain and every row, on one snapshot, beside a running server. A difference
-/// is a finding in the report; a failure means that the file could not be read. An older schema is
-/// audited as it is, a newer one is `unsupported`.
+/// is a finding in the report, and so is a ledger that is damaged or cut off; a failure means that
+/// there is none to read: `not_found`, `invalid_argument` (something else), `unavailable` (hard
+/// links), `io`. An older schema is audited as it is, a newer one is `unsupported`.
 [[nodiscard]] Result<AuditReport> audit_sqlite(const std::string& path, const Progress& progress);
 
 /// Copies the ledger while it is in use, whatever older schema it has. Written under a temporary
