@@ -230,7 +230,8 @@ class Session::Impl {
 
   std::optional<Failure> add(TargetSpec spec, const Policy& policy) {
     spec.policy = policy_of(policy, spec.kind);
-    if (auto refused = refuse(spec.name, policy, spec.policy, spec.serving.has_value())) return refused;
+    if (auto refused = refuse(spec.name, policy, spec.policy, spec.serving.has_value()))
+      return refused;
     auto target = build_target(spec, state_directory);
     if (!target.has_value()) return failure_of(target.error());
     targets.insert_or_assign(spec.name, std::move(target).value());
