@@ -88,6 +88,38 @@ void Table::secret(const char* name, std::string& out) {
   if (!wrong.empty()) fault(name, wrong);
 }
 
+void Table::text_or_secret(const char* name, std::string& out, bool* is_secret) {
+  const toml::node* node = table_.get(name);
+  const auto plain = node == nullptr ? std::nullopt : node->value_exact<std::string>();
+  const bool open = plain && plain->find("${") != std::string::npos;
+  if (is_secret != nullptr) *is_secret = open;
+  open ? secret(name, out) : text(name, out);
+}
+
+void Table::flag_or_text(const char* name, bool& flag, std::string& text) {
+  const toml::node* node = get(name);
+  if (node == nullptr) return;
+  if (const auto value = node->value_exact<bool>()) {
+    flag = *value;
+  } else if (const auto word = node->value_exact<std::string>()) {
+    text = *word;
+  } else {
+    fault(name, "expected true, false or a text");
+  }
+}
+
+void Table::flag_or_texts(const char* name, bool& flag, std::vector<std::string>& out) {
+  const toml::node* node = get(name);
+  if (node == nullptr) return;
+  if (const auto value = node->value_exact<bool>()) {
+    flag = *value;
+  } else if (node->is_array()) {
+    texts(name, out);
+  } else {
+    fault(name, "expected true, false or a list of texts");
+  }
+}
+
 void Table::flag(const char* name, bool& out) {
   const toml::node* node = get(name);
   if (node == nullptr) return;
