@@ -4,13 +4,12 @@
 
 #include <arpa/inet.h>
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
-#include <cstdlib>
+#include <charconv>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -55,7 +54,7 @@ struct SeenRequest {
 /// What a handler can do to whoever asked.
 class Peer {
  public:
-  Peer(int fd, Wire& wire, std::atomic<bool>& stopping)
+  Peer(int fd, Wire& wire, const std::atomic<bool>& stopping)
       : fd_(fd), wire_(wire), stopping_(stopping) {}
   void send(std::string_view bytes) {
     while (!bytes.empty()) {
@@ -73,22 +72,23 @@ class Peer {
          "\r\n\r\n");
   }
   /// Says nothing until the other side is gone or the server stops.
-  void hang() {
-    char byte = 0;
-    while (!stopping_ && ::recv(fd_, &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 0) pause(5);
+  void hang() { (void)gone_within(-1); }
+  /// Lets time pass; true if the other side is gone before that.
+  bool gone_within(int ms) {
+    pollfd waiting{.fd = fd_, .events = POLLRDHUP, .revents = 0};
+    return stopping_ || ::poll(&waiting, 1, ms) == 1;
   }
   /// Ends the connection with RST instead of FIN.
   void reset() {
     const linger now{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   }
-  void pause(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
   [[nodiscard]] bool stopping() const { return stopping_; }
 
  private:
   int fd_;
   Wire& wire_;
-  std::atomic<bool>& stopping_;
+  const std::atomic<bool>& stopping_;
 };
 
 /// One thread for each connection. A handler answers one request; false ends the connection.
@@ -199,7 +199,8 @@ class CountingServer {
     request.method = request.head.substr(0, space);
     request.target = request.head.substr(space + 1, request.head.find(' ', space + 1) - space - 1);
     const std::string length = request.header("Content-Length");
-    std::size_t left = length.empty() ? 0 : std::strtoul(length.c_str(), nullptr, 10);
+    std::size_t left = 0;
+    std::from_chars(length.data(), length.data() + length.size(), left);
     for (; left > 0; --left) {
       if (wire.read(&c, 1) != 1) return false;
       request.body += c;
