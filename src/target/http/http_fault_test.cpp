@@ -86,7 +86,7 @@ std::vector<Fault> faults() {
       {"a status of four digits", bytes("HTTP/1.1 2000 OK\r\n\r\n"), EffectKind::unknown},
       {"slow drip",
        [](Peer& peer) {
-         peer.answer_head("200 OK", 1'000'000);
+         peer.answer_head("200 OK", 10'000);
          while (!peer.gone_within(10)) peer.send("x");
          return false;
        },

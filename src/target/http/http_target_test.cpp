@@ -222,9 +222,9 @@ TEST_F(HttpTargetTest, S7_what_was_filled_in_cannot_break_out) {
   for (const std::string& url :
        {std::string("http://evil.example/v1/a"), server_.url("/v2/a"), server_.url("/v1x"),
         server_.url("/v1/../admin"), server_.url("/v1/%2e%2e/admin"),
-        "https" + server_.url().substr(4), "http://127.0.0.1:1/v1/a",
-        "http://user@" + server_.url("/v1/a").substr(7), std::string("//evil.example/v1"),
-        std::string("/v1/a"), std::string("javascript:1")}) {
+        std::string("https") + server_.url().substr(4), std::string("http://127.0.0.1:1/v1/a"),
+        std::string("http://user@") + server_.url("/v1/a").substr(7),
+        std::string("//evil.example/v1"), std::string("/v1/a"), std::string("javascript:1")}) {
     EXPECT_EQ(filled("url", url).kind, EffectKind::rejected_final) << url;
   }
   EXPECT_EQ(server_.requests().size(), 0U);

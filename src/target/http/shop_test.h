@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "io/counting_server_test.h"
-#include "target/call_conformance.h"
+#include "target/trouble_test.h"
 
 namespace trued {
 
