@@ -86,6 +86,7 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   read_place(table, spec);
   if (spec.kind == "http") {
     read_http(table, faults, spec.http);
+    spec.location = spec.http.base_url;
   } else {
     read_serving(table, faults, spec);
   }
