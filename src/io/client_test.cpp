@@ -266,7 +266,9 @@ TEST(ClientAnswers, T1_an_early_refusal_of_a_large_request_is_heard) {
       bool open() override {
         char buffer[1'000];
         (void)::recv(fd_, buffer, sizeof buffer, 0);
-        Wire::write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n", 55);
+        const std::string_view answer =
+            "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n";
+        (void)Wire::write(answer.data(), answer.size());
         ::shutdown(fd_, SHUT_WR);
         while (::recv(fd_, buffer, sizeof buffer, 0) > 0) {
         }

@@ -22,13 +22,13 @@ class Intermediary {
     if (kind == "haproxy") {
       scratch_.write("haproxy.cfg", haproxy(shop));
       program_ = std::make_unique<io::Program>(
-          std::vector<std::string>{"haproxy", "-db", "-f", scratch_.at("haproxy.cfg")},
+          std::vector<std::string>{program("haproxy"), "-db", "-f", scratch_.at("haproxy.cfg")},
           scratch_.at("log"));
     } else {
       scratch_.write("nginx.conf", nginx(shop));
       program_ = std::make_unique<io::Program>(
-          std::vector<std::string>{"nginx", "-p", scratch_.at(""), "-e", scratch_.at("log"), "-c",
-                                   scratch_.at("nginx.conf")},
+          std::vector<std::string>{program("nginx"), "-p", scratch_.at(""), "-e",
+                                   scratch_.at("log"), "-c", scratch_.at("nginx.conf")},
           scratch_.at("log"));
     }
     EXPECT_TRUE(io::await_listener(port_)) << kind << ": " << scratch_.read("log");
@@ -36,6 +36,11 @@ class Intermediary {
   [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
 
  private:
+  // Where Debian puts them is in nobody's PATH but root's.
+  static std::string program(const std::string& name) {
+    const std::string usual = "/usr/sbin/" + name;
+    return ::access(usual.c_str(), X_OK) == 0 ? usual : name;
+  }
   [[nodiscard]] std::string haproxy(int shop) const {
     std::string text =
         "defaults\n mode http\n timeout connect 1s\n timeout client 5s\n timeout server 1s\n"
