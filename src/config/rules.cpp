@@ -29,10 +29,12 @@ class TargetRules {
       if (!wrong.empty()) {
         add({"branch"}, "'" + spec_.branch + "' is no name for a branch: " + wrong);
       }
+    } else if (spec_.kind == "http") {
+      check_http();
     } else if (spec_.kind != "memory") {
       add({"kind"}, spec_.kind.empty()
-                        ? "is missing: file, git or memory"
-                        : "there is no kind '" + spec_.kind + "'; known: file, git, memory");
+                        ? "is missing: file, git, memory or http"
+                        : "there is no kind '" + spec_.kind + "'; known: file, git, memory, http");
     }
     if (spec_.serving) {
       const std::string wrong = rules_.serving(*spec_.serving);
@@ -72,6 +74,22 @@ class TargetRules {
       add({name}, "credentials are for a repository over http(s); a path needs none");
     } else if (!spec_.username.empty() && spec_.password.empty()) {
       add({"username"}, "is without a password: add password = \"${env:NAME}\"");
+    }
+  }
+
+  void check_http() {
+    if (!rules_.http) return;
+    for (SpecFault& fault : rules_.http(spec_.http)) {
+      const std::size_t dot = fault.setting.find('.');
+      std::vector<std::string> path{fault.setting.substr(0, dot)};
+      if (dot != std::string::npos) path.push_back(fault.setting.substr(dot + 1));
+      add(std::move(path), std::move(fault.detail));
+    }
+    const Duration total = spec_.http.total_timeout;
+    if (total > spec_.policy.effect_timeout) {
+      add({"timeouts", "total"}, format_duration(total) + " is longer than effect_timeout, " +
+                                     format_duration(spec_.policy.effect_timeout) +
+                                     ", after which an attempt counts as unknown");
     }
   }
 

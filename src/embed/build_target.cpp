@@ -5,6 +5,7 @@
 #include "target/file/file_connector.h"
 #include "target/git/git_connector.h"
 #include "target/http/http_reader.h"
+#include "target/http/http_target.h"
 #include "target/memory/memory_connector.h"
 
 namespace trued {
@@ -31,12 +32,21 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
     return std::unique_ptr<Connector>(std::make_unique<MemoryConnector>());
   }
   return Error{.code = ErrorCode::invalid_argument,
-               .message = "there is no kind '" + spec.kind + "'; known: file, git, memory"};
+               .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http"};
 }
 
 }  // namespace
 
 Result<Target> build_target(const TargetSpec& spec, const std::string& state_directory) {
+  if (spec.kind == "http") {
+    auto calls = HttpTarget::open(spec.http);
+    if (!calls.has_value()) {
+      Error error = calls.error();
+      error.message = "target '" + spec.name + "': " + error.message;
+      return error;
+    }
+    return make_call_target(spec.name, spec.kind, std::move(calls).value(), spec.policy);
+  }
   auto store = open_store(spec, state_directory);
   if (!store.has_value()) {
     Error error = store.error();
