@@ -2,6 +2,7 @@
 // or the library.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,16 +18,25 @@ struct ServingSpec {
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
+/// A database whose effects are statements in one transaction with a marker row of ours.
+struct PostgresSpec {
+  std::string url;  ///< "postgresql://user@host/db?sslmode=verify-full"; may hold a password
+  std::string marker_table = "trued_marker";  ///< or "schema.table"; spelled as it is, unquoted
+  std::uint32_t pool_max = 8;                 ///< connections at a time
+  Duration statement_timeout{30'000};         ///< of one statement; never past the call's own end
+};
+
 struct TargetSpec {
   std::string name;
-  std::string kind;      ///< "file", "git" or "memory"
-  std::string location;  ///< directory, or repository path or URL
+  std::string kind;      ///< "file", "git", "memory" or "postgres"
+  std::string location;  ///< directory, or repository path or URL; without any secret
   std::string branch;    ///< git: empty for the one that the repository's HEAD names
   std::string author_name = "Trued";
   std::string author_email = "trued@localhost";
   std::string bearer_token;
   std::string username;
   std::string password;
+  PostgresSpec postgres;  ///< of kind "postgres"
   std::optional<ServingSpec> serving;
   Policy policy;
 };
