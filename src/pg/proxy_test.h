@@ -53,7 +53,7 @@ class Proxy {
 
   /// What happens to the next messages that hold `text`, on every connection. Those that went
   /// wrong before are closed.
-  void cut(Cut how, std::string text = "COMMIT") {
+  void cut(Cut how, std::string text = "; COMMIT") {
     const std::lock_guard lock(mutex_);
     how_ = how;
     text_ = std::move(text);

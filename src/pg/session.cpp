@@ -333,12 +333,12 @@ bool Session::idle() const {
   return !lost() && PQtransactionStatus(impl_->get()) == PQTRANS_IDLE;
 }
 
-bool Session::healthy() {
+bool Session::healthy() const {
   if (!idle()) return false;
-  // A server that hung up left its goodbye, or the end of the stream, to be read.
+  // A server that hung up left its goodbye, or the end of the stream, to be read. What else it may
+  // have to say without being asked is not worth telling apart: a new connection costs little.
   pollfd one{.fd = PQsocket(impl_->get()), .events = POLLIN, .revents = 0};
-  if (::poll(&one, 1, 0) == 0) return true;
-  return PQconsumeInput(impl_->get()) != 0 && idle();
+  return ::poll(&one, 1, 0) == 0;
 }
 
 int Session::backend_pid() const { return lost() ? 0 : PQbackendPID(impl_->get()); }

@@ -91,7 +91,7 @@ class Session {
   /// Outside of any transaction, with nothing under way.
   [[nodiscard]] bool idle() const;
   /// idle(), and the server has not hung up meanwhile as far as can be told from here.
-  [[nodiscard]] bool healthy();
+  [[nodiscard]] bool healthy() const;
   [[nodiscard]] int backend_pid() const;
   [[nodiscard]] int server_version() const;  ///< 150018
   [[nodiscard]] std::string server() const;  ///< "host:port", of several the one it is

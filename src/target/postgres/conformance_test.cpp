@@ -10,7 +10,8 @@ namespace {
 class PostgresCallWorld final : public CallWorld {
  public:
   PostgresCallWorld()
-      : proxy_(world_.server().port()),
+      : world_(shared()),
+        proxy_(world_.server().port()),
         target_(world_.target([&](PostgresSpec& spec) {
           spec.url = world_.server().url("app", "", proxy_.port());
           spec.statement_timeout = Duration{500};
@@ -110,7 +111,14 @@ class PostgresCallWorld final : public CallWorld {
   }
 
  private:
-  PostgresWorld world_;
+  // One server for all tests of a process; each finds it empty.
+  static PostgresWorld& shared() {
+    static PostgresWorld world;
+    world.server().sql("TRUNCATE thing, execution, trued_marker");
+    return world;
+  }
+
+  PostgresWorld& world_;
   pg::Proxy proxy_;
   std::unique_ptr<PostgresTarget> target_;
   std::unique_ptr<pg::Session> blocker_;

@@ -26,11 +26,11 @@ inline json::Value json_of(const std::string& text) {
 /// Counts itself as one execution on `name`, and sets its value.
 inline json::Value put(const std::string& name, const std::string& value) {
   const std::string text = R"j({"statements": [
-      {"sql": "INSERT INTO execution (name) VALUES ($1)", "params": ["NAME"]},
+      {"sql": "INSERT INTO execution (name) VALUES ($1)", "params": ["@N"]},
       {"sql": "INSERT INTO thing VALUES ($1, $2) ON CONFLICT (name) DO UPDATE)j"
                            R"j( SET value = $2 RETURNING name, value",
-       "params": ["NAME", "VALUE"]}]})j";
-  return json_of(pg::replaced(pg::replaced(text, "NAME", name), "VALUE", value));
+       "params": ["@N", "@V"]}]})j";
+  return json_of(pg::replaced(pg::replaced(text, "@N", name), "@V", value));
 }
 
 class PostgresWorld {
