@@ -73,8 +73,12 @@ EffectEnded ended_as_known(const Operation& operation, const AttemptReport& repo
 
 void on_report(Deciding& deciding, const AttemptReport& report) {
   const Operation& operation = deciding.operation();
+  const bool newest = report.attempt.value() == operation.attempts;
+  const bool late = operation.state != State::attempting;
+  // Late, only a yes says more than what is known; and not while a person has it tried anew.
   const bool current =
-      operation.state == State::attempting && report.attempt.value() == operation.attempts;
+      newest && waits_for_answer(operation) &&
+      (!late || (report.effect.kind == EffectKind::acknowledged && operation.attempts_counted > 0));
   if (!current) {
     deciding.record(LateEvidence{
         .attempt = report.attempt, .kind = report.effect.kind, .detail = report.effect.reason});

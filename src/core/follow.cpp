@@ -273,9 +273,10 @@ void start_attempt(Deciding& deciding) {
   const bool first = !operation.sent;
   const bool anew = first && operation.attempts > 0 && operation.attempts_counted == 0;
   const AttemptNo attempt(operation.attempts + 1);
-  deciding.record(AttemptStarted{
-      .attempt = attempt,
-      .report_by = deciding.now() + deciding.policy().effect_timeout * kReportFactor});
+  deciding.record(AttemptStarted{.attempt = attempt,
+                                 .report_by = deciding.now() +
+                                              deciding.policy().effect_timeout * kReportFactor +
+                                              deciding.policy().report_slack});
   deciding.act(RunAttempt{.attempt = attempt, .first = first, .anew = anew});
 }
 

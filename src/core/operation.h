@@ -280,6 +280,9 @@ struct Operation {
 [[nodiscard]] bool is_settled(State state);
 [[nodiscard]] Status status_of(State state);
 
+/// Its newest attempt runs, or was given up without an answer: one that comes late still counts.
+[[nodiscard]] bool waits_for_answer(const Operation& operation);
+
 /// A new operation from its first event.
 [[nodiscard]] Operation begin(OperationId id, const Accepted& accepted, WallTime at);
 

@@ -107,7 +107,8 @@ bool already_holds(const Target& target, const AttemptJob& job, Clock& clock,
 
 }  // namespace
 
-AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock) {
+AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock,
+                          const std::function<bool()>& may_begin) {
   AttemptReport report;
   report.attempt = job.attempt;
   std::string since = job.since;
@@ -130,6 +131,7 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
     report.effect.reason = std::move(held->reason);
     return report;
   }
+  if (!may_begin()) return never_sent(job.attempt, "its time was over before it could begin");
   EffectResult result = perform(target, job, since);
   report.effect = std::move(result.ended);
   report.effect.attempt = job.attempt;

@@ -83,10 +83,13 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .reported = operation.version,
                  .expected = action.anew ? baselines_of(operation) : std::vector<Observation>{},
                  .intent = entry.intent};
-  auto work = [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
-    return run_attempt(target, job, clock);
+  // What begins after its report is due would land when its outcome was already called unknown.
+  const WallTime begin_by = operation.due_at.value_or(WallTime::max());
+  auto work = [&target, &clock = ports_.clock, begin_by,
+               job = std::move(job)](const Jobs::Claim& claim) -> Input {
+    return run_attempt(target, job, clock, [&] { return clock.wall() < begin_by && claim(); });
   };
-  if (runs_here(target)) return post_local(operation.id, work());
+  if (runs_here(target)) return post_local(operation.id, work([] { return true; }));
   jobs_.effect(target, operation.id, action.attempt, std::move(work));
 }
 

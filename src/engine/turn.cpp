@@ -334,7 +334,7 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
   if (overdue && jobs_.revoke(operation.id, AttemptNo(operation.attempts))) {
     apply(turn, *work,
           never_sent(AttemptNo(operation.attempts),
-                     "its target was busy for all the time an attempt may take"));
+                     "its target was busy, or was read, for all the time an attempt may take"));
     return;
   }
   apply(turn, *work, *message.input);
