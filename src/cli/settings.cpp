@@ -7,6 +7,8 @@
 #include "cli/exit_codes.h"
 #include "config/rules.h"
 #include "target/http/http_reader.h"
+#include "target/http/http_target.h"
+#include "target/postgres/postgres_target.h"
 
 namespace trued::cli {
 namespace {
@@ -84,6 +86,8 @@ config::Rules config_rules(const Common& common) {
     const auto reader = HttpReader::open({.url = spec.url, .headers = spec.headers});
     return reader.has_value() ? std::string() : reader.error().message;
   };
+  rules.http = [](const HttpSpec& spec) { return wrong_with(spec); };
+  rules.postgres = [](const PostgresSpec& spec) { return wrong_with(spec); };
   rules.state_dir_option = common.state_dir;
   const auto usual = state_place({});
   if (usual.has_value()) rules.state_dir_default = *usual;

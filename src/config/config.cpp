@@ -7,6 +7,8 @@
 #include <sstream>
 #include <system_error>
 
+#include "config/http.h"
+#include "config/postgres.h"
 #include "config/rules.h"
 #include "config/table.h"
 #include "core/ids.h"
@@ -48,19 +50,10 @@ void read_serving(Table& parent, Faults& faults, TargetSpec& spec) {
   table.text("kind", kind);
   if (kind != "http") table.fault("kind", "a serving level is read by kind \"http\"");
   table.text("url", serving.url);
-  if (const toml::table* headers = table.table("headers")) {
-    Table each(*headers, faults, table.path() + ".headers");
-    for (const auto& [name, node] : *headers) {
-      std::string value;
-      const std::string header(name.str());
-      const auto plain = node.value_exact<std::string>();
-      if (plain && plain->find("${") == std::string::npos) {
-        each.text(header.c_str(), value);
-      } else {
-        each.secret(header.c_str(), value);
-      }
-      serving.headers.emplace_back(header, value);
-    }
+  std::vector<HttpHeader> headers;
+  read_headers(table, faults, headers);
+  for (HttpHeader& header : headers) {
+    serving.headers.emplace_back(std::move(header.name), std::move(header.value));
   }
   read_settle(table, faults, "settle", spec.policy.serving);
   table.check_names();
@@ -92,7 +85,14 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   table.text("kind", spec.kind);
   spec.policy = default_policy(spec.kind);
   read_place(table, spec);
-  read_serving(table, faults, spec);
+  if (spec.kind == "http") {
+    read_http(table, faults, spec.http);
+  } else if (spec.kind == "postgres") {
+    read_postgres(table, spec.postgres);
+    spec.location = without_password(spec.postgres.url);
+  } else {
+    read_serving(table, faults, spec);
+  }
   read_retry(table, faults, spec.policy.retry);
   read_settle(table, faults, "settle", spec.policy.store);
   read_settle(table, faults, "unreadable", spec.policy.unreadable);

@@ -5,6 +5,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/resembles.h"
+
 namespace trued::config {
 namespace {
 
@@ -44,36 +46,11 @@ std::string expand(const std::string& text, std::string& fault) {
   }
 }
 
-std::size_t distance(const std::string& a, const std::string& b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row.at(j) = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row.at(0);
-    row.at(0) = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row.at(j);
-      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      row.at(j) = std::min({above + 1, row.at(j - 1) + 1, change});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
 
 std::optional<std::string> resembles(const std::string& name,
                                      const std::vector<std::string>& known) {
-  std::optional<std::string> best;
-  std::size_t least = std::max<std::size_t>(name.size() / 3, 1) + 1;
-  for (const std::string& each : known) {
-    const std::size_t d = distance(name, each);
-    if (d < least) {
-      least = d;
-      best = each;
-    }
-  }
-  return best;
+  return trued::resembles(name, known);
 }
 
 const toml::node* Table::get(const char* name) {
@@ -109,6 +86,38 @@ void Table::secret(const char* name, std::string& out) {
   // An empty secret would let in whoever gives none.
   if (wrong.empty() && out.empty()) wrong = "'" + raw + "' stands for nothing: it is empty";
   if (!wrong.empty()) fault(name, wrong);
+}
+
+void Table::text_or_secret(const char* name, std::string& out, bool* is_secret) {
+  const toml::node* node = table_.get(name);
+  const auto plain = node == nullptr ? std::nullopt : node->value_exact<std::string>();
+  const bool open = plain && plain->find("${") != std::string::npos;
+  if (is_secret != nullptr) *is_secret = open;
+  open ? secret(name, out) : text(name, out);
+}
+
+void Table::flag_or_text(const char* name, bool& flag, std::string& text) {
+  const toml::node* node = get(name);
+  if (node == nullptr) return;
+  if (const auto value = node->value_exact<bool>()) {
+    flag = *value;
+  } else if (const auto word = node->value_exact<std::string>()) {
+    text = *word;
+  } else {
+    fault(name, "expected true, false or a text");
+  }
+}
+
+void Table::flag_or_texts(const char* name, bool& flag, std::vector<std::string>& out) {
+  const toml::node* node = get(name);
+  if (node == nullptr) return;
+  if (const auto value = node->value_exact<bool>()) {
+    flag = *value;
+  } else if (node->is_array()) {
+    texts(name, out);
+  } else {
+    fault(name, "expected true, false or a list of texts");
+  }
 }
 
 void Table::flag(const char* name, bool& out) {
@@ -159,15 +168,8 @@ void Table::check_names() {
   for (const auto& [key, node] : table_) {
     const std::string name(key.str());
     if (std::ranges::find(known_, name) != known_.end()) continue;
-    const auto meant = resembles(name, known_);
-    std::string message = "unknown key '" + (path_.empty() ? name : path_ + "." + name) + "'";
-    if (meant) {
-      message += "; did you mean '" + *meant + "'?";
-    } else {
-      std::string list;
-      for (const std::string& each : known_) list += (list.empty() ? "" : ", ") + each;
-      message += "; known here: " + list;
-    }
+    const std::string message =
+        "unknown key '" + full(name.c_str()) + "'; " + did_you_mean(name, known_);
     faults_.add(key.source(), message);
   }
 }

@@ -32,7 +32,13 @@ class Table {
   void text(const char* name, std::string& out);
   /// A text in which ${env:…} and ${file:…} stand for secrets.
   void secret(const char* name, std::string& out);
+  /// Either: a text without "${" as it stands, or a secret. `is_secret` is set for the latter.
+  void text_or_secret(const char* name, std::string& out, bool* is_secret = nullptr);
   void flag(const char* name, bool& out);
+  /// true or false, or else a text.
+  void flag_or_text(const char* name, bool& flag, std::string& text);
+  /// true or false, or else a list of texts.
+  void flag_or_texts(const char* name, bool& flag, std::vector<std::string>& out);
   void duration(const char* name, Duration& out);
   void texts(const char* name, std::vector<std::string>& out);
   template <class Number>

@@ -5,7 +5,9 @@
 #include "target/file/file_connector.h"
 #include "target/git/git_connector.h"
 #include "target/http/http_reader.h"
+#include "target/http/http_target.h"
 #include "target/memory/memory_connector.h"
+#include "target/postgres/postgres_target.h"
 
 namespace trued {
 namespace {
@@ -31,12 +33,24 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
     return std::unique_ptr<Connector>(std::make_unique<MemoryConnector>());
   }
   return Error{.code = ErrorCode::invalid_argument,
-               .message = "there is no kind '" + spec.kind + "'; known: file, git, memory"};
+               .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http, postgres"};
+}
+
+template <class Calls>
+Result<Target> with_calls(const TargetSpec& spec, Result<std::unique_ptr<Calls>> calls) {
+  if (!calls.has_value()) {
+    Error error = std::move(calls).error();
+    error.message = "target '" + spec.name + "': " + error.message;
+    return error;
+  }
+  return make_call_target(spec.name, spec.kind, std::move(calls).value(), spec.policy);
 }
 
 }  // namespace
 
 Result<Target> build_target(const TargetSpec& spec, const std::string& state_directory) {
+  if (spec.kind == "http") return with_calls(spec, HttpTarget::open(spec.http));
+  if (spec.kind == "postgres") return with_calls(spec, PostgresTarget::open(spec.postgres));
   auto store = open_store(spec, state_directory);
   if (!store.has_value()) {
     Error error = store.error();

@@ -60,7 +60,7 @@ std::string places(const std::string& hosts, const std::string& ports, unsigned&
 
 }  // namespace
 
-Result<ConnInfo> ConnInfo::parse(const std::string& url) {
+Result<ConnInfo> ConnInfo::parse(const std::string& url, const std::string& password) {
   const auto refused = [](const std::string& why) {
     return Error{.code = ErrorCode::invalid_argument,
                  .message = "the url " + why + "; expected postgresql://USER@HOST:PORT/DATABASE"};
@@ -79,7 +79,7 @@ Result<ConnInfo> ConnInfo::parse(const std::string& url) {
   }
   ConnInfo info;
   info.url_ = url;
-  info.password_ = value_of(options.get(), "password");
+  info.password_ = password.empty() ? value_of(options.get(), "password") : password;
   std::string host = value_of(options.get(), "host");
   if (host.empty()) host = value_of(options.get(), "hostaddr");
   const std::string user = value_of(options.get(), "user");

@@ -13,9 +13,13 @@ class ConnInfo {
  public:
   /// `invalid_argument` for what libpq does not understand; the message repeats nothing of the URL
   /// that could be a secret. Does not connect.
-  [[nodiscard]] static Result<ConnInfo> parse(const std::string& url);
+  /// `password`, if not empty, is used instead of one in the URL.
+  [[nodiscard]] static Result<ConnInfo> parse(const std::string& url,
+                                              const std::string& password = {});
 
   [[nodiscard]] const std::string& url() const { return url_; }
+  /// Empty where libpq is to find one (~/.pgpass), or none is needed.
+  [[nodiscard]] const std::string& password() const { return password_; }
   /// "postgresql://user@host:5432/db", for people: no password, no parameters.
   [[nodiscard]] const std::string& shown() const { return shown_; }
   /// How many hosts it names; at least 1.

@@ -185,9 +185,11 @@ Result<Session, PgError> Session::open(const ConnInfo& info, const std::string& 
   // Before dbname, so that the URL has the last word. A standby would show yesterday's truth.
   const std::array<const char*, 7> names = {"target_session_attrs", "tcp_user_timeout",
                                             "fallback_application_name", "dbname",
-                                            "client_encoding", nullptr};
+                                            "client_encoding", "password", nullptr};
+  // An empty value counts as not given.
   const std::array<const char*, 7> values = {"primary", patience.c_str(), application.c_str(),
-                                             info.url().c_str(), "UTF8", nullptr};
+                                             info.url().c_str(), "UTF8", info.password().c_str(),
+                                             nullptr};
   impl->connection.reset(PQconnectStartParams(names.data(), values.data(), 1));
   if (impl->connection == nullptr) return refused(impl->closed());
   PQsetNoticeReceiver(impl->get(), on_notice, &impl->notices);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/time.h"
 #include "core/policy.h"
 
 namespace trued {
@@ -20,15 +21,55 @@ struct ServingSpec {
 
 /// A database whose effects are statements in one transaction with a marker row of ours.
 struct PostgresSpec {
-  std::string url;  ///< "postgresql://user@host/db?sslmode=verify-full"; may hold a password
+  std::string url;       ///< "postgresql://user@host/db?sslmode=verify-full"; may hold a password
+  std::string password;  ///< beside the URL, so that nothing in it has to be escaped
   std::string marker_table = "trued_marker";  ///< or "schema.table"; spelled as it is, unquoted
   std::uint32_t pool_max = 8;                 ///< connections at a time
   Duration statement_timeout{30'000};         ///< of one statement; never past the call's own end
 };
 
+struct HttpHeader {
+  std::string name;
+  std::string value;
+  bool secret = false;  ///< never shown
+};
+
+/// Which redirections are followed: none; those of GET and HEAD; besides, 307 and 308 of effects
+/// within one origin.
+enum class HttpRedirects : std::uint8_t { none, reads, effects };
+
+/// Kind "http": where calls go, and within which bounds.
+struct HttpSpec {
+  std::string base_url;  ///< "https://api.example.com/v1": no call leads elsewhere
+  std::vector<HttpHeader> headers;
+  /// The other side executes one Idempotency-Key once.
+  bool deduplicates = false;
+  Duration remembers{};  ///< deduplicates: for so long; 0 for no known end
+  /// Private, unique local, shared and loopback addresses may be connected to.
+  bool allow_private = false;
+  std::vector<std::string> allowed_networks;  ///< "10.1.0.0/16": may be connected to
+  HttpRedirects redirects = HttpRedirects::none;
+  std::string proxy;     ///< "http://[user:password@]host:port"; empty for none
+  std::string no_proxy;  ///< hosts, separated by commas, that are reached without it
+  std::string ca_file;   ///< PEM; trusted instead of the system's
+  Duration connect_timeout{5'000};
+  Duration send_timeout{10'000};
+  Duration first_byte_timeout{30'000};
+  Duration total_timeout{30'000};
+  std::uint64_t response_bytes_max = std::uint64_t{16} << 20U;
+  /// Every effect on a connection of its own. Nothing: unless the other side deduplicates.
+  std::optional<bool> fresh_connections;
+};
+
+/// What is wrong with one setting of a specification.
+struct SpecFault {
+  std::string setting;  ///< "base_url", "headers.Accept"
+  std::string detail;
+};
+
 struct TargetSpec {
   std::string name;
-  std::string kind;      ///< "file", "git", "memory" or "postgres"
+  std::string kind;      ///< "file", "git", "memory", "http" or "postgres"
   std::string location;  ///< directory, or repository path or URL; without any secret
   std::string branch;    ///< git: empty for the one that the repository's HEAD names
   std::string author_name = "Trued";
@@ -36,8 +77,9 @@ struct TargetSpec {
   std::string bearer_token;
   std::string username;
   std::string password;
-  PostgresSpec postgres;  ///< of kind "postgres"
   std::optional<ServingSpec> serving;
+  HttpSpec http;
+  PostgresSpec postgres;
   Policy policy;
 };
 

@@ -5,48 +5,20 @@
 #include <string_view>
 #include <utility>
 
+#include "base/resembles.h"
 #include "json/canonical.h"
 #include "pg/sql_text.h"
 
 namespace trued {
 namespace {
 
-using Names = std::vector<std::string_view>;
+using Names = std::vector<std::string>;
 
 constexpr std::size_t kStatementsMax = 100;
 constexpr std::size_t kParametersMax = 65'535;  // of the protocol
 
 bool is_template(const json::Value& value) {
   return value.is_string() && value.as_string().find("${") != std::string::npos;
-}
-
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row.at(j) = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row.at(0), i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row.at(j);
-      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      row.at(j) = std::min({above + 1, row.at(j - 1) + 1, change});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
-
-std::string known_or_meant(std::string_view name, const Names& known) {
-  std::size_t least = std::max<std::size_t>(name.size() / 3, 1) + 1;
-  std::string_view meant;
-  std::string all;
-  for (const std::string_view each : known) {
-    all += (all.empty() ? "" : ", ") + std::string(each);
-    const std::size_t d = distance(name, each);
-    if (d >= least) continue;
-    least = d;
-    meant = each;
-  }
-  return meant.empty() ? "known here: " + all : "did you mean '" + std::string(meant) + "'?";
 }
 
 // Words that would end or change the transaction that is ours, or leave something behind in a
@@ -102,7 +74,7 @@ class Shape {
     for (const auto& [name, value] : object.members()) {
       if (std::ranges::find(known, name) != known.end()) continue;
       fault(at + "/" + escaped(name),
-            "there is no member '" + name + "' here; " + known_or_meant(name, known));
+            "there is no member '" + name + "' here; " + did_you_mean(name, known));
     }
   }
 

@@ -167,7 +167,7 @@ Result<Steps, PgError> work(const PostgresSpec& spec, const pg::ConnInfo& info, 
 }
 
 Result<Steps> work(const PostgresSpec& spec, bool install, Duration timeout) {
-  TRUED_TRY(const pg::ConnInfo info, pg::ConnInfo::parse(spec.url));
+  TRUED_TRY(const pg::ConnInfo info, pg::ConnInfo::parse(spec.url, spec.password));
   if (!valid_marker_table(spec.marker_table)) {
     return Error{.code = ErrorCode::invalid_argument,
                  .message = "'" + spec.marker_table + "' is no name of a table"};

@@ -32,10 +32,6 @@ Duration commit_share(Duration left) {
   return std::clamp(left / 5, Duration{10}, Duration{1'000});
 }
 
-Error refused_option(std::string message) {
-  return {.code = ErrorCode::invalid_argument, .message = std::move(message)};
-}
-
 // What failed before COMMIT was sent: the server rolls back, also if it never answers.
 EffectResult undone(const PgError& e, const std::string& where, bool retryable) {
   std::string reason = where + ": " + e.error.message;
@@ -76,14 +72,31 @@ Probed maybe(std::string detail) {
 
 }  // namespace
 
-Result<std::unique_ptr<PostgresTarget>> PostgresTarget::open(const PostgresSpec& spec) {
-  TRUED_TRY(pg::ConnInfo info, pg::ConnInfo::parse(spec.url));
-  if (!valid_marker_table(spec.marker_table)) {
-    return refused_option("marker_table '" + spec.marker_table +
-                          "' is no name of a table: expected NAME or SCHEMA.NAME of [A-Za-z0-9_]");
+std::vector<SpecFault> wrong_with(const PostgresSpec& spec) {
+  std::vector<SpecFault> faults;
+  if (spec.url.empty()) {
+    faults.push_back({"url", "is missing: postgresql://USER@HOST:PORT/DATABASE"});
+  } else if (const auto info = pg::ConnInfo::parse(spec.url); !info.has_value()) {
+    faults.push_back({"url", info.error().message});
   }
-  if (spec.pool_max == 0) return refused_option("pool_max is 0; expected at least 1");
-  if (spec.statement_timeout <= Duration{0}) return refused_option("statement_timeout is 0");
+  if (!valid_marker_table(spec.marker_table)) {
+    faults.push_back({"marker_table", "'" + spec.marker_table +
+                                          "' is no name of a table: expected NAME or SCHEMA.NAME "
+                                          "of [A-Za-z0-9_]"});
+  }
+  if (spec.pool_max == 0) faults.push_back({"pool_max", "expected at least 1"});
+  if (spec.statement_timeout <= Duration{0}) {
+    faults.push_back({"statement_timeout", "expected more than 0"});
+  }
+  return faults;
+}
+
+Result<std::unique_ptr<PostgresTarget>> PostgresTarget::open(const PostgresSpec& spec) {
+  for (const SpecFault& fault : wrong_with(spec)) {
+    return Error{.code = ErrorCode::invalid_argument,
+                 .message = fault.setting + ": " + fault.detail};
+  }
+  TRUED_TRY(pg::ConnInfo info, pg::ConnInfo::parse(spec.url, spec.password));
   return std::unique_ptr<PostgresTarget>(new PostgresTarget(std::move(info), spec));
 }
 

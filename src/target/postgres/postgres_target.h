@@ -19,6 +19,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "pg/pool.h"
@@ -29,9 +30,12 @@
 
 namespace trued {
 
+/// What of the specification cannot work; empty when nothing. Contacts nobody.
+[[nodiscard]] std::vector<SpecFault> wrong_with(const PostgresSpec& spec);
+
 class PostgresTarget final : public CallTarget {
  public:
-  /// Checks the specification; contacts nobody.
+  /// `invalid_argument` says what wrong_with() does. Contacts nobody.
   [[nodiscard]] static Result<std::unique_ptr<PostgresTarget>> open(const PostgresSpec& spec);
 
   [[nodiscard]] Capabilities capabilities() const override;
