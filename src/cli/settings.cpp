@@ -101,6 +101,13 @@ Result<TargetSpec> parse_target_option(const std::string& text) {
   const std::size_t end_of_kind = std::min(text.find_first_of(":,", equal), text.size());
   spec.name = text.substr(0, equal);
   spec.kind = text.substr(equal + 1, end_of_kind - equal - 1);
+  if (spec.kind == "postgres") {
+    return Error{.code = ErrorCode::invalid_argument,
+                 .message = "target '" + spec.name +
+                            "': a database is not given on the command line, where everybody sees "
+                            "its password; write [target." +
+                            spec.name + "] kind = \"postgres\", url = … into a --config file"};
+  }
   const bool placed = end_of_kind < text.size() && text[end_of_kind] == ':';
   // "memory" is nowhere.
   if (!placed && spec.kind != "memory") return not_a_target(text, "it lacks ':'");

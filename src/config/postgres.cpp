@@ -37,8 +37,7 @@ void read_postgres(Table& table, PostgresSpec& spec) {
   bool secret = false;
   table.text_or_secret("url", spec.url, &secret);
   if (!secret && holds_password(spec.url)) {
-    table.fault("url",
-                "a password does not belong into the file; add password = \"${env:NAME}\"");
+    table.fault("url", "a password does not belong into the file; add password = \"${env:NAME}\"");
   }
   table.secret("password", spec.password);
   table.text("marker_table", spec.marker_table);

@@ -35,10 +35,9 @@ class TargetRules {
       if (rules_.postgres) add_all(rules_.postgres(spec_.postgres));
       if (spec_.serving) add({"serving"}, "is not for kind \"postgres\": it is read by its calls");
     } else if (spec_.kind != "memory") {
-      add({"kind"}, spec_.kind.empty()
-                        ? "is missing: file, git, memory, http or postgres"
-                        : "there is no kind '" + spec_.kind +
-                              "'; known: file, git, memory, http, postgres");
+      add({"kind"}, spec_.kind.empty() ? "is missing: file, git, memory, http or postgres"
+                                       : "there is no kind '" + spec_.kind +
+                                             "'; known: file, git, memory, http, postgres");
     }
     if (spec_.serving) {
       const std::string wrong = rules_.serving(*spec_.serving);

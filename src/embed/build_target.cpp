@@ -32,12 +32,13 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
   if (spec.kind == "memory") {
     return std::unique_ptr<Connector>(std::make_unique<MemoryConnector>());
   }
-  return Error{.code = ErrorCode::invalid_argument,
-               .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http, postgres"};
+  return Error{
+      .code = ErrorCode::invalid_argument,
+      .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http, postgres"};
 }
 
 template <class Calls>
-Result<Target> with_calls(const TargetSpec& spec, Result<std::unique_ptr<Calls>> calls) {
+Result<Target> with_calls(const TargetSpec& spec, Result<Calls> calls) {
   if (!calls.has_value()) {
     Error error = std::move(calls).error();
     error.message = "target '" + spec.name + "': " + error.message;

@@ -1,8 +1,9 @@
 #include "pg/conninfo.h"
 
-#include <libpq-fe.h>
 #include <memory>
 #include <utility>
+
+#include <libpq-fe.h>
 
 #include "pg/text.h"
 
@@ -70,8 +71,7 @@ Result<ConnInfo> ConnInfo::parse(const std::string& url, const std::string& pass
   }
   if (url.find('\0') != std::string::npos) return refused("holds a zero byte");
   char* raw = nullptr;
-  const std::unique_ptr<PQconninfoOption, FreeOptions> options(
-      PQconninfoParse(url.c_str(), &raw));
+  const std::unique_ptr<PQconninfoOption, FreeOptions> options(PQconninfoParse(url.c_str(), &raw));
   const std::unique_ptr<char, FreeText> complaint(raw);
   if (options == nullptr) {
     return refused("is not understood: " +

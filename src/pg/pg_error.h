@@ -11,10 +11,10 @@ namespace trued::pg {
 /// then aborted), `maybe` if no answer came.
 struct PgError {
   Error error;
-  std::string sqlstate;     ///< five characters; empty where the server said nothing
-  std::string constraint;   ///< the constraint that was violated, where the server names one
-  bool lost = false;        ///< the connection is closed, or good for nothing more
-  bool timed_out = false;   ///< our deadline passed; implies `lost`
+  std::string sqlstate;    ///< five characters; empty where the server said nothing
+  std::string constraint;  ///< the constraint that was violated, where the server names one
+  bool lost = false;       ///< the connection is closed, or good for nothing more
+  bool timed_out = false;  ///< our deadline passed; implies `lost`
 };
 
 /// True for the class of a SQLSTATE: in_class(e, "23") for a constraint violation.

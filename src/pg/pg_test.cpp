@@ -52,9 +52,9 @@ TEST(SqlText, V10_statements_parameters_and_words_are_told_as_postgresql_does) {
 }
 
 TEST(ConnInfo, V10_no_message_repeats_a_secret) {
-  for (const char* url : {"postgresql://u:s3cr3t@[h/db",
-                          "postgresql://u@h/db?password=s3cr3t&nonsense=s3cr3t",
-                          "postgresql://u:s3%zzcr3t@h/db", "host=h password=s3cr3t"}) {
+  for (const char* url :
+       {"postgresql://u:s3cr3t@[h/db", "postgresql://u@h/db?password=s3cr3t&nonsense=s3cr3t",
+        "postgresql://u:s3%zzcr3t@h/db", "host=h password=s3cr3t"}) {
     const auto info = ConnInfo::parse(url);
     ASSERT_FALSE(info.has_value()) << url;
     EXPECT_EQ(info.error().message.find("cr3t"), std::string::npos) << info.error().message;
@@ -140,22 +140,23 @@ TEST_F(PgServer, T1_copy_is_refused_without_hanging) {
 TEST_F(PgServer, T1_connecting_has_a_deadline_and_tries_every_host) {
   Proxy silent(server().port());
   silent.cut(Cut::hold, "app");
-  const auto hung = Session::open(info(server().url("app", "", silent.port())), "t",
-                                  Deadline(Duration{300}));
+  const auto hung =
+      Session::open(info(server().url("app", "", silent.port())), "t", Deadline(Duration{300}));
   ASSERT_FALSE(hung.has_value());
   EXPECT_EQ(hung.error().error.happened, Happened::no);
-  const std::string two = "postgresql://app@127.0.0.1:" +
-                          std::to_string(PostgresServer::free_port()) + ",127.0.0.1:" +
-                          std::to_string(server().port()) + "/app?sslmode=disable";
+  const std::string two =
+      "postgresql://app@127.0.0.1:" + std::to_string(PostgresServer::free_port()) +
+      ",127.0.0.1:" + std::to_string(server().port()) + "/app?sslmode=disable";
   const auto second = Session::open(info(two), "t", soon());
   ASSERT_TRUE(second.has_value()) << second.error().error.message;
   EXPECT_EQ(second->server(), "127.0.0.1:" + std::to_string(server().port()));
 }
 
 TEST_F(PgServer, T1_a_server_without_tls_is_refused_where_tls_is_asked_for) {
-  const auto opened = Session::open(
-      info("postgresql://app@127.0.0.1:" + std::to_string(server().port()) + "/app?sslmode=require"),
-      "t", soon());
+  const auto opened =
+      Session::open(info("postgresql://app@127.0.0.1:" + std::to_string(server().port()) +
+                         "/app?sslmode=require"),
+                    "t", soon());
   ASSERT_FALSE(opened.has_value());
   EXPECT_NE(opened.error().error.message.find("SSL"), std::string::npos);
 }
@@ -180,7 +181,8 @@ TEST_F(PgServer, T6_a_pool_is_bounded_and_hands_out_nothing_that_is_broken) {
     EXPECT_TRUE(again->used_before());
     EXPECT_EQ(again->session().backend_pid(), first_pid);
   }
-  server().sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'app'");
+  server().sql(
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'app'");
   auto fresh = pool.take(soon());
   ASSERT_TRUE(fresh.has_value());
   EXPECT_NE(fresh->session().backend_pid(), first_pid);

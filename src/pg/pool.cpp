@@ -45,8 +45,8 @@ std::unique_ptr<Session> Pool::take_idle(std::chrono::nanoseconds& born) {
 Result<Pool::Lease, PgError> Pool::take(const Deadline& deadline, bool fresh) {
   {
     std::unique_lock lock(mutex_);
-    const bool free = returned_.wait_for(lock, deadline.left(),
-                                         [&] { return leased_ < options_.size_max; });
+    const bool free =
+        returned_.wait_for(lock, deadline.left(), [&] { return leased_ < options_.size_max; });
     if (!free) {
       PgError e;
       e.error = {.code = ErrorCode::unavailable,

@@ -70,12 +70,19 @@ class PostgresServer {
   }
 
   void start() {
-    std::vector<std::string> words = {binaries() + "/postgres", "-D", data(),
-                                      "-c", "listen_addresses=127.0.0.1",
-                                      "-c", "port=" + std::to_string(port_),
-                                      "-c", "unix_socket_directories=",
-                                      "-c", "log_min_messages=warning",
-                                      "-c", "max_connections=100"};
+    std::vector<std::string> words = {binaries() + "/postgres",
+                                      "-D",
+                                      data(),
+                                      "-c",
+                                      "listen_addresses=127.0.0.1",
+                                      "-c",
+                                      "port=" + std::to_string(port_),
+                                      "-c",
+                                      "unix_socket_directories=",
+                                      "-c",
+                                      "log_min_messages=warning",
+                                      "-c",
+                                      "max_connections=100"};
     for (const std::string& setting : settings_) {
       words.emplace_back("-c");
       words.push_back(setting);
@@ -153,8 +160,7 @@ class PostgresServer {
     static const std::string found = [] {
       std::error_code none;
       std::vector<std::string> all;
-      for (const auto& each :
-           std::filesystem::directory_iterator("/usr/lib/postgresql", none)) {
+      for (const auto& each : std::filesystem::directory_iterator("/usr/lib/postgresql", none)) {
         const std::string place = each.path().string() + "/bin";
         if (std::filesystem::exists(place + "/initdb", none)) all.push_back(place);
       }
@@ -186,8 +192,9 @@ class PostgresServer {
 
   [[nodiscard]] Result<Session, PgError> connect(const std::string& user,
                                                  const std::string& database) const {
-    const auto info = ConnInfo::parse("postgresql://" + user + "@127.0.0.1:" +
-                                      std::to_string(port_) + "/" + database + "?sslmode=disable");
+    const auto info =
+        ConnInfo::parse("postgresql://" + user + "@127.0.0.1:" + std::to_string(port_) + "/" +
+                        database + "?sslmode=disable");
     return Session::open(*info, "test", Deadline(Duration{5'000}));
   }
 

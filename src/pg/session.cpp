@@ -4,9 +4,10 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <utility>
+
+#include <libpq-fe.h>
 
 #include "base/encoding.h"
 #include "pg/text.h"
@@ -88,8 +89,8 @@ struct Session::Impl {
     pollfd one{.fd = PQsocket(get()), .events = events, .revents = 0};
     while (true) {
       const Duration left = deadline.left();
-      const int ready = ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left.count(),
-                                                                                60'000)));
+      const int ready =
+          ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)));
       if (ready > 0) return true;
       if (ready < 0 && errno != EINTR) return true;  // libpq will say what is wrong with it
       if (deadline.over()) return false;
@@ -183,12 +184,20 @@ Result<Session, PgError> Session::open(const ConnInfo& info, const std::string& 
   const Duration share = std::max(least, deadline.left() / info.hosts());
   const std::string patience = std::to_string(share.count());
   // Before dbname, so that the URL has the last word. A standby would show yesterday's truth.
-  const std::array<const char*, 7> names = {"target_session_attrs", "tcp_user_timeout",
-                                            "fallback_application_name", "dbname",
-                                            "client_encoding", "password", nullptr};
+  const std::array<const char*, 7> names = {"target_session_attrs",
+                                            "tcp_user_timeout",
+                                            "fallback_application_name",
+                                            "dbname",
+                                            "client_encoding",
+                                            "password",
+                                            nullptr};
   // An empty value counts as not given.
-  const std::array<const char*, 7> values = {"primary", patience.c_str(), application.c_str(),
-                                             info.url().c_str(), "UTF8", info.password().c_str(),
+  const std::array<const char*, 7> values = {"primary",
+                                             patience.c_str(),
+                                             application.c_str(),
+                                             info.url().c_str(),
+                                             "UTF8",
+                                             info.password().c_str(),
                                              nullptr};
   impl->connection.reset(PQconnectStartParams(names.data(), values.data(), 1));
   if (impl->connection == nullptr) return refused(impl->closed());
@@ -331,9 +340,7 @@ bool Session::lost() const {
   return impl_->connection == nullptr || PQstatus(impl_->get()) != CONNECTION_OK;
 }
 
-bool Session::idle() const {
-  return !lost() && PQtransactionStatus(impl_->get()) == PQTRANS_IDLE;
-}
+bool Session::idle() const { return !lost() && PQtransactionStatus(impl_->get()) == PQTRANS_IDLE; }
 
 bool Session::healthy() const {
   if (!idle()) return false;

@@ -2,8 +2,8 @@
 // parameters, which first words.
 //
 // PostgreSQL's lexical rules (comments that nest, '', E'', "", $tag$) with
-// standard_conforming_strings = on. It does not parse; what it lets through the server still judges.
-// Pure.
+// standard_conforming_strings = on. It does not parse: the server still judges what it lets
+// through. Pure.
 #pragma once
 
 #include <set>
@@ -14,10 +14,10 @@
 namespace trued::pg {
 
 struct SqlText {
-  unsigned statements = 0;             ///< not counting empty ones
-  std::set<unsigned> parameters;       ///< the n of every $n
-  std::vector<std::string> words;      ///< the first words, in upper case; at most kWordsMax
-  std::string fault;                   ///< what never ends ("a quoted text", …); else empty
+  unsigned statements = 0;         ///< not counting empty ones
+  std::set<unsigned> parameters;   ///< the n of every $n
+  std::vector<std::string> words;  ///< the first words, in upper case; at most kWordsMax
+  std::string fault;               ///< what never ends ("a quoted text", …); else empty
 
   static constexpr std::size_t kWordsMax = 3;
 };

@@ -32,7 +32,8 @@ std::string why_not_in_an_effect(const std::vector<std::string>& words) {
   const std::string first = words.empty() ? "" : words.front();
   const std::string second = words.size() < 2 ? "" : words.at(1);
   if (std::ranges::find(kTransaction, first) != kTransaction.end() && !first.empty()) {
-    return "'" + first + "' is not for an effect: its statements run in one transaction, which is "
+    return "'" + first +
+           "' is not for an effect: its statements run in one transaction, which is "
            "begun and committed for it";
   }
   if (first == "PREPARE" && second == "TRANSACTION") {
@@ -177,7 +178,7 @@ class Shape {
 
   void count(const pg::SqlText& text, std::size_t given, const std::string& at) {
     const auto highest = text.parameters.empty() ? 0U : *text.parameters.rbegin();
-    if (text.parameters.contains(0)) return fault(at + "/sql", "there is no $0; they begin with $1");
+    if (text.parameters.contains(0)) return fault(at + "/sql", "has a $0; they begin with $1");
     if (highest > given) {
       return fault(at + "/params", "has " + std::to_string(given) + " value(s), and the sql asks " +
                                        "for $" + std::to_string(highest));

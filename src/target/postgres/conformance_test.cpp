@@ -126,8 +126,7 @@ class PostgresCallWorld final : public CallWorld {
 
 INSTANTIATE_TEST_SUITE_P(Postgres, CallConformance,
                          testing::Values(CallConformanceCase{
-                             "postgres",
-                             [] { return std::make_unique<PostgresCallWorld>(); }}),
+                             "postgres", [] { return std::make_unique<PostgresCallWorld>(); }}),
                          call_conformance_name);
 
 }  // namespace

@@ -27,8 +27,8 @@ class PostgresFaults : public testing::Test {
     const std::string text = R"j({"statements": [
         {"sql": "INSERT INTO execution (name) VALUES ($1)", "params": ["@N"]},
         {"sql": "@S"@M}]})j";
-    return json_of(pg::replaced(pg::replaced(pg::replaced(text, "@N", name), "@S", second), "@M",
-                                more));
+    return json_of(
+        pg::replaced(pg::replaced(pg::replaced(text, "@N", name), "@S", second), "@M", more));
   }
 
  private:
@@ -67,8 +67,8 @@ TEST_F(PostgresFaults, T1_what_a_rejection_says_holds_no_parameter) {
   world().server().sql(
       "CREATE TABLE card (number text PRIMARY KEY); GRANT ALL ON card TO app;"
       "INSERT INTO card VALUES ('4111-1111-1111-1111')");
-  const EffectEnded twice = refused(*target, "p2", effect("INSERT INTO card VALUES ($1)", "p2",
-                                                          secret));
+  const EffectEnded twice =
+      refused(*target, "p2", effect("INSERT INTO card VALUES ($1)", "p2", secret));
   EXPECT_EQ(twice.kind, EffectKind::rejected_final);
   EXPECT_EQ(twice.reason.find("4111"), std::string::npos) << twice.reason;
   EXPECT_NE(twice.reason.find("card_pkey"), std::string::npos) << twice.reason;
@@ -77,9 +77,9 @@ TEST_F(PostgresFaults, T1_what_a_rejection_says_holds_no_parameter) {
 
 TEST_F(PostgresFaults, T1_rows_that_were_expected_and_not_touched_undo_it) {
   const auto target = world().target();
-  const EffectEnded ended = refused(
-      *target, "rows", effect("UPDATE thing SET value = 'x' WHERE name = 'nobody'", "rows",
-                              R"(, "expect_rows": 1)"));
+  const EffectEnded ended = refused(*target, "rows",
+                                    effect("UPDATE thing SET value = 'x' WHERE name = 'nobody'",
+                                           "rows", R"(, "expect_rows": 1)"));
   EXPECT_EQ(ended.kind, EffectKind::rejected_final);
   EXPECT_NE(ended.reason.find("expected 1 row(s), seen 0"), std::string::npos) << ended.reason;
   const auto done = target->perform(call_of(
@@ -99,8 +99,9 @@ TEST_F(PostgresFaults, T1_a_deadlock_is_undone_and_may_be_repeated) {
   world().server().sql("INSERT INTO thing VALUES ('d1', ''), ('d2', '')");
   const auto target = world().target();
   pg::Session other = world().server().session();
-  pg::PostgresServer::value(other, "BEGIN; SET LOCAL deadlock_timeout = '60s';"
-                                   "UPDATE thing SET value = 'o' WHERE name = 'd2'");
+  pg::PostgresServer::value(other,
+                            "BEGIN; SET LOCAL deadlock_timeout = '60s';"
+                            "UPDATE thing SET value = 'o' WHERE name = 'd2'");
   auto attempt = std::async(std::launch::async, [&] {
     return target
         ->perform(call_of("dead", json_of(R"j({"statements": [
@@ -142,12 +143,13 @@ TEST_F(PostgresFaults, T1_a_serialization_failure_is_undone_and_may_be_repeated)
 
 TEST_F(PostgresFaults, T1_a_backend_killed_before_commit_is_a_rejection) {
   const auto target = world().target();
-  const EffectEnded ended = refused(
-      *target, "kill1", effect("SELECT pg_terminate_backend(pg_backend_pid())", "kill1"));
+  const EffectEnded ended =
+      refused(*target, "kill1", effect("SELECT pg_terminate_backend(pg_backend_pid())", "kill1"));
   EXPECT_EQ(ended.kind, EffectKind::rejected_retryable) << ended.reason;
   EXPECT_NE(ended.reason.find("COMMIT was not sent"), std::string::npos) << ended.reason;
   // A pooled connection that died in the meantime is no reason to fail.
-  world().server().sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
+  world().server().sql(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
   EXPECT_EQ(target->perform(call_of("kill2", put("kill2", "x"))).ended.kind,
             EffectKind::acknowledged);
 }
@@ -166,8 +168,8 @@ TEST_F(PostgresFaults, T1_a_backend_killed_as_commit_begins_is_unknown_until_pro
     });
     while (proxy.cuts() == before) pg::pause(5);
     if (after) {
-      EXPECT_TRUE(world().server().wait_for("EXISTS (SELECT FROM execution WHERE name = '" + name +
-                                            "')"));
+      EXPECT_TRUE(
+          world().server().wait_for("EXISTS (SELECT FROM execution WHERE name = '" + name + "')"));
     }
     world().server().sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
@@ -210,8 +212,7 @@ TEST_F(PostgresFaults, T1_connections_that_are_all_taken_mean_that_nothing_was_s
 }
 
 TEST_F(PostgresFaults, T1_a_missing_marker_table_is_told_with_what_to_do) {
-  const auto target =
-      world().target([](PostgresSpec& spec) { spec.marker_table = "elsewhere"; });
+  const auto target = world().target([](PostgresSpec& spec) { spec.marker_table = "elsewhere"; });
   const EffectEnded ended = target->perform(call_of("miss", put("miss", "x"))).ended;
   EXPECT_EQ(ended.kind, EffectKind::rejected_retryable);
   EXPECT_NE(ended.reason.find("trued target install"), std::string::npos) << ended.reason;
@@ -223,8 +224,9 @@ TEST_F(PostgresFaults, V3_reads_are_bounded_read_only_and_deterministic) {
   const auto read = [&](const std::string& sql, const std::string& more = "") {
     return target->read(call_of("r", json_of("{\"sql\": \"" + sql + "\"" + more + "}")));
   };
-  world().server().sql("ALTER ROLE app SET timezone = 'Asia/Tokyo'; ALTER ROLE app SET datestyle ="
-                       " 'German'; ALTER ROLE app SET extra_float_digits = -3");
+  world().server().sql(
+      "ALTER ROLE app SET timezone = 'Asia/Tokyo'; ALTER ROLE app SET datestyle ="
+      " 'German'; ALTER ROLE app SET extra_float_digits = -3");
   const RawRead typed = read(
       "SELECT 1 AS i, 9007199254740993 AS big, 19.90 AS money, 0.1::float8 + 0.2 AS f, true AS b,"
       " NULL AS n, '{\\\"b\\\":1, \\\"a\\\":[2]}'::jsonb AS j, 'NaN'::float8 AS nan,"
@@ -260,8 +262,8 @@ TEST_F(PostgresFaults, T1_a_crash_of_the_server_during_commit_loses_and_repeats_
     });
     while (proxy.cuts() == before) pg::pause(5);
     if (after) {
-      EXPECT_TRUE(fragile.server().wait_for("EXISTS (SELECT FROM execution WHERE name = '" + name +
-                                            "')"));
+      EXPECT_TRUE(
+          fragile.server().wait_for("EXISTS (SELECT FROM execution WHERE name = '" + name + "')"));
     }
     fragile.server().crash();
     if (!after) proxy.release();
@@ -290,8 +292,9 @@ TEST_F(PostgresFaults, T1_a_commit_whose_replication_was_cancelled_is_no_success
   const auto while_cancelling = [&](auto work) {
     auto outcome = std::async(std::launch::async, work);
     while (outcome.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) {
-      alone.server().sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
-                         " WHERE wait_event = 'SyncRep'");
+      alone.server().sql(
+          "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+          " WHERE wait_event = 'SyncRep'");
     }
     return outcome.get();
   };
@@ -307,8 +310,7 @@ TEST_F(PostgresFaults, T1_a_commit_whose_replication_was_cancelled_is_no_success
   const RawRead back = target->read(call_of("sync", look, 1, Duration{700}));
   EXPECT_EQ(back.seen, Seen::unreadable) << back.content;
   EXPECT_NE(back.detail.find("replication"), std::string::npos) << back.detail;
-  EXPECT_EQ(target->probe(call_of("sync", {}, 1, Duration{700}).context).happened,
-            Happened::maybe);
+  EXPECT_EQ(target->probe(call_of("sync", {}, 1, Duration{700}).context).happened, Happened::maybe);
   EXPECT_EQ(while_cancelling([&] { return target->probe(call_of("sync", {}).context).happened; }),
             Happened::maybe);
   const auto repeat = target->perform(call_of("sync", put("sync", "x"), 2, Duration{700})).ended;

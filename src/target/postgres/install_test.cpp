@@ -41,8 +41,9 @@ TEST_F(PostgresInstall, V10_planning_changes_nothing_and_installing_twice_does_i
 
 TEST_F(PostgresInstall, V10_an_older_table_is_brought_up_to_date) {
   pg::Session app = world().server().session("app");
-  pg::PostgresServer::value(app, "CREATE UNLOGGED TABLE older (identity text PRIMARY KEY);"
-                                 "INSERT INTO older VALUES ('kept')");
+  pg::PostgresServer::value(app,
+                            "CREATE UNLOGGED TABLE older (identity text PRIMARY KEY);"
+                            "INSERT INTO older VALUES ('kept')");
   const auto done = install_marker_table(spec("older"), Duration{5'000});
   ASSERT_TRUE(done.has_value()) << done.error().message;
   EXPECT_EQ(done->size(), 9U);
@@ -52,19 +53,21 @@ TEST_F(PostgresInstall, V10_an_older_table_is_brought_up_to_date) {
 
 TEST_F(PostgresInstall, V10_what_is_no_marker_table_is_left_alone) {
   pg::Session app = world().server().session("app");
-  pg::PostgresServer::value(app, "CREATE TABLE taken (identity text); CREATE VIEW seen AS SELECT 1");
+  pg::PostgresServer::value(app,
+                            "CREATE TABLE taken (identity text);"
+                            "CREATE VIEW seen AS SELECT 1");
   for (const char* name : {"taken", "seen"}) {
     const auto done = install_marker_table(spec(name), Duration{5'000});
     ASSERT_FALSE(done.has_value()) << name;
-    EXPECT_NE(done.error().message.find("marker_table"), std::string::npos)
-        << done.error().message;
+    EXPECT_NE(done.error().message.find("marker_table"), std::string::npos) << done.error().message;
   }
 }
 
 TEST_F(PostgresInstall, V10_a_table_that_may_not_be_used_is_told_with_the_grant) {
-  world().server().sql("CREATE TABLE theirs (identity text PRIMARY KEY, operation text,"
-                       " attempt bigint, refused bigint, fingerprint text, actor text, xid text,"
-                       " result text, at timestamptz)");
+  world().server().sql(
+      "CREATE TABLE theirs (identity text PRIMARY KEY, operation text,"
+      " attempt bigint, refused bigint, fingerprint text, actor text, xid text,"
+      " result text, at timestamptz)");
   const auto planned = plan_marker_table(spec("theirs"), Duration{5'000});
   ASSERT_FALSE(planned.has_value());
   EXPECT_NE(planned.error().message.find("GRANT SELECT"), std::string::npos)

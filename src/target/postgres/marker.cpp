@@ -84,11 +84,10 @@ Result<bool, pg::PgError> MarkerTable::claim(pg::Session& session, const CallCon
       " attempt = EXCLUDED.attempt, fingerprint = EXCLUDED.fingerprint, actor = EXCLUDED.actor,"
       " xid = EXCLUDED.xid, at = EXCLUDED.at"
       " WHERE m.attempt IS NULL AND m.refused < EXCLUDED.attempt";
-  TRUED_TRY(pg::Rows rows,
-            session.execute(sql,
-                            {context.identity, to_string(context.operation), attempt_text(context),
-                             fingerprint, context.actor},
-                            {}, deadline));
+  TRUED_TRY(pg::Rows rows, session.execute(sql,
+                                           {context.identity, to_string(context.operation),
+                                            attempt_text(context), fingerprint, context.actor},
+                                           {}, deadline));
   return rows.count == 1;
 }
 
@@ -110,8 +109,8 @@ Result<std::string, pg::PgError> MarkerTable::record(pg::Session& session,
   const std::string sql = "UPDATE " + table_ +
                           " SET result = $3 WHERE identity = $1 AND attempt = $2::bigint"
                           " AND xid = pg_current_xact_id()::text RETURNING xid";
-  TRUED_TRY(pg::Rows rows, session.execute(sql, {context.identity, attempt_text(context), result},
-                                           {}, deadline));
+  TRUED_TRY(pg::Rows rows,
+            session.execute(sql, {context.identity, attempt_text(context), result}, {}, deadline));
   if (rows.count != 1 || rows.values.size() != 1) {
     return nonsense("the statements removed or replaced the marker row in " + name_ +
                     ", which is not theirs");
@@ -127,10 +126,10 @@ Result<Marker, pg::PgError> MarkerTable::refuse(pg::Session& session, const Call
       " ON CONFLICT (identity) DO UPDATE SET refused = greatest(m.refused, EXCLUDED.refused)"
       " RETURNING " +
       kColumns;
-  TRUED_TRY(pg::Rows rows,
-            session.execute(sql,
-                            {context.identity, to_string(context.operation), attempt_text(context)},
-                            {}, deadline));
+  TRUED_TRY(
+      pg::Rows rows,
+      session.execute(sql, {context.identity, to_string(context.operation), attempt_text(context)},
+                      {}, deadline));
   if (rows.values.size() != 1) return nonsense("the refusal left no row in " + name_);
   return marker_of(rows.values.front());
 }

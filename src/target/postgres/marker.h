@@ -32,7 +32,7 @@
 
 namespace trued {
 
-/// "trued_marker" or "audit.trued_marker" as it stands in SQL, quoted. REQUIRES: valid_marker_table.
+/// "trued_marker" or "audit.trued_marker" quoted for SQL. REQUIRES: valid_marker_table(name).
 [[nodiscard]] std::string quoted_table(const std::string& name);
 /// One or two names of at most 63 characters of [A-Za-z0-9_], not beginning with a digit.
 [[nodiscard]] bool valid_marker_table(const std::string& name);
@@ -68,8 +68,7 @@ class MarkerTable {
                                                         const CallContext& context,
                                                         const std::string& result,
                                                         const pg::Deadline& deadline) const;
-  [[nodiscard]] Result<Marker, pg::PgError> refuse(pg::Session& session,
-                                                   const CallContext& context,
+  [[nodiscard]] Result<Marker, pg::PgError> refuse(pg::Session& session, const CallContext& context,
                                                    const pg::Deadline& deadline) const;
   /// Ends what attempts up to the context's own still have open. How many there were.
   [[nodiscard]] static Result<std::uint64_t, pg::PgError> end_attempts(

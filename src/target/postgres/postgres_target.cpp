@@ -28,9 +28,7 @@ constexpr const char* kDurable =
     " WHERE current_setting('synchronous_commit') = 'off';";
 
 /// Kept for COMMIT: what is begun without it would only become unknown.
-Duration commit_share(Duration left) {
-  return std::clamp(left / 5, Duration{10}, Duration{1'000});
-}
+Duration commit_share(Duration left) { return std::clamp(left / 5, Duration{10}, Duration{1'000}); }
 
 // What failed before COMMIT was sent: the server rolls back, also if it never answers.
 EffectResult undone(const PgError& e, const std::string& where, bool retryable) {
@@ -51,9 +49,9 @@ std::string statement_name(const PostgresEffect& effect, std::size_t index) {
 // commit of ours waits for all that was written before it.
 std::string not_replicated(pg::Session& session, const Deadline& deadline) {
   session.rollback();
-  const auto begun = session.script(std::string("BEGIN; ") + kDurable +
-                                        "SELECT pg_logical_emit_message(true, 'trued', '')",
-                                    deadline);
+  const auto begun = session.script(
+      std::string("BEGIN; ") + kDurable + "SELECT pg_logical_emit_message(true, 'trued', '')",
+      deadline);
   if (!begun.has_value()) return begun.error().error.message;
   const auto committed = session.commit(deadline);
   if (!committed.has_value()) return committed.error().error.message;
@@ -123,13 +121,12 @@ std::string PostgresTarget::explained(const PgError& e) const {
          "install NAME --config FILE (" + e.sqlstate + ")";
 }
 
-// ---- transactions --------------------------------------------------------------------------------
+// ---- transactions -------------------------------------------------------------------------------
 
 Result<bool, PgError> PostgresTarget::begin_on(pg::Session& session, const Begin& how,
                                                const Deadline& deadline) const {
   const Duration left = deadline.left();
-  const Duration statement =
-      std::clamp(left - commit_share(left), Duration{1}, statement_timeout_);
+  const Duration statement = std::clamp(left - commit_share(left), Duration{1}, statement_timeout_);
   const auto milliseconds = [](Duration d) { return std::to_string(d.count()); };
   // Local, so that a pooled connection, also one behind a pooler, comes back as it was. A hung
   // client is ended by the server itself a while after it has given up.
@@ -174,7 +171,7 @@ Result<PostgresTarget::Begun, PgError> PostgresTarget::begin(const Begin& how,
   return std::move(begun).error();
 }
 
-// ---- effects -------------------------------------------------------------------------------------
+// ---- effects ------------------------------------------------------------------------------------
 
 EffectResult PostgresTarget::perform(const Call& call) {
   try {
@@ -263,9 +260,9 @@ EffectResult PostgresTarget::finish(pg::Session& session, const std::string& xid
       session.rollback();
       return refused;
     }
-    return effect_ended(EffectKind::unknown,
-                        "COMMIT was sent, and whether it was carried out was not heard: " +
-                            e.error.message);
+    return effect_ended(
+        EffectKind::unknown,
+        "COMMIT was sent, and whether it was carried out was not heard: " + e.error.message);
   }
   if (!committed->replicated) {
     return effect_ended(EffectKind::unknown,
@@ -307,8 +304,8 @@ EffectResult PostgresTarget::already(Begun& begun, const CallContext& context,
   if (begun.replicates) {
     const std::string why = not_replicated(session, deadline);
     if (!why.empty()) {
-      return effect_ended(EffectKind::unknown, "it happened before, but " +
-                                                   std::string(kNotReplicated) + why);
+      return effect_ended(EffectKind::unknown,
+                          "it happened before, but " + std::string(kNotReplicated) + why);
     }
   }
   EffectResult done = effect_acknowledged(false, marker->xid);
@@ -316,7 +313,7 @@ EffectResult PostgresTarget::already(Begun& begun, const CallContext& context,
   return done;
 }
 
-// ---- probes --------------------------------------------------------------------------------------
+// ---- probes -------------------------------------------------------------------------------------
 
 Probed PostgresTarget::probe(const CallContext& context) {
   try {
@@ -338,9 +335,10 @@ Result<Marker, PgError> PostgresTarget::refuse_by_force(pg::Session& session,
   // Whether they could be ended shows in what follows; what they did, too.
   session.rollback();
   const Duration left = deadline.left();
-  begun = begin_on(session, {.mode = kReadWrite,
-                             .application = kApplication,
-                             .lock_timeout = std::max(left - commit_share(left), Duration{1})},
+  begun = begin_on(session,
+                   {.mode = kReadWrite,
+                    .application = kApplication,
+                    .lock_timeout = std::max(left - commit_share(left), Duration{1})},
                    deadline);
   if (!begun.has_value()) return std::move(begun).error();
   auto marker = marker_.refuse(session, context, deadline);
@@ -353,8 +351,8 @@ Result<Marker, PgError> PostgresTarget::refuse_by_force(pg::Session& session,
 Probed PostgresTarget::ask(const CallContext& context, const Deadline& deadline) {
   // An attempt that is about to end gets a moment to do so by itself.
   const Duration grace = std::clamp(deadline.left() / 4, Duration{10}, Duration{2'000});
-  auto begun = begin(
-      {.mode = kReadWrite, .application = kApplication, .lock_timeout = grace}, deadline);
+  auto begun =
+      begin({.mode = kReadWrite, .application = kApplication, .lock_timeout = grace}, deadline);
   if (!begun.has_value()) return maybe(begun.error().error.message);
   pg::Session& session = begun->lease.session();
   auto marker = marker_.refuse(session, context, deadline);
@@ -385,7 +383,7 @@ Probed PostgresTarget::ask(const CallContext& context, const Deadline& deadline)
   return probed;
 }
 
-// ---- reads ---------------------------------------------------------------------------------------
+// ---- reads --------------------------------------------------------------------------------------
 
 RawRead PostgresTarget::read(const Call& call) {
   Stopwatch watch;

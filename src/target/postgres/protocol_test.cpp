@@ -41,11 +41,10 @@ TEST_F(PostgresProtocol, T2_fifty_attempts_of_one_identity_execute_it_once) {
   std::vector<std::thread> threads;
   for (int i = 0; i < kAttempts; ++i) {
     threads.emplace_back([&, i] {
-      const auto ended =
-          target
-              ->perform(call_of("fifty", put("fifty", "x"), static_cast<std::uint32_t>(i + 1),
-                                Duration{60'000}))
-              .ended;
+      const auto ended = target
+                             ->perform(call_of("fifty", put("fifty", "x"),
+                                               static_cast<std::uint32_t>(i + 1), Duration{60'000}))
+                             .ended;
       if (ended.kind == EffectKind::acknowledged) ++acknowledged;
       if (ended.changed) ++changed;
       EXPECT_NE(ended.result.find("\"value\":\"x\""), std::string::npos) << ended.reason;
@@ -65,8 +64,7 @@ TEST_F(PostgresProtocol, T2_concurrent_serializable_attempts_execute_it_once) {
   std::vector<std::thread> threads;
   for (std::uint32_t i = 1; i <= 8; ++i) {
     threads.emplace_back([&, i] {
-      const auto ended =
-          target->perform(call_of("ser", json::Value(request.members()), i)).ended;
+      const auto ended = target->perform(call_of("ser", json::Value(request.members()), i)).ended;
       EXPECT_TRUE(ended.kind == EffectKind::acknowledged ||
                   ended.kind == EffectKind::rejected_retryable)
           << ended.reason;

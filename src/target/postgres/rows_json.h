@@ -6,7 +6,8 @@
 //   numeric                       a number if a double holds exactly that value, else a text
 //   json, jsonb                   what it is; a text where our strict parser refuses it
 //   timestamp, timestamptz        RFC 3339, the latter in UTC ("2026-11-21T11:00:00+00:00")
-//   everything else               the text that PostgreSQL writes; to_jsonb(…) in the sql gives more
+//   everything else               the text that PostgreSQL writes; to_jsonb(…) in the sql gives
+//   more
 #pragma once
 
 #include <cstddef>
