@@ -41,14 +41,8 @@ class PostgresServer {
       return;
     }
     root_ = pattern;
-    if (const passwd* user = ::getuid() == 0 ? ::getpwnam("postgres") : nullptr) {
-      EXPECT_EQ(::chown(root_.c_str(), user->pw_uid, user->pw_gid), 0);
-    }
-    const pid_t made = spawn({binaries() + "/initdb", "-D", data(), "-U", "postgres", "-A", "trust",
-                              "-E", "UTF8", "--no-locale", "-N", "--wal-segsize=1"});
-    int status = 1;
-    EXPECT_EQ(::waitpid(made, &status, 0), made);
-    EXPECT_EQ(status, 0) << log();
+    give_away(root_);
+    make_cluster();
     port_ = free_port();
     start();
     sql("CREATE ROLE app LOGIN");
@@ -154,6 +148,39 @@ class PostgresServer {
 
  private:
   [[nodiscard]] std::string data() const { return root_ + "/data"; }
+
+  // initdb takes longer than most tests, so what it made is kept beside the build.
+  void make_cluster() const {
+    namespace fs = std::filesystem;
+    const fs::path kept = fs::path(TRUED_POSTGRES_TEMPLATE);
+    std::error_code failure;
+    if (!fs::exists(kept, failure)) {
+      const pid_t made = spawn({binaries() + "/initdb", "-D", data(), "-U", "postgres", "-A",
+                                "trust", "-E", "UTF8", "--no-locale", "-N", "--wal-segsize=1"});
+      int status = 1;
+      EXPECT_EQ(::waitpid(made, &status, 0), made);
+      EXPECT_EQ(status, 0) << log();
+      const fs::path mine = kept.string() + "." + std::to_string(::getpid());
+      fs::copy(data(), mine, fs::copy_options::recursive, failure);
+      // Whole or not at all: another test may do the same now.
+      if (!failure) fs::rename(mine, kept, failure);
+      if (failure) fs::remove_all(mine, failure);
+      return;
+    }
+    fs::copy(kept, data(), fs::copy_options::recursive, failure);
+    EXPECT_FALSE(failure) << failure.message() << ": remove " << kept;
+    give_away(data());
+    for (const auto& each : fs::recursive_directory_iterator(data(), failure)) {
+      give_away(each.path());
+    }
+  }
+
+  // To whom the server will run as.
+  static void give_away(const std::filesystem::path& path) {
+    static const passwd* const user = ::getuid() == 0 ? ::getpwnam("postgres") : nullptr;
+    if (user == nullptr) return;
+    EXPECT_EQ(::lchown(path.c_str(), user->pw_uid, user->pw_gid), 0) << path;
+  }
 
   // The newest that Debian installed.
   static const std::string& binaries() {

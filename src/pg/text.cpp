@@ -44,9 +44,11 @@ std::string without_parameters(std::string message,
     const std::string value = parameters.at(i).value_or("");
     if (value.empty()) continue;
     const std::string name = "$" + std::to_string(i + 1);
-    message = replaced(std::move(message), "\"" + value + "\"", name);
-    message = replaced(std::move(message), "'" + value + "'", name);
-    message = replaced(std::move(message), "(" + value + ")", "(" + name + ")");
+    message = replaced(std::move(message), doubled(value, '"'), name);
+    message = replaced(std::move(message), std::string("\"").append(value).append("\""), name);
+    message = replaced(std::move(message), doubled(value, '\''), name);
+    message = replaced(std::move(message), std::string("(").append(value).append(")"),
+                       std::string("(").append(name).append(")"));
     if (value.size() >= kTelling) message = replaced(std::move(message), value, name);
   }
   return message;

@@ -42,7 +42,8 @@ class PostgresTarget final : public CallTarget {
   [[nodiscard]] EffectResult perform(const Call& call) override;
   [[nodiscard]] RawRead read(const Call& call) override;
   /// Leaves a refusal of the attempt behind where it says `no`, and ends the attempt if it still
-  /// holds a transaction open.
+  /// holds a transaction open. `context.attempt` is the newest one that was started: a `no` covers
+  /// that one and those before it, and nothing after it.
   [[nodiscard]] Probed probe(const CallContext& context) override;
   [[nodiscard]] std::vector<CallFault> check_effect(const json::Value& call) const override;
   [[nodiscard]] std::vector<CallFault> check_read(const json::Value& call) const override;

@@ -207,6 +207,8 @@ TEST_F(PostgresProtocol, T2_a_repeat_gets_the_stored_result_also_after_the_ledge
 
 TEST_F(PostgresProtocol, T1_a_marker_that_the_statements_remove_undoes_them) {
   const auto target = world().target();
+  ASSERT_EQ(target->perform(call_of("stays", put("stays", "x"))).ended.kind,
+            EffectKind::acknowledged);
   const auto ended =
       target->perform(call_of("gone", json_of(R"j({"sql": "DELETE FROM trued_marker"})j"))).ended;
   EXPECT_EQ(ended.kind, EffectKind::rejected_final) << ended.reason;

@@ -28,7 +28,7 @@ enum class Oid : std::uint32_t {
   jsonb = 3802,
 };
 
-json::Value as_text(std::string text) { return json::Value(utf8_repaired(text)); }
+json::Value as_text(const std::string& text) { return json::Value(utf8_repaired(text)); }
 
 json::Value parsed_or_text(const std::string& text) {
   auto value = json::parse(text);
@@ -65,10 +65,10 @@ json::Value decimal(const std::string& text) {
 // PostgreSQL writes "2026-11-21 11:00:00.5+00" under the settings of our transactions.
 json::Value moment(std::string text, bool zoned) {
   const std::size_t gap = text.find(' ');
-  if (gap == std::string::npos || text.ends_with("BC")) return as_text(std::move(text));
+  if (gap == std::string::npos || text.ends_with("BC")) return as_text(text);
   text[gap] = 'T';
   if (zoned && text.ends_with("+00")) text += ":00";
-  return as_text(std::move(text));
+  return as_text(text);
 }
 
 json::Value value_of(const std::optional<std::string>& text, std::uint32_t type) {
