@@ -31,17 +31,18 @@ endif()
 
 # ---- the table -----------------------------------------------------------------------------------
 set(TRUED_LAYERS
-  base core json ledger ledger_driver target io connector engine config api embed lab cli
+  base core json pg ledger ledger_driver target io connector engine config api embed lab cli
   sim test bench)
 
 set(TRUED_MAY_USE_base)
 set(TRUED_MAY_USE_core base)
 set(TRUED_MAY_USE_json base core)
+set(TRUED_MAY_USE_pg base)
 set(TRUED_MAY_USE_ledger base core json)
-set(TRUED_MAY_USE_ledger_driver ledger json core base)
+set(TRUED_MAY_USE_ledger_driver ledger pg json core base)
 set(TRUED_MAY_USE_target base core json)
 set(TRUED_MAY_USE_io base)
-set(TRUED_MAY_USE_connector target io json core base)
+set(TRUED_MAY_USE_connector target io pg json core base)
 set(TRUED_MAY_USE_engine ledger target json core base)
 set(TRUED_MAY_USE_config engine target json core base)
 set(TRUED_MAY_USE_api engine ledger target config io json core base)
@@ -49,7 +50,7 @@ set(TRUED_MAY_USE_embed engine ledger ledger_driver target connector json core b
 set(TRUED_MAY_USE_lab
   engine ledger ledger_driver target connector io api config json core base embed)
 set(TRUED_MAY_USE_cli
-  base core json ledger ledger_driver target io connector engine config api embed lab)
+  base core json pg ledger ledger_driver target io connector engine config api embed lab)
 set(TRUED_MAY_USE_sim engine ledger ledger_driver target connector json core base)
 set(TRUED_MAY_USE_test ${TRUED_LAYERS})
 set(TRUED_MAY_USE_bench ${TRUED_LAYERS})

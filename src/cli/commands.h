@@ -25,6 +25,14 @@ struct CheckOptions {
 };
 int check(const Common& common, const CheckOptions& options);
 
+struct TargetInstallOptions {
+  std::string name;
+  std::string config;
+  bool dry_run = false;
+};
+/// Makes the marker table of a PostgreSQL target, or says what is missing.
+int target_install(const Common& common, const TargetInstallOptions& options);
+
 struct WriteOptions {
   std::string target;
   std::vector<std::string> files;  ///< PATH=FILE; FILE "-" is standard input

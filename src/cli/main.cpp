@@ -24,6 +24,7 @@ struct Options {
   Common common;
   ServeOptions serve;
   CheckOptions check;
+  TargetInstallOptions target_install;
   WriteOptions write;
   ListOptions list;
   OpOptions op;
@@ -82,6 +83,19 @@ void add_serve(CLI::App& root, Options& o, std::function<int()>& run) {
   check_app->add_option("file", o.check.file, "trued.toml")->required();
   check_app->add_flag("--connect", o.check.connect, "Open every target too");
   check_app->callback([&] { run = [&o] { return check(o.common, o.check); }; });
+}
+
+void add_target(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* target = root.add_subcommand("target", "Prepare targets");
+  target->require_subcommand(1);
+  CLI::App* app = target->add_subcommand(
+      "install", "Make the table in which a PostgreSQL target marks what has happened");
+  add_common(*app, o.common);
+  app->add_option("name", o.target_install.name, "Target")->required();
+  app->add_option("--config", o.target_install.config, "Configuration file (trued.toml)")
+      ->required();
+  app->add_flag("--dry-run", o.target_install.dry_run, "Print the SQL, change nothing");
+  app->callback([&] { run = [&o] { return target_install(o.common, o.target_install); }; });
 }
 
 void add_write(CLI::App& root, Options& o, std::function<int()>& run) {
@@ -293,6 +307,7 @@ int main(int argc, char** argv) {
   Options options;
   std::function<int()> run;
   add_serve(root, options, run);
+  add_target(root, options, run);
   add_write(root, options, run);
   add_op(root, options, run);
   add_files(root, options, run);

@@ -8,6 +8,7 @@
 #include "config/rules.h"
 #include "target/http/http_reader.h"
 #include "target/http/http_target.h"
+#include "target/postgres/postgres_target.h"
 
 namespace trued::cli {
 namespace {
@@ -86,6 +87,7 @@ config::Rules config_rules(const Common& common) {
     return reader.has_value() ? std::string() : reader.error().message;
   };
   rules.http = [](const HttpSpec& spec) { return wrong_with(spec); };
+  rules.postgres = [](const PostgresSpec& spec) { return wrong_with(spec); };
   rules.state_dir_option = common.state_dir;
   const auto usual = state_place({});
   if (usual.has_value()) rules.state_dir_default = *usual;
@@ -99,6 +101,13 @@ Result<TargetSpec> parse_target_option(const std::string& text) {
   const std::size_t end_of_kind = std::min(text.find_first_of(":,", equal), text.size());
   spec.name = text.substr(0, equal);
   spec.kind = text.substr(equal + 1, end_of_kind - equal - 1);
+  if (spec.kind == "postgres") {
+    return Error{.code = ErrorCode::invalid_argument,
+                 .message = "target '" + spec.name +
+                            "': a database is not given on the command line, where everybody sees "
+                            "its password; write [target." +
+                            spec.name + "] kind = \"postgres\", url = … into a --config file"};
+  }
   const bool placed = end_of_kind < text.size() && text[end_of_kind] == ':';
   // "memory" is nowhere.
   if (!placed && spec.kind != "memory") return not_a_target(text, "it lacks ':'");

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "config/http.h"
+#include "config/postgres.h"
 #include "config/rules.h"
 #include "config/table.h"
 #include "core/ids.h"
@@ -87,6 +88,9 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   if (spec.kind == "http") {
     read_http(table, faults, spec.http);
     spec.location = spec.http.base_url;
+  } else if (spec.kind == "postgres") {
+    read_postgres(table, spec.postgres);
+    spec.location = without_password(spec.postgres.url);
   } else {
     read_serving(table, faults, spec);
   }

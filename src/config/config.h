@@ -57,6 +57,8 @@ struct Rules {
   std::function<std::string(const ServingSpec&)> serving = {};
   /// What is wrong with a target of kind "http"; empty when nothing is.
   std::function<std::vector<SpecFault>(const HttpSpec&)> http = {};
+  /// The same of kind "postgres".
+  std::function<std::vector<SpecFault>(const PostgresSpec&)> postgres = {};
   std::string state_dir_option = {};   ///< of the command line: before the file's
   std::string state_dir_default = {};  ///< if neither says
 };

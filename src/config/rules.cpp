@@ -31,10 +31,13 @@ class TargetRules {
       }
     } else if (spec_.kind == "http") {
       check_http();
+    } else if (spec_.kind == "postgres") {
+      if (rules_.postgres) add_all(rules_.postgres(spec_.postgres));
+      if (spec_.serving) add({"serving"}, "is not for kind \"postgres\": it is read by its calls");
     } else if (spec_.kind != "memory") {
-      add({"kind"}, spec_.kind.empty()
-                        ? "is missing: file, git, memory or http"
-                        : "there is no kind '" + spec_.kind + "'; known: file, git, memory, http");
+      add({"kind"}, spec_.kind.empty() ? "is missing: file, git, memory, http or postgres"
+                                       : "there is no kind '" + spec_.kind +
+                                             "'; known: file, git, memory, http, postgres");
     }
     if (spec_.serving) {
       const std::string wrong = rules_.serving(*spec_.serving);
@@ -47,6 +50,15 @@ class TargetRules {
   void add(std::vector<std::string> path, std::string message) {
     path.insert(path.begin(), {"target", spec_.name});
     out_.push_back({std::move(path), std::move(message)});
+  }
+
+  void add_all(std::vector<SpecFault> faults) {
+    for (SpecFault& fault : faults) {
+      const std::size_t dot = fault.setting.find('.');
+      std::vector<std::string> path{fault.setting.substr(0, dot)};
+      if (dot != std::string::npos) path.push_back(fault.setting.substr(dot + 1));
+      add(std::move(path), std::move(fault.detail));
+    }
   }
 
   void check_repository() {
@@ -79,12 +91,7 @@ class TargetRules {
 
   void check_http() {
     if (!rules_.http) return;
-    for (SpecFault& fault : rules_.http(spec_.http)) {
-      const std::size_t dot = fault.setting.find('.');
-      std::vector<std::string> path{fault.setting.substr(0, dot)};
-      if (dot != std::string::npos) path.push_back(fault.setting.substr(dot + 1));
-      add(std::move(path), std::move(fault.detail));
-    }
+    add_all(rules_.http(spec_.http));
     const Duration total = spec_.http.total_timeout;
     if (total > spec_.policy.effect_timeout) {
       add({"timeouts", "total"}, format_duration(total) + " is longer than effect_timeout, " +

@@ -7,6 +7,7 @@
 #include "target/http/http_reader.h"
 #include "target/http/http_target.h"
 #include "target/memory/memory_connector.h"
+#include "target/postgres/postgres_target.h"
 
 namespace trued {
 namespace {
@@ -31,22 +32,26 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
   if (spec.kind == "memory") {
     return std::unique_ptr<Connector>(std::make_unique<MemoryConnector>());
   }
-  return Error{.code = ErrorCode::invalid_argument,
-               .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http"};
+  return Error{
+      .code = ErrorCode::invalid_argument,
+      .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http, postgres"};
+}
+
+template <class Calls>
+Result<Target> with_calls(const TargetSpec& spec, Result<Calls> calls) {
+  if (!calls.has_value()) {
+    Error error = std::move(calls).error();
+    error.message = "target '" + spec.name + "': " + error.message;
+    return error;
+  }
+  return make_call_target(spec.name, spec.kind, std::move(calls).value(), spec.policy);
 }
 
 }  // namespace
 
 Result<Target> build_target(const TargetSpec& spec, const std::string& state_directory) {
-  if (spec.kind == "http") {
-    auto calls = HttpTarget::open(spec.http);
-    if (!calls.has_value()) {
-      Error error = calls.error();
-      error.message = "target '" + spec.name + "': " + error.message;
-      return error;
-    }
-    return make_call_target(spec.name, spec.kind, std::move(calls).value(), spec.policy);
-  }
+  if (spec.kind == "http") return with_calls(spec, HttpTarget::open(spec.http));
+  if (spec.kind == "postgres") return with_calls(spec, PostgresTarget::open(spec.postgres));
   auto store = open_store(spec, state_directory);
   if (!store.has_value()) {
     Error error = store.error();

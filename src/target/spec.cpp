@@ -8,8 +8,9 @@ namespace trued {
 
 Policy default_policy(const std::string& kind) {
   Policy policy;
-  // A local store answers with the truth at once; a remote one may lag behind its own answer.
-  const bool local = kind == "file" || kind == "memory";
+  // A local store answers with the truth at once, and so does a primary that has committed; a
+  // remote one may lag behind its own answer.
+  const bool local = kind == "file" || kind == "memory" || kind == "postgres";
   policy.store = {.within = Duration{local ? 500 : 2'000},
                   .reads_max = 3,
                   .first = Duration{local ? 10 : 100},

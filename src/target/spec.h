@@ -19,6 +19,15 @@ struct ServingSpec {
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
+/// A database whose effects are statements in one transaction with a marker row of ours.
+struct PostgresSpec {
+  std::string url;       ///< "postgresql://user@host/db?sslmode=verify-full"; may hold a password
+  std::string password;  ///< beside the URL, so that nothing in it has to be escaped
+  std::string marker_table = "trued_marker";  ///< or "schema.table"; spelled as it is, unquoted
+  std::uint32_t pool_max = 8;                 ///< connections at a time
+  Duration statement_timeout{30'000};         ///< of one statement; never past the call's own end
+};
+
 struct HttpHeader {
   std::string name;
   std::string value;
@@ -60,8 +69,8 @@ struct SpecFault {
 
 struct TargetSpec {
   std::string name;
-  std::string kind;      ///< "file", "git", "memory" or "http"
-  std::string location;  ///< directory, or repository path or URL
+  std::string kind;      ///< "file", "git", "memory", "http" or "postgres"
+  std::string location;  ///< directory, or repository path or URL; without any secret
   std::string branch;    ///< git: empty for the one that the repository's HEAD names
   std::string author_name = "Trued";
   std::string author_email = "trued@localhost";
@@ -70,6 +79,7 @@ struct TargetSpec {
   std::string password;
   std::optional<ServingSpec> serving;
   HttpSpec http;
+  PostgresSpec postgres;
   Policy policy;
 };
 

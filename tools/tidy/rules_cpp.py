@@ -123,6 +123,7 @@ OWNERS = (
     Owner("Boost (Asio, Beast)", re.compile(r"^boost/"), ("src/io/",)),
     Owner("SQLite", re.compile(r"^sqlite3(ext)?\.h$"), ("src/ledger/sqlite/", "test/")),
     Owner("libgit2", re.compile(r"^git2(/|\.h$)"), ("src/target/git/", "test/")),
+    Owner("libpq", re.compile(r"^libpq"), ("src/pg/",)),
     Owner("toml++", re.compile(r"^toml(\+\+|plusplus)?(/|\.h)"), ("src/config/",)),
     Owner("simdjson", re.compile(r"^simdjson"), ("src/json/",)),
     Owner("CLI11", re.compile(r"^CLI/"), ("src/cli/", "sim/main")),

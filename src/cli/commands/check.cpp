@@ -8,6 +8,7 @@
 #include "cli/settings.h"
 #include "embed/build_target.h"
 #include "json/writer.h"
+#include "target/postgres/install.h"
 
 namespace trued::cli {
 namespace {
@@ -114,6 +115,18 @@ class TrialState {
   std::string path_;
 };
 
+// What opening does not show: a database is not asked anything until it is needed. Empty if its
+// marker table is as it should be.
+std::string wrong_with_database(const TargetSpec& spec, const std::string& file) {
+  constexpr Duration kPatience{10'000};
+  const auto steps = plan_marker_table(spec.postgres, kPatience);
+  if (!steps.has_value()) return "target '" + spec.name + "': " + steps.error().message;
+  if (steps->empty()) return "";
+  return "target '" + spec.name + "': the marker table " + spec.postgres.marker_table +
+         " is not as it should be (" + steps->front().what + "); run: trued target install " +
+         spec.name + " --config " + shell_quoted(file);
+}
+
 // Opens every target; those that cannot be are faults like others.
 Result<void> connect_all(const std::string& file, config::Loaded& loaded) {
   const TrialState state;
@@ -125,10 +138,12 @@ Result<void> connect_all(const std::string& file, config::Loaded& loaded) {
   }
   for (const TargetSpec& spec : loaded.config.targets) {
     const auto target = build_target(spec, state.path());
-    if (target.has_value()) continue;
+    std::string wrong = target.has_value() ? "" : target.error().message;
+    if (target.has_value() && spec.kind == "postgres") wrong = wrong_with_database(spec, file);
+    if (wrong.empty()) continue;
     config::Fault fault = loaded.places[spec.name];
     fault.file = file;
-    fault.message = target.error().message;
+    fault.message = std::move(wrong);
     loaded.faults.push_back(std::move(fault));
   }
   return {};

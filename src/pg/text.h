@@ -1,0 +1,25 @@
+// text.h: small things done to texts before they go to PostgreSQL or come from it. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trued::pg {
+
+/// Every `what` in `text` replaced by `with`; `text` itself if `what` is empty.
+[[nodiscard]] std::string replaced(std::string text, std::string_view what, std::string_view with);
+
+/// "name" with quotes doubled: an identifier, whatever is in it. REQUIRES: no zero byte.
+[[nodiscard]] std::string quoted_identifier(std::string_view name);
+/// 'text' with quotes doubled, for where no parameter can stand (SET). REQUIRES: no zero byte, and
+/// standard_conforming_strings = on.
+[[nodiscard]] std::string quoted_literal(std::string_view text);
+
+/// `message` with the values of parameters replaced by $1, $2, …: PostgreSQL quotes what it could
+/// not convert, and that may be anybody's card number.
+[[nodiscard]] std::string without_parameters(
+    std::string message, const std::vector<std::optional<std::string>>& parameters);
+
+}  // namespace trued::pg

@@ -1,0 +1,87 @@
+"""A real PostgreSQL for tests: in a directory of its own, on a free port, always stopped."""
+
+import glob
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+
+def _binaries():
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
+    if not found:
+        raise RuntimeError("no PostgreSQL server here: install postgresql-15")
+    return os.path.dirname(found[-1])
+
+
+class PostgresServer:
+    """Role `app` owns database `app`; role `postgres` may do everything. No passwords."""
+
+    def __init__(self, *settings):
+        self.root = tempfile.mkdtemp(prefix="trued-pg-")
+        self.process = None
+        # initdb refuses root. The server ends with whoever started it, whatever becomes of them.
+        self.prefix = ["setpriv", "--pdeathsig=QUIT"]
+        if os.getuid() == 0:
+            os.chown(self.root, pwd.getpwnam("postgres").pw_uid, -1)
+            self.prefix += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        data = os.path.join(self.root, "data")
+        try:
+            subprocess.run([*self.prefix, os.path.join(_binaries(), "initdb"), "-D", data, "-N",
+                            "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale",
+                            "--wal-segsize=1"], check=True, capture_output=True)
+            self._start(data, settings)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self, data, settings):
+        command = [*self.prefix, os.path.join(_binaries(), "postgres"), "-D", data]
+        for setting in ("listen_addresses=127.0.0.1", f"port={self.port}", "fsync=off",
+                        "unix_socket_directories=", *settings):
+            command += ["-c", setting]
+        with open(os.path.join(self.root, "log"), "wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while self._psql("postgres", "SELECT 1").returncode != 0:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL does not start; see " + self.root)
+            time.sleep(0.05)
+        self._psql("postgres", "CREATE ROLE app LOGIN")
+        self._psql("postgres", "CREATE DATABASE app OWNER app")
+
+    def _psql(self, database, sql):
+        return subprocess.run(
+            [os.path.join(_binaries(), "psql"), "-XqtA", "-h", "127.0.0.1", "-p", str(self.port),
+             "-U", "postgres", "-d", database, "-c", sql],
+            capture_output=True, text=True, check=False)
+
+    def sql(self, sql):
+        """Runs it as `postgres` in database `app`; what psql prints."""
+        done = self._psql("app", sql)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        return done.stdout.strip()
+
+    @property
+    def url(self):
+        return f"postgresql://app@127.0.0.1:{self.port}/app?sslmode=disable"
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.stop()
