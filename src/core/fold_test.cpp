@@ -144,6 +144,8 @@ Input any_input(Choices& choices, Life& life) {
 struct Shadow {
   std::map<std::pair<std::uint32_t, Level>, Observation> seen;  ///< since the last attempt ended
   std::map<std::uint32_t, Observation> baseline;                ///< at the store
+  std::map<std::uint32_t, Observation> newest;                  ///< ever read back at the store
+  std::map<std::uint32_t, Observation> shown;                   ///< when a person said to try again
   History history;
   bool sent = false;
   bool denied = false;  ///< a person said that the last of it did not happen
@@ -152,6 +154,7 @@ struct Shadow {
 void follow_log(Shadow& shadow, const Event& event) {
   const auto take = [&](const Observation& read) {
     shadow.seen[{read.artifact, read.level}] = read;
+    if (read.level == Level::store) shadow.newest[read.artifact] = read;
   };
   std::visit(Overloaded{
                  [](const Accepted&) {},
@@ -179,6 +182,7 @@ void follow_log(Shadow& shadow, const Event& event) {
                  [](const Settled&) {},
                  [&](const PersonActed& e) {
                    shadow.denied = shadow.denied || e.action == PersonAction::it_did_not;
+                   if (e.action == PersonAction::retry) shadow.shown = shadow.newest;
                  },
                  [](const Repeated&) {},
                  [](const LateEvidence&) {},
@@ -221,6 +225,11 @@ std::string forbidden(const Operation& operation, const Shadow& shadow) {
       continue;
     }
     if (now.proper_prefix) continue;
+    // A person has seen it, and has said to try again: it is the first attempt since.
+    const auto shown = shadow.shown.find(i);
+    const bool as_shown = shown != shadow.shown.end() && shown->second.seen == now.seen &&
+                          (now.seen == Seen::absent || shown->second.id == now.id);
+    if (as_shown && operation.attempts_counted <= 1) continue;
     const auto before = shadow.baseline.find(i);
     if (before == shadow.baseline.end() || before->second.seen == Seen::unreadable) {
       if (now.seen == Seen::absent && before == shadow.baseline.end()) continue;

@@ -1,6 +1,7 @@
 """What tests of trued exec share: a state directory of their own, and processes to watch."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +38,12 @@ def gone(pid, within=30):
 
 class ExecCase(unittest.TestCase):
     def setUp(self):
+        # Whoever runs the tests in the background has told them to ignore some, and trued exec
+        # keeps to that.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            if signal.getsignal(number) == signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+                self.addCleanup(signal.signal, number, signal.SIG_IGN)
         self.scratch = Scratch().__enter__()
         self.addCleanup(self.scratch.__exit__)
         self.state = self.scratch.sub("state")
