@@ -81,6 +81,7 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .actor = operation.actor,
                  .since = operation.version_before,
                  .reported = operation.version,
+                 .deadline = operation.deadline,
                  .expected = action.anew ? baselines_of(operation) : std::vector<Observation>{},
                  .intent = entry.intent};
   auto work = [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {

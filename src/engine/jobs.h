@@ -31,6 +31,9 @@ class Jobs {
   void effect(const Target& target, const OperationId& id, AttemptNo attempt, Work work);
   void read(const Target& target, const OperationId& id, Work work);
 
+  /// How many of its effects and reads run at a time.
+  [[nodiscard]] std::size_t at_a_time(const Target& target) const;
+
   /// True if that attempt's effect had not begun: now it never will. Stays true until its end.
   [[nodiscard]] bool revoke(const OperationId& id, AttemptNo attempt);
   /// Calls back everything that has not begun; the effects among it.
