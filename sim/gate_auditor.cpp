@@ -36,12 +36,12 @@ void GateAuditor::check_budget(const Operation& row, const Target& target) {
   const bool all_seen = options_.commit_rolled_back == 0 && options_.commit_unknown == 0;
   if (!budget.enabled || !all_seen) return;
   const auto windows = static_cast<std::uint64_t>((trace_.now() - life_began_) / kBudgetWindow) + 2;
-  const std::uint64_t granted = 2 * target.first * budget.ratio_permille +
-                                windows * budget.floor_per_second * 10 * 1'000;
+  const std::uint64_t granted =
+      2 * target.first * budget.ratio_permille + windows * budget.floor_per_second * 10 * 1'000;
   if (target.cost * 1'000 <= granted) return;
-  trace_.violation("(8) " + row.target + " is sent retries beyond its budget: " +
-                   std::to_string(target.cost) + " after " + std::to_string(target.first) +
-                   " first attempts");
+  trace_.violation("(8) " + row.target +
+                   " is sent retries beyond its budget: " + std::to_string(target.cost) +
+                   " after " + std::to_string(target.first) + " first attempts");
 }
 
 void GateAuditor::on_ended(const Operation& row, const EffectEnded& ended) {
@@ -77,9 +77,11 @@ void GateAuditor::on_read_back(const Operation& row, const ReadBack& read) {
 }
 
 void GateAuditor::on_settled(const Operation& row, const Settled& event, WallTime at) {
-  const bool held = event.state == State::failed && event.reason.find("held: ") != std::string::npos;
+  const bool held =
+      event.state == State::failed && event.reason.find("held: ") != std::string::npos;
   if (held && at < row.deadline) {
-    trace_.violation("(8) " + to_string(row.id) + " failed because it was held, before its deadline");
+    trace_.violation("(8) " + to_string(row.id) +
+                     " failed because it was held, before its deadline");
   }
 }
 

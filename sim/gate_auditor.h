@@ -1,7 +1,8 @@
-// gate_auditor.h: holds what is sent to a target against what it is to be spared. Shares no decision
-// with the engine: it sees what the ledger committed and what the targets were asked.
+// gate_auditor.h: holds what is sent to a target against what it is to be spared. Shares no
+// decision with the engine: it sees what the ledger committed and what the targets were asked.
 //
-//   (8) a target that is down is left alone: retries keep to the budget, and once as many operations
+//   (8) a target that is down is left alone: retries keep to the budget, and once as many
+//   operations
 //       in a row got no answer as open the breaker, only probes come through.
 //
 // The bounds, from the definitions of the budget and the breaker and loose where time is:

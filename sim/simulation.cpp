@@ -316,8 +316,8 @@ void World::schedule_outage() {
 void World::check_gates_at_rest() {
   for (const GateStats& gate : engine_->stats().targets) {
     if (gate.breaker_opened > 0) auditor_.see("breaker opened");
-    const bool empty = gate.in_flight == 0 &&
-                       gate.held_attempts + gate.held_retries + gate.held_reads == 0;
+    const bool empty =
+        gate.in_flight == 0 && gate.held_attempts + gate.held_retries + gate.held_reads == 0;
     if (!empty) trace_.violation("(4) a target's gate still counts somebody, and nobody is there");
   }
 }
@@ -412,8 +412,8 @@ Options minimize(Options options) {
     const std::uint32_t before = std::exchange(*fault, 0);
     if (before != 0 && !fails(options)) *fault = before;
   }
-  for (Duration* every : {&options.crash_every, &options.jump_every, &options.person_every,
-                          &options.outage_every}) {
+  for (Duration* every :
+       {&options.crash_every, &options.jump_every, &options.person_every, &options.outage_every}) {
     const Duration before = std::exchange(*every, Duration{0});
     if (before.count() != 0 && !fails(options)) *every = before;
   }

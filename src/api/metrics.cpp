@@ -145,10 +145,9 @@ void add_breakers(const Targets& targets, const EngineStats& s, Families& out) {
   out.push_back(by_target(family("trued_target_breaker_state",
                                  "1 for the state in which the circuit breaker is.", kGauge),
                           targets, s, state));
-  out.push_back(
-      by_target(family("trued_target_breaker_opened_total", "How often it has opened.", kCounter),
-                targets, s,
-                [](const GateStats& gate, const auto& put) { put({}, gate.breaker_opened); }));
+  out.push_back(by_target(
+      family("trued_target_breaker_opened_total", "How often it has opened.", kCounter), targets, s,
+      [](const GateStats& gate, const auto& put) { put({}, gate.breaker_opened); }));
 }
 
 void add_targets(const Targets& targets, const EngineStats& s, Families& out) {
@@ -163,10 +162,9 @@ void add_targets(const Targets& targets, const EngineStats& s, Families& out) {
       put({{"kind", std::string(to_string(kind))}}, gate.calls.at(std::to_underlying(kind)));
     }
   };
-  out.push_back(by_target(
-      family("trued_target_calls_total", "Calls admitted: attempts, and reads on their own.",
-             kCounter),
-      targets, s, calls));
+  out.push_back(by_target(family("trued_target_calls_total",
+                                 "Calls admitted: attempts, and reads on their own.", kCounter),
+                          targets, s, calls));
   const auto held_by = [](const GateStats& gate, const auto& put) {
     for (const auto by : {HeldBy::breaker, HeldBy::budget, HeldBy::rate, HeldBy::line}) {
       put({{"reason", std::string(to_string(by))}}, gate.held_by.at(std::to_underlying(by)));
@@ -180,12 +178,12 @@ void add_targets(const Targets& targets, const EngineStats& s, Families& out) {
     put({{"what", "retries"}}, gate.held_retries);
     put({{"what", "reads"}}, gate.held_reads);
   };
-  out.push_back(by_target(family("trued_target_held", "Operations that wait before it now.", kGauge),
-                          targets, s, held));
   out.push_back(
-      by_target(family("trued_target_in_flight", "Operations with a call under way.", kGauge),
-                targets, s,
-                [](const GateStats& gate, const auto& put) { put({}, gate.in_flight); }));
+      by_target(family("trued_target_held", "Operations that wait before it now.", kGauge), targets,
+                s, held));
+  out.push_back(by_target(
+      family("trued_target_in_flight", "Operations with a call under way.", kGauge), targets, s,
+      [](const GateStats& gate, const auto& put) { put({}, gate.in_flight); }));
 }
 
 void add_ledger(const Counts& c, Families& out) {

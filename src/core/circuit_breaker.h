@@ -16,7 +16,8 @@
 //   half-open: at most kProbesMax calls are out; which ones is the caller's choice: rather reads.
 //
 // Invariants
-//   (1) One operation, one vote: within a row of failures and within a window it fails once, however
+//   (1) One operation, one vote: within a row of failures and within a window it fails once,
+//   however
 //       often it is tried. Kept in the operation's Ballot.
 //   (2) Opens from closed only by `consecutive` operations in a row, or by `rate` of at least
 //       `minimum` operations within the window.
@@ -29,9 +30,9 @@
 // What counts as failure is the caller's to say: no answer, not reachable; not a refusal, and not
 // "too many requests" (429 is throttling: mcp-gateway #475).
 //
-// Sources: Nygard, Release It!; Envoy outlier detection (five in a row, growing ejection); Polly and
-// Resilience4j for the rate, but their minimum of 100 calls never acts at human scale; probes that
-// rather read: mcp-gateway-registry #1668.
+// Sources: Nygard, Release It!; Envoy outlier detection (five in a row, growing ejection); Polly
+// and Resilience4j for the rate, but their minimum of 100 calls never acts at human scale; probes
+// that rather read: mcp-gateway-registry #1668.
 //
 // Pure: times and entropy are arguments, times never go back. No allocation.
 #pragma once

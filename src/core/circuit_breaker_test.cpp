@@ -1,5 +1,6 @@
 #include "core/circuit_breaker.h"
 
+#include <charconv>
 #include <limits>
 #include <string>
 #include <vector>
@@ -37,9 +38,11 @@ std::string run(const std::string& script, BreakerPolicy given = policy()) {
     const char c = script.at(i);
     if (c == ' ') continue;
     if (c == '+') {
-      std::size_t used = 0;
-      now += Duration{std::stoi(script.substr(i + 1), &used)};
-      i += used;
+      int span = 0;
+      const char* const end =
+          std::from_chars(&script.at(i + 1), script.data() + script.size(), span).ptr;
+      now += Duration{span};
+      i = static_cast<std::size_t>(end - script.data()) - 1;
     }
     breaker.pass(now);
     const auto whose = [&] { return static_cast<std::size_t>(script.at(++i) - '0'); };
@@ -61,23 +64,23 @@ TEST(CircuitBreaker, T5_its_table) {
       {"", "closed admits"},
       {"f1 f2", "closed admits"},
       {"f1 f2 f3", "open holds"},
-      {"f1 f2 a4 f3", "closed admits"},               // an answer ends the row
-      {"f1 f1 f1 f1 f1", "closed admits"},            // one operation, one vote
-      {"f1 f2 a4 f1 f2 f3", "open holds"},            // a new row counts everybody anew
-      {"f1 f2 f3 +1999", "open holds"},               // the shortest pause is half of open
+      {"f1 f2 a4 f3", "closed admits"},     // an answer ends the row
+      {"f1 f1 f1 f1 f1", "closed admits"},  // one operation, one vote
+      {"f1 f2 a4 f1 f2 f3", "open holds"},  // a new row counts everybody anew
+      {"f1 f2 f3 +1999", "open holds"},     // the shortest pause is half of open
       {"f1 f2 f3 +2000", "half_open admits"},
       {"f1 f2 f3 +2000 p", "half_open admits"},
-      {"f1 f2 f3 +2000 p p", "half_open holds"},      // a few
-      {"f1 f2 f3 +2000 p p e", "half_open admits"},   // one of them was never made
+      {"f1 f2 f3 +2000 p p", "half_open holds"},     // a few
+      {"f1 f2 f3 +2000 p p e", "half_open admits"},  // one of them was never made
       {"f1 f2 f3 +2000 p A", "closed admits"},
       {"f1 f2 f3 +2000 p P", "open holds"},
-      {"f1 f2 f3 +2000 p P +3999", "open holds"},     // twice as long
+      {"f1 f2 f3 +2000 p P +3999", "open holds"},  // twice as long
       {"f1 f2 f3 +2000 p P +4000", "half_open admits"},
-      {"f1 f2 f3 +2000 p a1", "half_open admits"},    // a late answer closes nothing
+      {"f1 f2 f3 +2000 p a1", "half_open admits"},  // a late answer closes nothing
       {"f1 f2 f3 +2000 p f4 f5 f6", "half_open admits"},
       {"f1 f2 f3 a1", "open holds"},
-      {"f1 f2 f3 +2000 p A f1 f2", "closed admits"},  // what was before is forgotten
-      {"f1 f2 f3 +2000 p A f1 f2 f3 +2000", "open holds"},       // back too soon: twice as long
+      {"f1 f2 f3 +2000 p A f1 f2", "closed admits"},        // what was before is forgotten
+      {"f1 f2 f3 +2000 p A f1 f2 f3 +2000", "open holds"},  // back too soon: twice as long
       {"f1 f2 f3 +2000 p A +30000 f1 f2 f3 +2000", "half_open admits"},  // it had stayed closed
   };
   for (const auto& row : kTable) EXPECT_EQ(run(row.script), row.expected) << row.script;
@@ -140,7 +143,8 @@ RC_GTEST_PROP(CircuitBreaker, T5_pauses_grow_and_are_bounded, ()) {
   Duration now{1'000'000};
   Duration meant = given.open;
   std::vector<Ballot> ballots(3);
-  for (Ballot& ballot : ballots) breaker.failed(ballot, now, *rc::gen::arbitrary<std::uint64_t>(), false);
+  for (Ballot& ballot : ballots)
+    breaker.failed(ballot, now, *rc::gen::arbitrary<std::uint64_t>(), false);
   for (int i = 0; i < 20; ++i) {
     RC_ASSERT(breaker.state() == BreakerState::open);
     const Duration pause = breaker.open_until() - now;
@@ -150,7 +154,8 @@ RC_GTEST_PROP(CircuitBreaker, T5_pauses_grow_and_are_bounded, ()) {
     RC_ASSERT(breaker.state() == BreakerState::half_open);
     breaker.begin_probe(now);
     Ballot ballot;
-    breaker.failed(ballot, now, *rc::gen::element(std::uint64_t{0}, kLongest, std::uint64_t{77}), true);
+    breaker.failed(ballot, now, *rc::gen::element(std::uint64_t{0}, kLongest, std::uint64_t{77}),
+                   true);
     meant = std::min(meant * 2, given.open_max);
   }
 }
@@ -169,9 +174,9 @@ RC_GTEST_PROP(CircuitBreaker, T5_never_lets_more_through_than_it_says, ()) {
       opening = breaker.openings();
       probes = 0;
     }
-    RC_ASSERT(breaker.admits() == (now >= breaker.open_until() &&
-                                   (breaker.state() == BreakerState::closed ||
-                                    probes < CircuitBreaker::kProbesMax)));
+    RC_ASSERT(breaker.admits() ==
+              (now >= breaker.open_until() &&
+               (breaker.state() == BreakerState::closed || probes < CircuitBreaker::kProbesMax)));
     Ballot& ballot = ballots.at(*rc::gen::inRange<std::size_t>(0, ballots.size()));
     const bool probing = breaker.probes() && probes > 0 && *rc::gen::arbitrary<bool>();
     if (breaker.probes() && breaker.admits()) {

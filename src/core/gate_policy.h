@@ -13,8 +13,8 @@ namespace trued {
 /// See retry_budget.h.
 struct BudgetPolicy {
   bool enabled = true;
-  std::uint32_t ratio_permille = 200;    ///< retries for each 1,000 first attempts
-  std::uint32_t floor_per_second = 10;   ///< retries that are always granted
+  std::uint32_t ratio_permille = 200;   ///< retries for each 1,000 first attempts
+  std::uint32_t floor_per_second = 10;  ///< retries that are always granted
 };
 
 /// See circuit_breaker.h.

@@ -34,7 +34,8 @@ Duration RateLimit::ask_again(Duration now) const {
 
 std::uint32_t RateLimit::left(Duration now) const {
   if (!admits(now) || !limits()) return 0;
-  const nanoseconds missing = std::max(full_at_ - std::min(full_at_, nanoseconds(now)), nanoseconds(0));
+  const nanoseconds missing =
+      std::max(full_at_ - std::min(full_at_, nanoseconds(now)), nanoseconds(0));
   return static_cast<std::uint32_t>((tolerance_ + period_ - missing) / period_);
 }
 

@@ -1,8 +1,8 @@
 // rate_limit.h: calls per second to one target, as a token bucket.
 //
-// Intuition: a bucket of `burst` tokens fills at `per_second`; a call takes one. Kept as one number,
-// the time at which the bucket will be full again (GCRA, ITU-T I.371; the same bucket, no fraction
-// is ever lost and nothing has to run in between).
+// Intuition: a bucket of `burst` tokens fills at `per_second`; a call takes one. Kept as one
+// number, the time at which the bucket will be full again (GCRA, ITU-T I.371; the same bucket, no
+// fraction is ever lost and nothing has to run in between).
 //
 //   full_at <= now                     full
 //   full_at - now <= (burst-1) periods a token is left

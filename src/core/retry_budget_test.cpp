@@ -122,7 +122,8 @@ RC_GTEST_PROP(RetryBudget, T5_is_what_a_ledger_of_all_calls_would_say, ()) {
         }
         waiting.pop_back();
     }
-    RC_ASSERT(static_cast<std::int64_t>(budget.left(now)) == std::max<std::int64_t>(left(), 0) / 1'000);
+    RC_ASSERT(static_cast<std::int64_t>(budget.left(now)) ==
+              std::max<std::int64_t>(left(), 0) / 1'000);
   }
 }
 

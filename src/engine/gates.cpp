@@ -89,7 +89,7 @@ void TargetGate::admit(GateTicket& ticket, GateTaken& taken, const GateCall& cal
   if (breaker_.probes() && breaker_.admits() && ticket.probe != breaker_.openings()) {
     breaker_.begin_probe(now);
     ticket.probe = breaker_.openings();
-    taken.probe = ticket.probe;
+    ++taken.probes;
   }
   ++calls_.at(static_cast<std::size_t>(call.kind));
   enter(ticket, taken);
@@ -98,7 +98,7 @@ void TargetGate::admit(GateTicket& ticket, GateTaken& taken, const GateCall& cal
 void TargetGate::enter(GateTicket& ticket, GateTaken& taken) {
   if (ticket.inside) return;
   ticket.inside = true;
-  taken.inside = true;
+  ++taken.inside;
   ++in_flight_;
 }
 
@@ -120,16 +120,17 @@ void TargetGate::vote(GateTicket& ticket, Answered answered, std::uint64_t probe
   if (answered == Answered::no) breaker_.failed(ticket.ballot, now, random.next(), counts);
 }
 
-void TargetGate::end_probe(std::uint64_t probe) {
-  if (probe != 0 && probe == breaker_.openings()) breaker_.end_probe();
-}
-
 void TargetGate::settle(const OperationId& id, const GateTicket& before, GateTicket& after,
                         const GateTaken& taken) {
-  if ((before.inside || taken.inside) && !after.inside) --in_flight_;
+  // Calls may follow one another within a turn: what was counted in is counted out, one by one.
+  in_flight_ -= (before.inside ? 1U : 0U) + taken.inside - (after.inside ? 1U : 0U);
+  const auto counts = [&](const GateTicket& ticket) {
+    return ticket.probe != 0 && ticket.probe == breaker_.openings() ? 1U : 0U;
+  };
   // A probe that had its say has ended with it: the breaker is half-open no more.
-  if (before.probe != after.probe) end_probe(before.probe);
-  if (taken.probe != after.probe && taken.probe != before.probe) end_probe(taken.probe);
+  for (std::uint32_t out = counts(before) + taken.probes; out > counts(after); --out) {
+    breaker_.end_probe();
+  }
   if (before.line == after.line) return;
   if (before.line != Line::none) leave(before.line);
   if (after.line == Line::none) return;

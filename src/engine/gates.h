@@ -4,10 +4,11 @@
 //   asked ──┬─ admitted ──► calls (counted until it ends) ──► votes
 //           └─ held ──► in line ──released, in order──► calls
 //
-// Three lines: rounds of reading back, attempts, and retries that the budget does not cover yet. They
-// are served in that order, so that a read is what finds out whether a target answers again (each
-// once: then it waits among the attempts); who comes while others wait goes behind them. What is released is paced: never more at a time than
-// the target may have in flight, so that a target that comes back is not run over.
+// Three lines: rounds of reading back, attempts, and retries that the budget does not cover yet.
+// They are served in that order, so that a read is what finds out whether a target answers again
+// (each once: then it waits among the attempts); who comes while others wait goes behind them. What
+// is released is paced: never more at a time than the target may have in flight, so that a target
+// that comes back is not run over.
 //
 // Invariants
 //   (1) Whoever is admitted has paid: a token of the rate; for a retry, its price in the budget; a
@@ -44,15 +45,15 @@ struct GateTicket {
   std::uint64_t place = 0;     ///< in its line
   std::uint32_t reserved = 0;  ///< paid to the budget for a retry that has not begun
   Line line = Line::none;
-  bool admitted = false;  ///< released from its line, and not called yet
-  bool inside = false;    ///< a call of it is under way
+  bool admitted = false;    ///< released from its line, and not called yet
+  bool inside = false;      ///< a call of it is under way
   std::uint64_t probe = 0;  ///< and finds out about this opening of the breaker; 0 = it does not
 };
 
 /// What was counted for a ticket within one turn.
 struct GateTaken {
-  bool inside = false;
-  std::uint64_t probe = 0;
+  std::uint32_t inside = 0;
+  std::uint32_t probes = 0;
 };
 
 /// A call somebody wants to make.
@@ -121,7 +122,6 @@ class TargetGate {
   [[nodiscard]] std::optional<GateRefusal> refusal(const GateTicket& ticket, const GateCall& call,
                                                    Duration now);
   void admit(GateTicket& ticket, GateTaken& taken, const GateCall& call, Duration now);
-  void end_probe(std::uint64_t probe);
   [[nodiscard]] std::uint64_t held(Line line) const {
     return held_.at(static_cast<std::size_t>(line));
   }

@@ -68,7 +68,7 @@ class Frail final : public Connector {
 
 class DownWorld {
  public:
-  explicit DownWorld(Policy policy = patient(), std::uint64_t seed = 7) : random(seed) {
+  explicit DownWorld(Policy policy = patient(), std::uint64_t seed = 7) : chance(seed) {
     auto store = std::make_unique<Frail>(down);
     frail = store.get();
     targets.emplace("psp", make_target("psp", "memory", std::move(store), nullptr, "", policy));
@@ -88,7 +88,7 @@ class DownWorld {
   void restart() {
     engine.reset();
     runner.queue.clear();
-    engine = std::make_unique<Engine>(EnginePorts{ledger, targets, runner, clock, random},
+    engine = std::make_unique<Engine>(EnginePorts{ledger, targets, runner, clock, chance},
                                       EngineOptions{});
     EXPECT_TRUE(engine->recover().has_value());
   }
@@ -96,11 +96,11 @@ class DownWorld {
   void submit(int number) {
     const std::string key = "k" + std::to_string(number);
     InputFault fault;
-    auto parsed = parse_write_input(
-        std::move(json::parse(R"({"target":"psp","artifacts":[{"path":")" + key +
-                              R"(","content":"x"}]})")
-                      .value()),
-        &targets, fault);
+    auto parsed =
+        parse_write_input(std::move(json::parse(R"({"target":"psp","artifacts":[{"path":")" + key +
+                                                R"(","content":"x"}]})")
+                                        .value()),
+                          &targets, fault);
     engine->submit({.identity = {"default", "write", key},
                     .fingerprint = parsed->fingerprint,
                     .definition = std::string(kWriteDefinition),
@@ -126,8 +126,7 @@ class DownWorld {
   }
 
   Operation operation(int number) {
-    return *ledger
-                .load(std::vector<Identity>{{"default", "write", "k" + std::to_string(number)}})
+    return *ledger.load(std::vector<Identity>{{"default", "write", "k" + std::to_string(number)}})
                 .value()
                 .front()
                 .operation;
@@ -142,7 +141,7 @@ class DownWorld {
   Frail::Down down = Frail::Down::no;
   Frail* frail = nullptr;
   ManualClock clock;
-  SeededRandom random;
+  SeededRandom chance;
   ManualRunner runner;
   MemoryLedger ledger;
   Targets targets;
@@ -167,7 +166,8 @@ TEST(Gates, T5_T6_a_thousand_operations_outlive_a_target_that_is_down_for_a_whil
     EXPECT_EQ(world.operation(999).reason.find("held: the circuit breaker of 'psp' is open until "),
               0U)
         << world.operation(999).reason;
-    EXPECT_LE(world.ledger.open_reader().value()->events(world.operation(999).id).value().size(), 2U)
+    EXPECT_LE(world.ledger.open_reader().value()->events(world.operation(999).id).value().size(),
+              2U)
         << "one durable round says why it is held";
 
     const std::uint64_t before = world.frail->effects;
@@ -206,7 +206,8 @@ TEST(Gates, T5_retries_are_bounded_by_the_budget) {
   EXPECT_GT(world.gate().held_retries, 0U);
   std::size_t held = 0;
   for (int i = 0; i < 1'000; ++i) {
-    held += world.operation(i).reason.starts_with("held: the retry budget of 'psp' is spent") ? 1 : 0;
+    held +=
+        world.operation(i).reason.starts_with("held: the retry budget of 'psp' is spent") ? 1 : 0;
   }
   EXPECT_GT(held, 500U);
   world.down = Frail::Down::no;

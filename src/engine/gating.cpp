@@ -15,8 +15,8 @@ constexpr Duration kPatienceBeyondReport{10'000};
 
 // A person's wish is no retry: whatever was tried before, this is the first that they asked for.
 bool is_retry(const Operation& operation) {
-  const bool asked_by_a_person = operation.sent && operation.attempts_counted == 0 &&
-                                 operation.effect != EffectKind::not_sent;
+  const bool asked_by_a_person =
+      operation.sent && operation.attempts_counted == 0 && operation.effect != EffectKind::not_sent;
   return operation.due_for == Due::attempt && operation.attempts > 0 && !asked_by_a_person;
 }
 
@@ -57,8 +57,8 @@ bool is_report(const Input& input) {
 // Only an answer that is still waited for says something of the target as it is now.
 Answered answered_now(const Operation& operation, const Input& input, WallTime now) {
   if (const auto* report = std::get_if<AttemptReport>(&input)) {
-    const bool current = operation.state == State::attempting &&
-                         report->attempt.value() == operation.attempts;
+    const bool current =
+        operation.state == State::attempting && report->attempt.value() == operation.attempts;
     return current ? report->answered : Answered::not_asked;
   }
   if (const auto* report = std::get_if<ReadReport>(&input)) {
@@ -75,8 +75,8 @@ void Engine::Impl::open_gates() {
   for (const auto& [name, target] : ports_.targets) {
     const Policy& policy = target.policy;
     const auto pace = static_cast<std::uint32_t>(jobs_.at_a_time(target));
-    gates_.emplace(name, TargetGate(policy.gates, pace,
-                                    policy.effect_timeout * 2 + kPatienceBeyondReport));
+    gates_.emplace(
+        name, TargetGate(policy.gates, pace, policy.effect_timeout * 2 + kPatienceBeyondReport));
   }
   counters_.targets.resize(gates_.size());
   gates_since_ = ports_.clock.wall();
@@ -174,12 +174,12 @@ void Engine::Impl::hold(TurnState& turn, Work& work, const GateCall& call,
   const TargetGate& gate = *gate_of(operation);
   switch (refused.by) {
     case HeldBy::breaker:
-      return note_wait(turn, work, again,
-                       gate.breaker().state() == BreakerState::open
-                           ? "the circuit breaker of " + target + " is open until " +
-                                 format_rfc3339(again)
-                           : "the circuit breaker of " + target +
-                                 " is half-open: a few calls find out whether it answers");
+      return note_wait(
+          turn, work, again,
+          gate.breaker().state() == BreakerState::open
+              ? "the circuit breaker of " + target + " is open until " + format_rfc3339(again)
+              : "the circuit breaker of " + target +
+                    " is half-open: a few calls find out whether it answers");
     case HeldBy::budget:
       return note_wait(turn, work, again, "the retry budget of " + target + " is spent");
     case HeldBy::rate:
@@ -238,9 +238,9 @@ void Engine::Impl::follow_gate(TurnState& turn, Work& work, const Input& input, 
     work.answered_probe = ticket.probe;
   }
   if (is_report(input)) ticket.probe = 0;
-  const bool reads = std::any_of(
-      work.actions.begin() + static_cast<std::ptrdiff_t>(actions), work.actions.end(),
-      [](const Action& action) { return std::holds_alternative<RunRead>(action); });
+  const bool reads =
+      std::any_of(work.actions.begin() + static_cast<std::ptrdiff_t>(actions), work.actions.end(),
+                  [](const Action& action) { return std::holds_alternative<RunRead>(action); });
   if (reads || work.operation.state == State::attempting) return gate->enter(ticket, work.taken);
   if (std::holds_alternative<PersonInput>(input)) return;
   ticket.inside = false;
@@ -251,9 +251,9 @@ void Engine::Impl::follow_gate(TurnState& turn, Work& work, const Input& input, 
 // A retry is paid for when it is decided, so that what waits in backoff is counted.
 void Engine::Impl::pay_for_retry(TurnState& turn, Work& work, TargetGate& gate,
                                  std::size_t events) {
-  const bool scheduled = std::any_of(
-      work.events.begin() + static_cast<std::ptrdiff_t>(events), work.events.end(),
-      [](const Event& event) { return std::holds_alternative<WaitScheduled>(event); });
+  const bool scheduled =
+      std::any_of(work.events.begin() + static_cast<std::ptrdiff_t>(events), work.events.end(),
+                  [](const Event& event) { return std::holds_alternative<WaitScheduled>(event); });
   if (!scheduled || work.ticket.reserved > 0) return;
   const auto refused = gate.reserve(work.ticket, attempt_of(work.operation).cost, turn.mono);
   if (!refused) return;
@@ -291,9 +291,9 @@ void Engine::Impl::snapshot_gates() {
     GateStats& stats = counters_.targets.at(i++);
     stats = gate.stats(now);
     const CircuitBreaker& breaker = gate.breaker();
-    stats.breaker_since =
-        breaker.openings() == 0 ? gates_since_ : wall - (now - breaker.since());
-    if (breaker.state() == BreakerState::open) stats.next_probe = wall + (breaker.open_until() - now);
+    stats.breaker_since = breaker.openings() == 0 ? gates_since_ : wall - (now - breaker.since());
+    if (breaker.state() == BreakerState::open)
+      stats.next_probe = wall + (breaker.open_until() - now);
   }
 }
 

@@ -199,7 +199,7 @@ class Engine::Impl {
   Jobs jobs_;
   /// By target. What is asked is asked before it is decided, and undone with the turn.
   mutable std::map<std::string, TargetGate, std::less<>> gates_;
-  WallTime gates_since_{};  ///< when the breakers were closed
+  WallTime gates_since_{};      ///< when the breakers were closed
   std::size_t open_bytes_ = 0;  ///< of the contents in entries_
   std::vector<Message> local_;  ///< for the next turn: turns at artifacts, inline reports
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats_;

@@ -44,7 +44,7 @@ struct GateStats {
   BreakerState breaker = BreakerState::closed;
   bool breaker_enabled = true;
   WallTime breaker_since{};
-  WallTime next_probe{};           ///< of an open breaker
+  WallTime next_probe{};  ///< of an open breaker
   std::uint64_t breaker_opened = 0;
   std::uint32_t failures_in_a_row = 0;  ///< operations
   bool budget_enabled = true;
