@@ -132,7 +132,7 @@ void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line) {
   }
 }
 
-std::optional<Duration> Engine::Impl::next_release(Mono now) const {
+std::optional<Duration> Engine::Impl::next_release(Mono now) {
   std::optional<Duration> soonest;
   for (auto& [name, gate] : gates_) {
     const auto wake = gate.wake(now);

@@ -145,7 +145,7 @@ class Engine::Impl {
   void pay_for_retry(TurnState& turn, Work& work, TargetGate& gate, std::size_t events);
   void settle_gate(TurnState& turn, const OperationId& id, Work& work, bool settled);
   void undo_gate(const OperationId& id, Work& work);
-  std::optional<Duration> next_release(Mono now) const;
+  std::optional<Duration> next_release(Mono now);
   void snapshot_gates();
 
   const Policy& policy_of(const std::string& target) const;
@@ -178,7 +178,7 @@ class Engine::Impl {
   void count(const Work& work, WallTime now);
   void count(const Event& event);
   void look_after_retention(const TurnState& turn);
-  Duration next_in(const TurnState& turn) const;
+  Duration next_in(const TurnState& turn);
   void call_back_waiting_jobs();
   void keep_intent(Entry& entry, std::shared_ptr<const Intent> intent);
   void snapshot();
@@ -198,7 +198,7 @@ class Engine::Impl {
   /// what lands late must not land on a later writer's work.
   Jobs jobs_;
   /// By target. What is asked is asked before it is decided, and undone with the turn.
-  mutable std::map<std::string, TargetGate, std::less<>> gates_;
+  std::map<std::string, TargetGate, std::less<>> gates_;
   WallTime gates_since_{};      ///< when the breakers were closed
   std::size_t open_bytes_ = 0;  ///< of the contents in entries_
   std::vector<Message> local_;  ///< for the next turn: turns at artifacts, inline reports

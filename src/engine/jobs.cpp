@@ -24,7 +24,7 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, Work work, const JobEnd& en
     }
     (void)box->push(MoveMessage{.id = id, .input = work(), .end = end});
   };
-  Line& line = lines_[end.target];
+  Line& line = lines_[end.target->name];
   if (line.running >= at_a_time(*end.target)) {
     line.waiting.push_back(std::move(run));
   } else {
@@ -94,7 +94,7 @@ void Jobs::end(const OperationId& id, const JobEnd& end) {
     reads_.erase(id);
   }
   if (stage->load() != Stage::revoked) --out_;
-  Line& line = lines_.at(end.target);
+  Line& line = lines_.at(end.target->name);
   if (line.waiting.empty()) {
     --line.running;
     return;

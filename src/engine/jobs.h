@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/inbox.h"
@@ -70,7 +71,7 @@ class Jobs {
   std::uint64_t number_ = 0;
   std::map<OperationId, std::map<std::uint64_t, Effect>> effects_;
   std::map<OperationId, StagePtr> reads_;
-  std::map<const Target*, Line> lines_;
+  std::map<std::string, Line, std::less<>> lines_;  ///< by the target's name
   std::atomic<std::size_t> out_{0};
 };
 

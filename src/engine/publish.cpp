@@ -373,7 +373,7 @@ void Engine::Impl::look_after_retention(const TurnState& turn) {
   retire_due_ = more ? turn.mono : turn.mono + options_.retire_every;
 }
 
-Duration Engine::Impl::next_in(const TurnState& turn) const {
+Duration Engine::Impl::next_in(const TurnState& turn) {
   if (!local_.empty()) return Duration{0};
   Duration span = retire_due_ - turn.mono;
   if (!timers_.empty() && !draining.load()) {
