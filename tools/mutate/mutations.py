@@ -87,6 +87,8 @@ MUTATIONS = [
      "  if (!breaker_.admits()) return GateRefusal{HeldBy::breaker, breaker_.ask_again(now)};\n",
      ""),
     ("retries are not charged", "src/core/retry_budget.cpp",
+     "  slice() -= taken;\n  sum_ -= taken;\n", "  (void)taken;\n"),
+    ("the retry budget grants what it has not", "src/core/retry_budget.cpp",
      "  return !policy_.enabled || balance() >= std::int64_t{cost} * kRetry;",
      "  return !policy_.enabled || balance() + 99'000 >= std::int64_t{cost} * kRetry;"),
     ("what is given back is still counted", "src/engine/gates.cpp",
