@@ -118,6 +118,7 @@ class DownWorld {
     const WallTime end = clock.now + span;
     while (true) {
       const Turn turn = engine->step();
+      most_in_flight = std::max(most_in_flight, gate().in_flight);
       if (turn.worked || runner.run_one()) continue;
       if (clock.now >= end) return;
       const Duration next = std::clamp(turn.next_in.value_or(span), Duration{1}, Duration{1'000});
@@ -138,6 +139,7 @@ class DownWorld {
   }
   GateStats gate() const { return engine->stats().targets.front(); }
 
+  std::uint64_t most_in_flight = 0;
   Frail::Down down = Frail::Down::no;
   Frail* frail = nullptr;
   ManualClock clock;
@@ -172,7 +174,9 @@ TEST(Gates, T5_T6_a_thousand_operations_outlive_a_target_that_is_down_for_a_whil
 
     const std::uint64_t before = world.frail->effects;
     world.down = Frail::Down::no;
+    world.most_in_flight = 0;
     world.live(Duration{160'000});  // the longest pause until now
+    EXPECT_LE(world.most_in_flight, world.gate().concurrency) << "it is not run over";
     EXPECT_EQ(world.in_state(1'000, State::confirmed), 1'000U);
     EXPECT_LE(world.frail->effects - before, 1'010U);
     EXPECT_EQ(world.gate().in_flight, 0U);
