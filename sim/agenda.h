@@ -114,6 +114,7 @@ class Trace {
     ++lines_;
     if (keep_) text_ += line;
   }
+  [[nodiscard]] Duration now() const { return agenda_.now(); }
   /// The first thing that must never happen, and did.
   void violation(std::string what) {
     if (!violation_.empty()) return;

@@ -55,6 +55,7 @@ void Auditor::take(Life& life, const Event& event, WallTime at) {
                             std::string(name_of(event)) + ": " + std::string(*why));
   }
   if (const auto* end = std::get_if<Settled>(&event)) settled(life, *end, at);
+  tell_gates(life.row, event, at);
   if (const auto* lie = std::get_if<LieCaught>(&event)) {
     cover("tell", to_string(lie->tell));
     if (!life.excused) {
@@ -67,6 +68,21 @@ void Auditor::take(Life& life, const Event& event, WallTime at) {
   life.versions.push_back(encode_row(life.row));
   cover("state", to_string(life.row.state));
   if (std::holds_alternative<AttemptStarted>(event)) started(life, at);
+}
+
+void Auditor::tell_gates(const Operation& row, const Event& event, WallTime at) {
+  std::visit(Overloaded{
+                 [&](const AttemptStarted&) { gates_.on_started(row); },
+                 [&](const EffectEnded& e) { gates_.on_ended(row, e); },
+                 [&](const ReadBack& e) { gates_.on_read_back(row, e); },
+                 [&](const PersonActed&) { gates_.on_asked_by_person(row); },
+                 [&](const Settled& e) { gates_.on_settled(row, e, at); },
+                 [&](const WaitScheduled& e) {
+                   if (e.reason.starts_with("held: ")) cover("seen", "held");
+                 },
+                 [](const auto&) {},
+             },
+             event);
 }
 
 void Auditor::retried_by_person(Life& life) {
@@ -254,6 +270,7 @@ void Auditor::on_perform(const EffectRequest& request) {
     trace_.violation("(3) two effects of " + to_string(request.operation) + " are under way");
   }
   check_alone(life, "writes");
+  gates_.on_perform(life.row, request.attempt);
 }
 
 void Auditor::on_landing(const OperationId& id) { check_alone(lives_.at(id), "lands"); }

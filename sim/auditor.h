@@ -14,6 +14,7 @@
 //   (5) every row is the fold of its events.
 //   (6) nothing is tried past its bound or its deadline.
 //   (7) nobody is accused who told the truth.
+//   (8) a target that is down is left alone (gate_auditor.h).
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,7 @@
 #include "engine/submission.h"
 #include "ledger/ledger.h"
 #include "sim/agenda.h"
+#include "sim/gate_auditor.h"
 
 namespace trued::sim {
 
@@ -37,7 +39,7 @@ using Coverage = std::map<std::string, std::uint64_t>;
 class Auditor {
  public:
   Auditor(Trace& trace, const Options& options, Coverage& coverage)
-      : trace_(trace), options_(options), coverage_(coverage) {}
+      : trace_(trace), options_(options), coverage_(coverage), gates_(trace, options) {}
 
   // The ledger.
   void on_batch(const Batch& batch);
@@ -47,10 +49,15 @@ class Auditor {
   void on_target(const std::string& target, bool history) { has_history_[target] = history; }
   void on_perform(const EffectRequest& request);  ///< it has begun
   void on_landing(const OperationId& id);         ///< from now on something may change
+  void on_outage(const std::string& target, bool down) {
+    cover("fault", "outage");
+    gates_.on_outage(target, down);
+  }
   void on_performed(const OperationId& id) { lives_.at(id).performing = 0; }
   /// The process is gone, and every effect that was under way with it.
   void on_crash() {
     for (auto& [id, life] : lives_) life.performing = 0;
+    gates_.on_crash();
   }
   /// It was not turned away: whatever is answered, it may have happened.
   void on_reached(const OperationId& id) { lives_.at(id).reached = true; }
@@ -72,6 +79,9 @@ class Auditor {
 
   /// Faults have stopped and nothing moves any more.
   void at_rest();
+
+  /// A thing of the engine's that can be seen only from outside of the ledger.
+  void see(std::string_view what) { cover("seen", what); }
 
   /// For whoever looks for operations of a kind. In the order of their ids.
   [[nodiscard]] std::vector<OperationId> in_state(State state) const;
@@ -118,6 +128,7 @@ class Auditor {
 
   void accept(const Change& change, const Accepted& accepted);
   void take(Life& life, const Event& event, WallTime at);
+  void tell_gates(const Operation& row, const Event& event, WallTime at);
   void started(Life& life, WallTime at);
   void settled(const Life& life, const Settled& event, WallTime at);
   void check_confirmed(const Life& life);
@@ -138,6 +149,7 @@ class Auditor {
   Trace& trace_;
   const Options& options_;
   Coverage& coverage_;
+  GateAuditor gates_;
   std::uint64_t steps_ = 0;  ///< counts everything that happens, to tell before from after
   std::map<OperationId, Life> lives_;
   std::map<Digest, OperationId> identities_;

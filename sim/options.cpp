@@ -54,6 +54,25 @@ void draw_policy(Chance& chance, Policy& policy) {
   policy.on_failure = static_cast<OnFailure>(chance.below(3));
 }
 
+void draw_gates(Chance& chance, GatePolicy& gates) {
+  const auto small = [&](std::int64_t low, std::int64_t high) {
+    return static_cast<std::uint32_t>(chance.between(low, high));
+  };
+  const Duration open = chance.span(50, 3'000);
+  gates.breaker = {.enabled = chance.in_thousand(600),
+                   .consecutive = small(1, 5),
+                   .rate_permille = small(200, 1'000),
+                   .minimum = small(2, 20),
+                   .window = chance.span(1'000, 30'000),
+                   .open = open,
+                   .open_max = open * chance.between(1, 10)};
+  gates.budget = {.enabled = chance.in_thousand(600),
+                  .ratio_permille = small(0, 500),
+                  .floor_per_second = small(0, 2)};
+  if (chance.in_thousand(300)) gates.rate = {.per_second = small(1, 50), .burst = small(1, 20)};
+  if (chance.in_thousand(300)) gates.concurrency = small(1, 8);
+}
+
 }  // namespace
 
 Options draw_options(std::uint64_t seed) {
@@ -72,6 +91,11 @@ Options draw_options(std::uint64_t seed) {
   o.with_serving = static_cast<std::uint32_t>(chance.between(0, 600));
   draw_faults(chance, o);
   draw_policy(chance, o.policy);
+  draw_gates(chance, o.policy.gates);
+  if (chance.in_thousand(500)) {
+    o.outage_every = chance.span(500, 10'000);
+    o.outage_span = chance.span(100, 12'000);
+  }
   o.engine.inputs_per_turn_max = static_cast<std::size_t>(chance.between(1, 64));
   o.engine.open_max = chance.in_thousand(200) ? static_cast<std::size_t>(chance.between(1, 10))
                                               : std::size_t{100'000};
@@ -125,6 +149,18 @@ std::string to_string(const Options& o) {
   put("deadline_ms", o.policy.deadline.count());
   put("retention_ms", o.policy.retention.count());
   put("on_failure", static_cast<int>(o.policy.on_failure));
+  put("outage_every_ms", o.outage_every.count());
+  put("outage_span_ms", o.outage_span.count());
+  const GatePolicy& gates = o.policy.gates;
+  put("breaker", static_cast<int>(gates.breaker.enabled));
+  put("breaker_consecutive", gates.breaker.consecutive);
+  put("breaker_open_ms", gates.breaker.open.count());
+  put("breaker_open_max_ms", gates.breaker.open_max.count());
+  put("budget", static_cast<int>(gates.budget.enabled));
+  put("budget_ratio_permille", gates.budget.ratio_permille);
+  put("budget_floor_per_second", gates.budget.floor_per_second);
+  put("per_second", gates.rate.per_second);
+  put("concurrency", gates.concurrency);
   put("inputs_per_turn_max", o.engine.inputs_per_turn_max);
   put("open_max", o.engine.open_max);
   return text;

@@ -39,6 +39,8 @@ struct Options {
   std::uint32_t hangs = 0;  ///< longer than an attempt may take
   std::uint32_t unreadable = 0;
   std::uint32_t stale_reads = 0;
+  Duration outage_every{0};     ///< of one target as a whole, on average; 0 = never
+  Duration outage_span{0};      ///< at most
   std::uint32_t outsiders = 0;  ///< another writer comes between any two calls
 
   // Storage of the ledger.

@@ -38,7 +38,13 @@ SimStore::Fate SimStore::draw_lie() {
   return kLies[chance_.below(std::size(kLies))];
 }
 
+void SimStore::down(bool is_down) {
+  down_ = is_down;
+  auditor_.on_outage(name_, is_down);
+}
+
 SimStore::Fate SimStore::draw_fate() {
+  if (down_) return chance_.in_thousand(500) ? Fate::not_sent : Fate::lost_before;
   if (strikes(options_.lost_before)) return Fate::lost_before;
   if (strikes(options_.lost_after)) return Fate::lost_after;
   if (strikes(options_.rejected)) return Fate::rejected;
@@ -176,6 +182,7 @@ EffectResult SimStore::carry_out(const EffectRequest& request) {
       break;
     case Fate::rejected:
       result = turned_away(EffectKind::rejected_retryable, "simulated: busy");
+      result.throttled = chance_.in_thousand(500);
       if (chance_.in_thousand(300)) result.retry_after = chance_.span(1, 2'000);
       break;
     case Fate::refused:
@@ -213,7 +220,7 @@ const SimStore::Content& SimStore::at(const std::string& name, Duration time) {
 RawRead SimStore::read_one(const ArtifactIntent& artifact, Level level, Duration age,
                            bool true_now) {
   RawRead read;
-  if (strikes(options_.unreadable)) {
+  if ((down_ && level == Level::store) || strikes(options_.unreadable)) {
     read.detail = "simulated: no answer";
     return read;
   }
@@ -250,12 +257,12 @@ std::vector<RawRead> SimStore::serve(const ReadRequest& request, Duration lag) {
 }
 
 History SimStore::history(const HistoryRequest& request) {
-  if (strikes(options_.unreadable)) return {};
+  if (down_ || strikes(options_.unreadable)) return {};
   return inner_.history(request);
 }
 
 Result<std::string> SimStore::version() {
-  if (strikes(options_.unreadable)) {
+  if (down_ || strikes(options_.unreadable)) {
     return Error{.code = ErrorCode::unavailable, .retryable = true, .message = "simulated"};
   }
   return inner_.version();

@@ -32,6 +32,9 @@ class SimStore final : public Connector {
   /// How time goes on while an effect hangs inside the target; false if the process ended
   /// meanwhile.
   void on_hang(std::function<bool(Duration)> sleep) { sleep_ = std::move(sleep); }
+  /// Nobody gets an answer until it is said again that it is not down.
+  void down(bool is_down);
+  [[nodiscard]] bool is_down() const { return down_; }
   /// Somebody who does not know of us changes something.
   void outsider(const std::string& path);
   /// What a consumer is handed: what stood there `lag` ago, or something worse.
@@ -79,6 +82,7 @@ class SimStore final : public Connector {
   const bool& calm_;
   std::function<bool(Duration)> sleep_;
   std::uint64_t outsiders_ = 0;
+  bool down_ = false;
   bool lying_ = false;  ///< what is carried out now is not what was asked for
   /// What stood under each name since when.
   std::map<std::string, std::vector<std::pair<Duration, Content>>> past_;

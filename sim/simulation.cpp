@@ -52,6 +52,8 @@ class World {
   void schedule_jump();
   void schedule_person();
   void schedule_outsider();
+  void schedule_outage();
+  void check_gates_at_rest();
   void person();
   std::string payload();
   std::string path() { return "p" + std::to_string(chance_.below(options_.paths)); }
@@ -295,6 +297,31 @@ void World::schedule_outsider() {
   });
 }
 
+void World::schedule_outage() {
+  if (options_.outage_every.count() == 0) return;
+  agenda_.after(chance_.span(1, 2 * options_.outage_every.count()), [this] {
+    if (calm_) return;
+    SimStore& store = *stores_.at(chance_.below(stores_.size()));
+    if (!store.is_down()) {
+      store.down(true);
+      agenda_.after(chance_.span(1, options_.outage_span.count()), [&store] {
+        if (store.is_down()) store.down(false);
+      });
+    }
+    schedule_outage();
+  });
+}
+
+// Whatever was counted in has been counted out.
+void World::check_gates_at_rest() {
+  for (const GateStats& gate : engine_->stats().targets) {
+    if (gate.breaker_opened > 0) auditor_.see("breaker opened");
+    const bool empty =
+        gate.in_flight == 0 && gate.held_attempts + gate.held_retries + gate.held_reads == 0;
+    if (!empty) trace_.violation("(4) a target's gate still counts somebody, and nobody is there");
+  }
+}
+
 // ---- Time
 // -----------------------------------------------------------------------------------------
 
@@ -331,12 +358,17 @@ Outcome World::run() {
   schedule_jump();
   schedule_person();
   schedule_outsider();
+  schedule_outage();
   live_until(options_.safety_phase, false);
   trace_.say("CALM");
   calm_ = true;
+  for (SimStore* store : stores_) {
+    if (store->is_down()) store->down(false);
+  }
   // Everything has a deadline, and a clock that was set back by at most so many minutes.
   live_until(agenda_.now() + kRestMax, true);
   if (trace_.first_violation().empty()) auditor_.at_rest();
+  if (trace_.first_violation().empty()) check_gates_at_rest();
   Outcome outcome;
   outcome.seed = options_.seed;
   outcome.violation = trace_.first_violation();
@@ -380,7 +412,8 @@ Options minimize(Options options) {
     const std::uint32_t before = std::exchange(*fault, 0);
     if (before != 0 && !fails(options)) *fault = before;
   }
-  for (Duration* every : {&options.crash_every, &options.jump_every, &options.person_every}) {
+  for (Duration* every :
+       {&options.crash_every, &options.jump_every, &options.person_every, &options.outage_every}) {
     const Duration before = std::exchange(*every, Duration{0});
     if (before.count() != 0 && !fails(options)) *every = before;
   }

@@ -8,7 +8,7 @@
 namespace trued::sim {
 namespace {
 
-TEST(Simulation, V1_V3_V6_V7_V10_T1_T2_T3_T6_invariants_hold_in_many_worlds) {
+TEST(Simulation, V1_V3_V6_V7_V10_T1_T2_T3_T5_T6_invariants_hold_in_many_worlds) {
   Coverage coverage;
   for (std::uint64_t seed = 1; seed <= 120; ++seed) {
     const Outcome outcome = simulate(draw_options(seed), false, coverage);
@@ -22,7 +22,8 @@ TEST(Simulation, V1_V3_V6_V7_V10_T1_T2_T3_T6_invariants_hold_in_many_worlds) {
                               "event lie_caught",   "event person_acted",  "lie swallowed",
                               "lie noop",           "lie empty",           "lie partial",
                               "lie truncated",      "tell swallowed_race", "tell partial_landing",
-                              "tell truncated"}) {
+                              "tell truncated",     "fault outage",        "seen held",
+                              "seen breaker opened"}) {
     EXPECT_GT(coverage[reached], 0U) << reached << " was never seen";
   }
 }
@@ -30,7 +31,7 @@ TEST(Simulation, V1_V3_V6_V7_V10_T1_T2_T3_T6_invariants_hold_in_many_worlds) {
 // Every seed of the past that found something; the fault stays fixed.
 TEST(Simulation, T6_seeds_that_found_something) {
   Coverage coverage;
-  for (const std::uint64_t seed : {29ULL, 382ULL, 530ULL, 621ULL}) {
+  for (const std::uint64_t seed : {29ULL, 382ULL, 530ULL, 621ULL, 1'167ULL}) {
     EXPECT_EQ(simulate(draw_options(seed), false, coverage).violation, "") << seed;
   }
 }

@@ -117,6 +117,75 @@ void add_engine(const EngineStats& s, bool ready, Families& out) {
   out.push_back(histogram("trued_ledger_commit_seconds", "Duration of commits.", s.commit_seconds));
 }
 
+using Labels = std::vector<ClientMetric::Label>;
+
+/// One family for all targets; `sampled` adds the samples of one.
+template <class Sampled>
+MetricFamily by_target(MetricFamily out, const Targets& targets, const EngineStats& s,
+                       Sampled sampled) {
+  std::size_t number = 0;
+  for (const auto& [name, target] : targets) {
+    if (number >= s.targets.size()) break;
+    sampled(s.targets.at(number++), [&](Labels labels, std::uint64_t value) {
+      ClientMetric metric = sample(static_cast<double>(value));
+      metric.label.push_back({"target", name});
+      for (auto& label : labels) metric.label.push_back(std::move(label));
+      out.metric.push_back(std::move(metric));
+    });
+  }
+  return out;
+}
+
+void add_breakers(const Targets& targets, const EngineStats& s, Families& out) {
+  const auto state = [](const GateStats& gate, const auto& put) {
+    for (const auto each : {BreakerState::closed, BreakerState::open, BreakerState::half_open}) {
+      put({{"state", std::string(to_string(each))}}, gate.breaker == each ? 1 : 0);
+    }
+  };
+  out.push_back(by_target(family("trued_target_breaker_state",
+                                 "1 for the state in which the circuit breaker is.", kGauge),
+                          targets, s, state));
+  out.push_back(by_target(
+      family("trued_target_breaker_opened_total", "How often it has opened.", kCounter), targets, s,
+      [](const GateStats& gate, const auto& put) { put({}, gate.breaker_opened); }));
+}
+
+void add_targets(const Targets& targets, const EngineStats& s, Families& out) {
+  add_breakers(targets, s, out);
+  out.push_back(by_target(
+      family("trued_target_retry_budget_left", "Retries that would be granted now.", kGauge),
+      targets, s, [](const GateStats& gate, const auto& put) {
+        if (gate.budget_enabled) put({}, gate.budget_left);
+      }));
+  const auto calls = [](const GateStats& gate, const auto& put) {
+    for (const auto kind : {CallKind::first, CallKind::retry, CallKind::read}) {
+      put({{"kind", std::string(to_string(kind))}}, gate.calls.at(std::to_underlying(kind)));
+    }
+  };
+  out.push_back(by_target(family("trued_target_calls_total",
+                                 "Calls admitted: attempts, and reads on their own.", kCounter),
+                          targets, s, calls));
+  const auto held_by = [](const GateStats& gate, const auto& put) {
+    for (const auto by : {HeldBy::breaker, HeldBy::budget, HeldBy::rate, HeldBy::line}) {
+      put({{"reason", std::string(to_string(by))}}, gate.held_by.at(std::to_underlying(by)));
+    }
+  };
+  out.push_back(by_target(
+      family("trued_target_held_total", "Calls that had to wait, by the first reason.", kCounter),
+      targets, s, held_by));
+  const auto held = [](const GateStats& gate, const auto& put) {
+    put({{"what", "attempts"}}, gate.held_attempts);
+    put({{"what", "retries"}}, gate.held_retries);
+    put({{"what", "reads"}}, gate.held_reads);
+  };
+  out.push_back(
+      by_target(family("trued_target_held", "Operations that wait before it now.", kGauge), targets,
+                s, held));
+  out.push_back(by_target(
+      family("trued_target_in_flight", "Operations with a call under way.", kGauge), targets, s,
+      [](const GateStats& gate, const auto& put) { put({}, gate.in_flight); }));
+}
+
 void add_ledger(const Counts& c, Families& out) {
   out.push_back(single("trued_operations_needing_action", "Operations that wait for a person.",
                        kGauge, c.needs_action));
@@ -146,6 +215,7 @@ void Service::Impl::metrics(Call call) {
     const EngineStats stats = self->ports.engine.stats();
     add_operations(stats, families);
     add_engine(stats, self->ports.engine.ready(reason), families);
+    add_targets(self->ports.targets, stats, families);
     if (counts) add_ledger(*counts, families);
     io::HttpResponse response;
     response.headers.push_back({"Content-Type", "text/plain; version=0.0.4; charset=utf-8"});

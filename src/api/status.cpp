@@ -46,8 +46,44 @@ void write_engine(json::Writer& out, const EngineStats& stats) {
   out.member("jobs_in_flight", stats.in_flight).member("waiting_callers", stats.waiters);
 }
 
-void write_targets(json::Writer& out, const Targets& targets) {
+void write_breaker(json::Writer& out, const GateStats& gate) {
+  out.key("breaker").begin_object().member("enabled", gate.breaker_enabled);
+  out.member("state", to_string(gate.breaker));
+  out.member("since", std::string_view(format_rfc3339(gate.breaker_since)));
+  out.key("next_probe");
+  const bool open = gate.breaker == BreakerState::open;
+  open ? out.string(format_rfc3339(gate.next_probe)) : out.null();
+  out.member("failures_in_a_row", std::uint64_t{gate.failures_in_a_row});
+  out.member("opened_since_start", gate.breaker_opened).end_object();
+}
+
+// What stands before a target, and who waits there.
+void write_gate(json::Writer& out, const Target& target, const GateStats& gate) {
+  out.key("gate").begin_object();
+  write_breaker(out, gate);
+  out.key("budget").begin_object().member("enabled", gate.budget_enabled);
+  out.member("left", gate.budget_left).end_object();
+  const RatePolicy& rate = target.policy.gates.rate;
+  out.key("rate");
+  if (gate.rate_limited) {
+    out.begin_object().member("per_second", std::uint64_t{rate.per_second});
+    out.member("burst", std::uint64_t{rate.burst == 0 ? rate.per_second : rate.burst});
+    out.member("left", std::uint64_t{gate.rate_left}).end_object();
+  } else {
+    out.null();
+  }
+  out.member("concurrency", std::uint64_t{gate.concurrency});
+  out.member("in_flight", gate.in_flight);
+  out.key("held").begin_object().member("attempts", gate.held_attempts);
+  out.member("retries", gate.held_retries).member("reads", gate.held_reads).end_object();
+  write_words<CallKind>(out, "calls_since_start", gate.calls);
+  write_words<HeldBy>(out, "held_since_start", gate.held_by);
+  out.end_object();
+}
+
+void write_targets(json::Writer& out, const Targets& targets, const EngineStats& stats) {
   out.key("targets").begin_array();
+  std::size_t number = 0;
   for (const auto& [name, target] : targets) {
     out.begin_object().member("name", std::string_view(name));
     out.member("kind", std::string_view(target.kind));
@@ -59,7 +95,9 @@ void write_targets(json::Writer& out, const Targets& targets) {
     const Capabilities& can = target.policy.capabilities;
     out.key("capabilities").begin_object().member("idempotent", can.idempotent);
     out.member("deduplicates", can.deduplicates).member("history", can.history);
-    out.end_object().end_object();
+    out.end_object();
+    if (number < stats.targets.size()) write_gate(out, target, stats.targets.at(number++));
+    out.end_object();
   }
   out.end_array();
 }
@@ -95,8 +133,9 @@ void Service::Impl::status(Call call) {
     out.member("uptime_ms", static_cast<std::int64_t>((now - self->started_at).count()));
     write_readiness(out, self->ports.engine);
     write_ledger(out, self->options.durability, counts);
-    write_engine(out, self->ports.engine.stats());
-    write_targets(out, self->ports.targets);
+    const EngineStats stats = self->ports.engine.stats();
+    write_engine(out, stats);
+    write_targets(out, self->ports.targets, stats);
     out.end_object();
     later.answer(json_response(200, std::move(body)));
   });

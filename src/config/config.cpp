@@ -41,6 +41,38 @@ void read_settle(Table& parent, Faults& faults, const char* name, SettlePolicy& 
   table.check_names();
 }
 
+void read_budget(Table& parent, Faults& faults, BudgetPolicy& budget) {
+  const toml::table* found = parent.table_or_false("budget", budget.enabled);
+  if (found == nullptr) return;
+  Table table(*found, faults, parent.path() + ".budget");
+  table.share("ratio", budget.ratio_permille);
+  table.number("floor_per_second", budget.floor_per_second, 0, kCountMax);
+  table.check_names();
+}
+
+void read_breaker(Table& parent, Faults& faults, BreakerPolicy& breaker) {
+  const toml::table* found = parent.table_or_false("breaker", breaker.enabled);
+  if (found == nullptr) return;
+  Table table(*found, faults, parent.path() + ".breaker");
+  table.number("consecutive", breaker.consecutive, 1, 1'000);
+  table.share("rate", breaker.rate_permille);
+  table.number("minimum", breaker.minimum, 1, kCountMax);
+  table.duration("window", breaker.window);
+  table.duration("open", breaker.open);
+  table.duration("open_max", breaker.open_max);
+  table.check_names();
+}
+
+void read_limits(Table& parent, Faults& faults, GatePolicy& gates) {
+  const toml::table* found = parent.table("limits");
+  if (found == nullptr) return;
+  Table table(*found, faults, parent.path() + ".limits");
+  table.number("concurrency", gates.concurrency, 1, 1'000);
+  table.number("per_second", gates.rate.per_second, 1, kCountMax);
+  table.number("burst", gates.rate.burst, 1, kCountMax);
+  table.check_names();
+}
+
 void read_serving(Table& parent, Faults& faults, TargetSpec& spec) {
   const toml::table* found = parent.table("serving");
   if (found == nullptr) return;
@@ -97,6 +129,9 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   read_retry(table, faults, spec.policy.retry);
   read_settle(table, faults, "settle", spec.policy.store);
   read_settle(table, faults, "unreadable", spec.policy.unreadable);
+  read_budget(table, faults, spec.policy.gates.budget);
+  read_breaker(table, faults, spec.policy.gates.breaker);
+  read_limits(table, faults, spec.policy.gates);
   table.duration("effect_timeout", spec.policy.effect_timeout);
   table.duration("deadline", spec.policy.deadline);
   table.duration("retention", spec.policy.retention);

@@ -36,6 +36,62 @@ TEST(Config, a_sound_file_has_no_fault) {
             "");
 }
 
+TEST(Config, T5_the_gates_of_a_target_are_read) {
+  const Loaded loaded = parse(
+      git_with("budget = { ratio = 0.25, floor_per_second = 3 }\n"
+               "breaker = { consecutive = 7, rate = 0.4, minimum = 12, window = \"20s\", open = "
+               "\"2s\", open_max = \"1m\" }\n"
+               "limits = { concurrency = 4, per_second = 50, burst = 100 }\n"),
+      "t.toml", any_serving());
+  ASSERT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
+  const GatePolicy& gates = loaded.config.targets.at(0).policy.gates;
+  EXPECT_EQ(gates.budget.ratio_permille, 250U);
+  EXPECT_EQ(gates.budget.floor_per_second, 3U);
+  EXPECT_EQ(gates.breaker.consecutive, 7U);
+  EXPECT_EQ(gates.breaker.rate_permille, 400U);
+  EXPECT_EQ(gates.breaker.minimum, 12U);
+  EXPECT_EQ(gates.breaker.window, Duration{20'000});
+  EXPECT_EQ(gates.breaker.open, Duration{2'000});
+  EXPECT_EQ(gates.breaker.open_max, Duration{60'000});
+  EXPECT_EQ(gates.concurrency, 4U);
+  EXPECT_EQ(gates.rate.per_second, 50U);
+  EXPECT_EQ(gates.rate.burst, 100U);
+}
+
+TEST(Config, T5_gates_can_be_left_out_and_switched_off) {
+  const Loaded plain = parse(git_with(""), "t.toml", any_serving());
+  EXPECT_TRUE(plain.config.targets.at(0).policy.gates.breaker.enabled);
+  EXPECT_TRUE(plain.config.targets.at(0).policy.gates.budget.enabled);
+  EXPECT_EQ(plain.config.targets.at(0).policy.gates.rate.per_second, 0U);
+  const Loaded off = parse(git_with("breaker = false\nbudget = false\n"), "t.toml", any_serving());
+  ASSERT_TRUE(off.faults.empty());
+  EXPECT_FALSE(off.config.targets.at(0).policy.gates.breaker.enabled);
+  EXPECT_FALSE(off.config.targets.at(0).policy.gates.budget.enabled);
+}
+
+TEST(Config, T5_gates_that_cannot_work_are_faults_with_their_place) {
+  const std::pair<const char*, const char*> kFaults[] = {
+      {"breaker = true", "t.toml:4:11: target.docs.breaker: expected a table, or false for none"},
+      {"breaker = { rate = 1.5 }", "target.docs.breaker.rate: expected a number from 0 to 1"},
+      {"breaker = { rate = nan }", "target.docs.breaker.rate: expected a number from 0 to 1"},
+      {"breaker = { rate = \"half\" }", "target.docs.breaker.rate: expected a number from 0 to 1"},
+      {"breaker = { rate = 0 }", "target.docs.breaker.rate: 0 would open the breaker"},
+      {"breaker = { consecutive = 0 }", "expected a whole number from 1 to 1000"},
+      {"breaker = { consecutiv = 2 }", "did you mean 'consecutive'?"},
+      {"breaker = { open = \"10m\" }", "target.docs.breaker.open: 10m is longer than open_max, 5m"},
+      {"breaker = { open = \"0s\" }", "target.docs.breaker.open: is no time"},
+      {"breaker = { window = \"5ms\" }", "target.docs.breaker.window: 5ms is too short"},
+      {"budget = { ratio = -0.1 }", "target.docs.budget.ratio: expected a number from 0 to 1"},
+      {"limits = { concurrency = 0 }", "target.docs.limits.concurrency: expected a whole number"},
+      {"limits = { burst = 5 }", "target.docs.limits.burst: means nothing without per_second"},
+      {"limits = false", "target.docs.limits: expected a table"},
+  };
+  for (const auto& [line, fault] : kFaults) {
+    const std::string text = faults_of(git_with(std::string(line) + "\n"));
+    EXPECT_NE(text.find(fault), text.npos) << line << "\n" << text;
+  }
+}
+
 TEST(Config, listening_elsewhere_without_a_token_is_a_fault_of_the_file) {
   const std::string text = faults_of("listen = \"0.0.0.0:7117\"\n");
   EXPECT_NE(text.find("t.toml:1:10: listen: refusing to listen at 0.0.0.0"), text.npos) << text;

@@ -118,6 +118,28 @@ class TargetRules {
                               ", which bounds every pause");
   }
 
+  void check_gates(const GatePolicy& gates) {
+    const BreakerPolicy& breaker = gates.breaker;
+    if (breaker.open.count() < 1) add({"breaker", "open"}, "is no time; expected at least 1ms");
+    if (breaker.open > breaker.open_max) {
+      add({"breaker", "open"}, format_duration(breaker.open) + " is longer than open_max, " +
+                                   format_duration(breaker.open_max) +
+                                   ", which bounds every pause");
+    }
+    if (breaker.window < Duration{1'000}) {
+      add({"breaker", "window"},
+          format_duration(breaker.window) + " is too short to say anything; expected at least 1s");
+    }
+    if (breaker.rate_permille == 0) {
+      add({"breaker", "rate"},
+          "0 would open the breaker of a target that answers everybody; "
+          "breaker = false switches it off");
+    }
+    if (gates.rate.burst > 0 && gates.rate.per_second == 0) {
+      add({"limits", "burst"}, "means nothing without per_second: add it, or leave burst out");
+    }
+  }
+
   void check_bounds() {
     const Policy& policy = spec_.policy;
     check_pause("retry", policy.retry.first, policy.retry.cap);
@@ -128,6 +150,7 @@ class TargetRules {
                                               " is longer than cap, " +
                                               format_duration(policy.serving.cap));
     }
+    check_gates(policy.gates);
     const std::string sum = check_retention(policy, spec_.serving.has_value());
     if (!sum.empty()) add({"retention"}, sum);
   }

@@ -1,6 +1,7 @@
 #include "config/table.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -145,6 +146,30 @@ void Table::duration(const char* name, Duration& out) {
   const auto parsed = parse_duration(value.value_or(""));
   if (!parsed.has_value()) return fault(name, "expected a duration such as \"250ms\" or \"24h\"");
   out = *parsed;
+}
+
+void Table::share(const char* name, std::uint32_t& permille) {
+  const toml::node* node = get(name);
+  if (node == nullptr) return;
+  const auto value = node->value<double>();
+  const bool number = node->is_floating_point() || node->is_integer();
+  // Written so that a NaN is refused too.
+  if (!number || !value || !(*value >= 0 && *value <= 1)) {
+    return fault(name, "expected a number from 0 to 1, such as 0.2");
+  }
+  permille = static_cast<std::uint32_t>(std::lround(*value * 1'000));
+}
+
+const toml::table* Table::table_or_false(const char* name, bool& enabled) {
+  const toml::node* node = get(name);
+  if (node == nullptr) return nullptr;
+  const auto flag = node->value_exact<bool>();
+  if (flag && !*flag) {
+    enabled = false;
+    return nullptr;
+  }
+  if (node->as_table() == nullptr) fault(name, "expected a table, or false for none");
+  return node->as_table();
 }
 
 void Table::texts(const char* name, std::vector<std::string>& out) {

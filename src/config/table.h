@@ -40,6 +40,8 @@ class Table {
   /// true or false, or else a list of texts.
   void flag_or_texts(const char* name, bool& flag, std::vector<std::string>& out);
   void duration(const char* name, Duration& out);
+  /// A number from 0 to 1, in thousandths.
+  void share(const char* name, std::uint32_t& permille);
   void texts(const char* name, std::vector<std::string>& out);
   template <class Number>
   void number(const char* name, Number& out, std::int64_t min, std::int64_t max) {
@@ -47,6 +49,8 @@ class Table {
     whole(name, value, min, max);
     out = static_cast<Number>(value);
   }
+  /// The sub-table of that name, or `false` instead of it, which clears `enabled`.
+  const toml::table* table_or_false(const char* name, bool& enabled);
   /// The sub-table of that name; null for none.
   const toml::table* table(const char* name);
   void check_names();

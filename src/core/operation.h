@@ -297,6 +297,14 @@ void evolve(Operation& operation, const Event& event, WallTime at);
 
 // ---- Inputs and decisions -----------------------------------------------------------------------
 
+/// Whether the target answered, for its circuit breaker; what it answered is another matter.
+enum class Answered : std::uint8_t {
+  not_asked,  ///< nothing was sent there
+  yes,        ///< with whatever it was: an error is an answer too, unless it says "not now"
+  throttled,  ///< "too many requests": it is alive, and says nothing else
+  no,         ///< not reachable, no answer in time, or out of order
+};
+
 /// Its turn has come: every artifact of it is free and `not_before` has passed.
 struct Start {};
 /// What one attempt came to: reads before (first attempt only), the effect, reads after.
@@ -307,11 +315,13 @@ struct AttemptReport {
   Duration retry_after{};  ///< the target's own wish; 0 = none
   std::vector<Observation> reads;
   History history;
+  Answered answered = Answered::not_asked;
 };
 struct ReadReport {
   AttemptNo attempt{1};
   std::vector<Observation> reads;
   History history;
+  Answered answered = Answered::not_asked;
 };
 /// The due time has come. Ignored before it, so that a timer that was overtaken does no harm.
 struct TimerDue {};

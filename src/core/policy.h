@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/time.h"
+#include "core/gate_policy.h"
 
 namespace trued {
 
@@ -55,6 +56,7 @@ struct Policy {
   Duration retention{24 * 3'600'000};  ///< the answer is kept this long after the operation settled
   OnFailure on_failure = OnFailure::replay;
   Capabilities capabilities;
+  GatePolicy gates;  ///< what the target is spared; the same for all that is done there
 };
 
 }  // namespace trued

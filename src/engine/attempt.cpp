@@ -68,7 +68,37 @@ History ask_history(const Target& target, const HistoryRequest& request) {
   }
 }
 
-EffectResult perform(const Target& target, const AttemptJob& job, const std::string& since) {
+// A refusal, too, is an answer; one that asks to come again because something there is out of
+// order is not.
+Answered answered_by(const EffectResult& result) {
+  switch (result.ended.kind) {
+    case EffectKind::acknowledged:
+    case EffectKind::rejected_final:
+    case EffectKind::skipped:
+      return Answered::yes;
+    case EffectKind::rejected_retryable:
+      return result.throttled ? Answered::throttled : Answered::no;
+    case EffectKind::unknown:
+    case EffectKind::not_sent:
+    case EffectKind::none:
+      return Answered::no;
+  }
+  return Answered::no;
+}
+
+// The serving level is another system: only the store speaks for the target.
+Answered answered_by(const std::vector<Observation>& reads) {
+  Answered answered = Answered::not_asked;
+  for (const Observation& read : reads) {
+    if (read.level != Level::store) continue;
+    if (read.seen != Seen::unreadable) return Answered::yes;
+    answered = Answered::no;
+  }
+  return answered;
+}
+
+EffectResult perform(const Target& target, const AttemptJob& job, const std::string& since,
+                     Duration timeout) {
   try {
     return target.store->perform({.operation = job.operation,
                                   .attempt = job.attempt,
@@ -79,7 +109,7 @@ EffectResult perform(const Target& target, const AttemptJob& job, const std::str
                                   .since = since,
                                   .reported = job.reported,
                                   .restage = job.restage,
-                                  .timeout = target.policy.effect_timeout});
+                                  .timeout = timeout});
   } catch (const std::exception& e) {
     EffectResult result;
     result.ended.kind = EffectKind::unknown;
@@ -120,10 +150,12 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
       report.effect.kind = EffectKind::skipped;
       report.effect.attempt = job.attempt;
       report.effect.version_before = since;
+      report.answered = answered_by(report.baseline);
       return report;
     }
   }
   if (auto held = held_back(*job.intent, job.expected, report.baseline)) {
+    report.answered = answered_by(report.baseline);
     // What was first found stays what the next try is held to.
     report.baseline.clear();
     report.effect.kind = held->kind;
@@ -132,8 +164,15 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
     report.effect.reason = std::move(held->reason);
     return report;
   }
+  const Duration left = job.deadline - std::min(clock.wall(), job.deadline);
+  if (left.count() <= 0) {
+    report.effect = never_sent(job.attempt, "the deadline passed before it was sent").effect;
+    report.effect.version_before = since;
+    return report;
+  }
   if (!may_begin()) return never_sent(job.attempt, "its time was over before it could begin");
-  EffectResult result = perform(target, job, since);
+  EffectResult result = perform(target, job, since, std::min(target.policy.effect_timeout, left));
+  report.answered = answered_by(result);
   report.effect = std::move(result.ended);
   report.effect.attempt = job.attempt;
   report.effect.version_before = since;
@@ -187,6 +226,7 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
                       .identity = job.identity,
                       .result = job.result};
   report.reads = read_level(*target.store, request, Level::store, clock);
+  report.answered = answered_by(report.reads);
   if (job.intent->artifacts.empty() || any_mismatch(*job.intent, report.reads)) {
     report.history = ask_history(target, {.operation = job.operation,
                                           .intent = job.intent,

@@ -28,9 +28,10 @@ struct AttemptJob {
   std::string identity;  ///< see EffectRequest
   std::string key;
   std::string actor;
-  std::string since;                  ///< version before the first attempt, when known
-  std::string reported;               ///< version an earlier attempt was acknowledged with
-  std::vector<Observation> expected;  ///< of a try anew: what stood there when first looked at
+  std::string since;                    ///< version before the first attempt, when known
+  std::string reported;                 ///< version an earlier attempt was acknowledged with
+  WallTime deadline = WallTime::max();  ///< nothing is sent after it, nothing waits beyond it
+  std::vector<Observation> expected;    ///< of a try anew: what stood there when first looked at
   std::shared_ptr<const Intent> intent;
 };
 

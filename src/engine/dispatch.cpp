@@ -80,6 +80,7 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .actor = operation.actor,
                  .since = operation.version_before,
                  .reported = operation.version,
+                 .deadline = operation.deadline,
                  .expected = action.anew ? baselines_of(operation) : std::vector<Observation>{},
                  .intent = entry.intent};
   // What begins after its report is due would land when its outcome was already called unknown.

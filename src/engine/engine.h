@@ -14,6 +14,8 @@
 //   (4) After a commit of unknown outcome nothing is decided until the ledger has said which it
 //       was; submissions are meanwhile refused as `ledger_unavailable`.
 //   (5) Every reply is called exactly once.
+//   (6) No attempt begins, and nothing is read on its own, that the gate of its target has not
+//       admitted (gates.h); what is held is bounded by its deadline.
 //
 // Threads: submit(), person(), wait_for() and stats() from any thread; the rest from the one thread
 // that steps it.

@@ -20,6 +20,7 @@
 
 #include "base/uuid.h"
 #include "engine/engine.h"
+#include "engine/gates.h"
 #include "engine/inbox.h"
 #include "engine/jobs.h"
 #include "engine/locks.h"
@@ -46,6 +47,7 @@ struct Entry {
   std::shared_ptr<const Operation> operation;
   std::shared_ptr<const Intent> intent;  ///< null after recovery until it is needed
   std::optional<WallTime> timer;         ///< its place in timers_
+  GateTicket ticket;                     ///< at the gate of its target
   std::vector<Waiter> waiters;
 };
 
@@ -58,6 +60,11 @@ struct Work {
   std::vector<Event> events;
   std::vector<Action> actions;
   std::vector<Waiter> waiters;
+  GateTicket ticket_before;  ///< as the turn found it
+  GateTicket ticket;
+  GateTaken taken;
+  Answered answered = Answered::not_asked;  ///< by its target, within this turn
+  std::uint64_t answered_probe = 0;
 };
 
 /// An answer that does not depend on an operation's further life.
@@ -83,6 +90,10 @@ struct TurnState {
   std::vector<DirectAnswer> answers;
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats;  ///< written in this turn
 };
+
+/// Whether the operation's target answered, as far as `input` tells of an answer that is waited
+/// for.
+[[nodiscard]] Answered answered_now(const Operation& operation, const Input& input, WallTime now);
 
 class Engine::Impl {
  public:
@@ -124,6 +135,23 @@ class Engine::Impl {
   const Target* target_of(const std::string& definition, const std::string& target) const;
   const Policy& policy_of(const std::string& definition, const std::string& target) const;
 
+  // gating.cpp: what stands before the targets
+  void open_gates();
+  TargetGate* gate_of(const Operation& operation);
+  void release_held(TurnState& turn);
+  void release_line(TurnState& turn, TargetGate& gate, Line line);
+  bool held_at_gate(TurnState& turn, Work& work);
+  bool tells_nothing(TurnState& turn, Work& work, const Input& input);
+  void hold(TurnState& turn, Work& work, const GateCall& call, const GateRefusal& refused);
+  void note_wait(TurnState& turn, Work& work, WallTime again, std::string reason);
+  void follow_gate(TurnState& turn, Work& work, const Input& input, Answered answered,
+                   std::size_t events, std::size_t actions);
+  void pay_for_retry(TurnState& turn, Work& work, TargetGate& gate, std::size_t events);
+  void settle_gate(TurnState& turn, const OperationId& id, Work& work, bool settled);
+  void undo_gate(const OperationId& id, Work& work);
+  std::optional<Duration> next_release(Mono now);
+  void snapshot_gates();
+
   // publish.cpp: what follows from a commit
   Turn commit(TurnState turn);
   Turn finish(TurnState turn, const CommitResult& result);
@@ -152,7 +180,7 @@ class Engine::Impl {
   void count(const Work& work, WallTime now);
   void count(const Event& event);
   void look_after_retention(const TurnState& turn);
-  Duration next_in(const TurnState& turn) const;
+  Duration next_in(const TurnState& turn);
   void call_back_waiting_jobs();
   void keep_intent(Entry& entry, std::shared_ptr<const Intent> intent);
   void snapshot();
@@ -171,6 +199,9 @@ class Engine::Impl {
   /// While an effect is out, its operation keeps its artifacts even if it has settled meanwhile:
   /// what lands late must not land on a later writer's work.
   Jobs jobs_;
+  /// By target. What is asked is asked before it is decided, and undone with the turn.
+  std::map<std::string, TargetGate, std::less<>> gates_;
+  WallTime gates_since_{};      ///< when the breakers were closed
   std::size_t open_bytes_ = 0;  ///< of the contents in entries_
   std::vector<Message> local_;  ///< for the next turn: turns at artifacts, inline reports
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats_;

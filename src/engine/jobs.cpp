@@ -8,6 +8,11 @@ namespace trued {
 Jobs::Jobs(Runner& runner, std::shared_ptr<Inbox> inbox, std::size_t per_target_max)
     : runner_(runner), inbox_(std::move(inbox)), per_target_max_(per_target_max) {}
 
+std::size_t Jobs::at_a_time(const Target& target) const {
+  const std::size_t wanted = target.policy.gates.concurrency;
+  return wanted == 0 ? per_target_max_ : std::min(wanted, per_target_max_);
+}
+
 Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, const JobEnd& end) {
   auto stage = std::make_shared<std::atomic<Stage>>(Stage::queued);
   ++out_;
@@ -24,8 +29,8 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, const JobE
     if (goes_on) input = work(claim);
     (void)box->push(MoveMessage{.id = id, .input = std::move(input), .end = end});
   };
-  Line& line = lines_[end.target];
-  if (line.running >= per_target_max_) {
+  Line& line = lines_[end.target->name];
+  if (line.running >= at_a_time(*end.target)) {
     line.waiting.push_back(std::move(run));
   } else {
     ++line.running;
@@ -96,7 +101,7 @@ void Jobs::end(const OperationId& id, const JobEnd& end) {
     reads_.erase(id);
   }
   if (stage->load() != Stage::revoked) --out_;
-  Line& line = lines_.at(end.target);
+  Line& line = lines_.at(end.target->name);
   if (line.waiting.empty()) {
     --line.running;
     return;

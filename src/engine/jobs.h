@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/inbox.h"
@@ -34,6 +35,9 @@ class Jobs {
 
   void effect(const Target& target, const OperationId& id, AttemptNo attempt, EffectWork work);
   void read(const Target& target, const OperationId& id, Work work);
+
+  /// How many of its effects and reads run at a time.
+  [[nodiscard]] std::size_t at_a_time(const Target& target) const;
 
   /// True if that attempt's effect had not begun: now it never will. Stays true until its end.
   [[nodiscard]] bool revoke(const OperationId& id, AttemptNo attempt);
@@ -80,7 +84,7 @@ class Jobs {
   std::uint64_t number_ = 0;
   std::map<OperationId, std::map<std::uint64_t, Effect>> effects_;
   std::map<OperationId, StagePtr> reads_;
-  std::map<const Target*, Line> lines_;
+  std::map<std::string, Line, std::less<>> lines_;  ///< by the target's name
   std::atomic<std::size_t> out_{0};
 };
 

@@ -39,7 +39,9 @@ EngineProblem draining_problem() {
 Engine::Impl::Impl(EnginePorts ports, EngineOptions options)
     : ports_(ports),
       options_(options),
-      jobs_(ports.runner, inbox, std::max<std::size_t>(options.jobs_per_target_max, 1)) {}
+      jobs_(ports.runner, inbox, std::max<std::size_t>(options.jobs_per_target_max, 1)) {
+  open_gates();
+}
 
 Result<void> Engine::Impl::recover() {
   TRUED_TRY(reader_, ports_.ledger.open_reader());
@@ -207,6 +209,7 @@ void Engine::Impl::publish(TurnState& turn) {
 void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
   count(work, turn.now);
   const bool settled = is_settled(work.operation.state);
+  settle_gate(turn, id, work, settled);
   auto slot = entries_.find(id);
   if (slot == entries_.end()) {
     if (settled) {
@@ -222,6 +225,7 @@ void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
     open_identities_.emplace(identity_digest(work.operation.identity), id);
   }
   Entry& entry = slot->second;
+  entry.ticket = work.ticket;
   if (work.events.empty()) return attend(turn, entry, work);
   if (entry.operation) --counters_.open_by_state.at(std::to_underlying(entry.operation->state));
   entry.operation = std::make_shared<const Operation>(std::move(work.operation));
@@ -254,6 +258,8 @@ void Engine::Impl::attend(TurnState& turn, Entry& entry, Work& work) {
   }
   answer_waiters(entry, turn.mono, false);
   for (const Action& action : work.actions) dispatch(*operation, entry, action);
+  // Whoever is in line is called from there; the deadline ends every wait.
+  if (entry.ticket.line != Line::none) set_timer(entry, operation->id, operation->deadline);
 }
 
 void Engine::Impl::close(TurnState& turn, const Operation& operation) {
@@ -288,6 +294,7 @@ void Engine::Impl::undo(TurnState& turn, const std::string& why) {
   const EngineProblem problem = ledger_problem(why);
   for (DirectAnswer& direct : turn.answers) direct.reply(problem);
   for (auto& [id, work] : turn.works) {
+    undo_gate(id, work);
     for (Waiter& waiter : work.waiters) waiter.reply(problem);
     counters_.refused += work.waiters.size();
   }
@@ -366,11 +373,14 @@ void Engine::Impl::look_after_retention(const TurnState& turn) {
   retire_due_ = more ? turn.mono : turn.mono + options_.retire_every;
 }
 
-Duration Engine::Impl::next_in(const TurnState& turn) const {
+Duration Engine::Impl::next_in(const TurnState& turn) {
   if (!local_.empty()) return Duration{0};
   Duration span = retire_due_ - turn.mono;
   if (!timers_.empty() && !draining.load()) {
     span = std::min<Duration>(span, timers_.begin()->first - turn.now);
+  }
+  if (const auto release = next_release(turn.mono); release && !draining.load()) {
+    span = std::min(span, *release);
   }
   if (!waits_.empty()) span = std::min<Duration>(span, waits_.begin()->first - turn.mono);
   if (!repeats_.empty()) span = std::min<Duration>(span, repeats_due_ - turn.mono);
@@ -408,6 +418,7 @@ void Engine::Impl::snapshot() {
       entries_.empty()
           ? 0
           : (ports_.clock.wall() - entries_.begin()->second.operation->created_at).count();
+  snapshot_gates();
   const std::scoped_lock lock(stats_mutex_);
   published_ = counters_;
 }

@@ -3,6 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "core/circuit_breaker.h"
 
 namespace trued {
 
@@ -24,6 +29,38 @@ struct Histogram {
   }
 };
 
+/// What is done at a target.
+enum class CallKind : std::uint8_t { first, retry, read };
+inline constexpr std::size_t kCallKinds = 3;
+[[nodiscard]] std::string_view to_string(CallKind kind);
+
+/// Why a call waits before its target. `line`: others wait there, and came before.
+enum class HeldBy : std::uint8_t { breaker, budget, rate, line };
+inline constexpr std::size_t kHeldReasons = 4;
+[[nodiscard]] std::string_view to_string(HeldBy by);
+
+/// What stands before one target (see gates.h).
+struct GateStats {
+  BreakerState breaker = BreakerState::closed;
+  bool breaker_enabled = true;
+  WallTime breaker_since{};
+  WallTime next_probe{};  ///< of an open breaker
+  std::uint64_t breaker_opened = 0;
+  std::uint32_t failures_in_a_row = 0;  ///< operations
+  bool budget_enabled = true;
+  std::uint64_t budget_left = 0;
+  bool rate_limited = false;
+  std::uint32_t rate_left = 0;
+  std::uint32_t concurrency = 0;  ///< calls at a time, as it is kept
+  std::uint64_t in_flight = 0;    ///< gauge: operations with a call there
+  // Gauges: operations that wait before it.
+  std::uint64_t held_attempts = 0;
+  std::uint64_t held_retries = 0;  ///< the budget does not cover them yet
+  std::uint64_t held_reads = 0;
+  std::array<std::uint64_t, kCallKinds> calls{};      ///< since start, by CallKind
+  std::array<std::uint64_t, kHeldReasons> held_by{};  ///< since start, by HeldBy
+};
+
 struct EngineStats {
   std::array<std::uint64_t, 5> decisions{};       ///< by SubmitDecision
   std::array<std::uint64_t, 13> settled{};        ///< by State
@@ -40,6 +77,7 @@ struct EngineStats {
   std::uint64_t committed_changes = 0;
   std::int64_t oldest_open_ms = 0;    ///< gauge: age of the oldest open operation
   std::uint64_t retire_failures = 0;  ///< rounds of retention that the ledger failed
+  std::vector<GateStats> targets;     ///< in the order of the engine's targets
   Histogram commit_seconds;
   Histogram settle_seconds;  ///< acceptance to settled
 };

@@ -56,6 +56,7 @@ void Engine::Impl::take_messages(TurnState& turn) {
     });
     return;
   }
+  release_held(turn);
   while (!timers_.empty() && timers_.begin()->first <= turn.now &&
          turn.messages.size() < 2 * options_.inputs_per_turn_max) {
     const OperationId id = timers_.begin()->second;
@@ -127,6 +128,8 @@ Work* Engine::Impl::work_on(TurnState& turn, const OperationId& id) {
   if (const auto entry = entries_.find(id); entry != entries_.end()) {
     work.operation = *entry->second.operation;
     work.intent = entry->second.intent;
+    work.ticket = entry->second.ticket;
+    work.ticket_before = work.ticket;
   } else {
     const auto row = turn.rows.find(id);
     if (row == turn.rows.end() || !row->second) return nullptr;
@@ -138,11 +141,15 @@ Work* Engine::Impl::work_on(TurnState& turn, const OperationId& id) {
 
 std::optional<Refusal> Engine::Impl::apply(TurnState& turn, Work& work, const Input& input) {
   const Policy& policy = policy_of(work.operation.definition, work.operation.target);
+  const Answered answered = answered_now(work.operation, input, turn.now);
+  const std::size_t events = work.events.size();
+  const std::size_t actions = work.actions.size();
   Decision decision = decide(std::move(work.operation), policy, input,
                              {.now = turn.now, .entropy = ports_.random.next()});
   work.operation = std::move(decision.after);
   std::ranges::move(decision.events, std::back_inserter(work.events));
   std::ranges::move(decision.actions, std::back_inserter(work.actions));
+  follow_gate(turn, work, input, answered, events, actions);
   return std::move(decision.refusal);
 }
 
@@ -169,7 +176,7 @@ void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
       return;
     }
   }
-  apply(turn, work, Start{});
+  if (!held_at_gate(turn, work)) apply(turn, work, Start{});
 }
 
 const Operation* Engine::Impl::known_operation(TurnState& turn, const Identity& identity,
@@ -349,6 +356,7 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
                      "consumers read) took all the time an attempt may take to be read"));
     return;
   }
+  if (timer ? held_at_gate(turn, *work) : tells_nothing(turn, *work, *message.input)) return;
   apply(turn, *work, *message.input);
 }
 

@@ -49,6 +49,9 @@ struct EffectRequest {
 struct EffectResult {
   EffectEnded ended;       ///< `attempt` is filled in by the caller
   Duration retry_after{};  ///< the target's own wish; 0 = none
+  /// Rejected because of too many requests (429), not because the target is out of order: its
+  /// circuit breaker does not count it.
+  bool throttled = false;
 };
 
 struct ReadRequest {

@@ -1,0 +1,73 @@
+#include "core/retry_budget.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace trued {
+
+void RetryBudget::pass(Duration now) {
+  const std::int64_t current = now / kSlice;
+  if (current <= newest_) return;
+  const std::int64_t steps = std::min(current - newest_, kSlices);
+  for (std::int64_t i = 1; i <= steps; ++i) {
+    std::int64_t& old = slices_.at(static_cast<std::size_t>((current - steps + i) % kSlices));
+    sum_ -= old;
+    old = 0;
+  }
+  newest_ = current;
+}
+
+std::int64_t RetryBudget::balance() const {
+  const std::int64_t floor = std::int64_t{policy_.floor_per_second} * kSlices * kRetry;
+  return floor + sum_ - waiting_;
+}
+
+void RetryBudget::call(Duration now) {
+  pass(now);
+  slice() += policy_.ratio_permille;
+  sum_ += policy_.ratio_permille;
+}
+
+bool RetryBudget::covers(std::uint32_t cost, Duration now) {
+  pass(now);
+  return !policy_.enabled || balance() >= std::int64_t{cost} * kRetry;
+}
+
+bool RetryBudget::reserve(std::uint32_t cost, Duration now) {
+  if (!covers(cost, now)) return false;
+  waiting_ += std::int64_t{cost} * kRetry;
+  return true;
+}
+
+void RetryBudget::begin(std::uint32_t cost, Duration now) {
+  cancel(cost);
+  pass(now);
+  const std::int64_t taken = std::int64_t{cost} * kRetry;
+  slice() -= taken;
+  sum_ -= taken;
+}
+
+void RetryBudget::cancel(std::uint32_t cost) {
+  waiting_ -= std::int64_t{cost} * kRetry;
+  TRUED_ASSERT(waiting_ >= 0);
+}
+
+Duration RetryBudget::ask_again(std::uint32_t cost, Duration now) {
+  if (covers(cost, now)) return now;
+  std::int64_t then = balance();
+  for (std::int64_t i = 1; i <= kSlices; ++i) {
+    // With the slice of number newest_ + i begins what forgets the one of ten before.
+    then -= slices_.at(static_cast<std::size_t>((newest_ + i) % kSlices));
+    if (then >= std::int64_t{cost} * kRetry) return kSlice * (newest_ + i);
+  }
+  // Too much is in backoff; whatever begins or gives up may make room.
+  return kSlice * (newest_ + 1);
+}
+
+std::uint64_t RetryBudget::left(Duration now) {
+  pass(now);
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(balance(), 0) / kRetry);
+}
+
+}  // namespace trued

@@ -1,0 +1,199 @@
+#include "engine/gates.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace trued {
+namespace {
+
+constexpr std::size_t at(Line line) { return static_cast<std::size_t>(line); }
+
+}  // namespace
+
+std::string_view to_string(CallKind kind) {
+  switch (kind) {
+    case CallKind::first:
+      return "first";
+    case CallKind::retry:
+      return "retry";
+    case CallKind::read:
+      return "read";
+  }
+  return "first";
+}
+
+std::string_view to_string(HeldBy by) {
+  switch (by) {
+    case HeldBy::breaker:
+      return "breaker";
+    case HeldBy::budget:
+      return "budget";
+    case HeldBy::rate:
+      return "rate";
+    case HeldBy::line:
+      return "line";
+  }
+  return "line";
+}
+
+Line line_for(CallKind kind, const GateTicket& ticket) {
+  if (kind == CallKind::read) return Line::reads;
+  const bool unpaid = kind == CallKind::retry && ticket.reserved == 0;
+  return unpaid ? Line::retries : Line::attempts;
+}
+
+TargetGate::TargetGate(const GatePolicy& policy, std::uint32_t pace, Duration patience)
+    : breaker_(policy.breaker, patience),
+      budget_(policy.budget),
+      rate_(policy.rate),
+      pace_(std::max(pace, 1U)),
+      patience_(patience) {}
+
+void TargetGate::pass(Duration now, Random& random) {
+  breaker_.pass(now);
+  if (!breaker_.overdue(now)) return;
+  CircuitBreaker::Ballot nobody;
+  breaker_.failed(nobody, now, random.next(), true);
+}
+
+std::optional<GateRefusal> TargetGate::refusal(const GateTicket& ticket, const GateCall& call,
+                                               Duration now) {
+  if (call.urgent) return std::nullopt;
+  if (!breaker_.admits()) return GateRefusal{HeldBy::breaker, breaker_.ask_again(now)};
+  if (!rate_.admits(now)) return GateRefusal{HeldBy::rate, rate_.ask_again(now)};
+  const bool unpaid = call.kind == CallKind::retry && ticket.reserved == 0;
+  if (unpaid && (held(Line::retries) > 0 || !budget_.covers(call.cost, now))) {
+    return GateRefusal{HeldBy::budget, budget_.ask_again(call.cost, now)};
+  }
+  const Line own = call.kind == CallKind::read ? Line::reads : Line::attempts;
+  if (held(own) > 0) return GateRefusal{HeldBy::line, now};
+  return std::nullopt;
+}
+
+std::optional<GateRefusal> TargetGate::ask(GateTicket& ticket, GateTaken& taken,
+                                           const GateCall& call, Duration now) {
+  if (auto refused = refusal(ticket, call, now)) return refused;
+  admit(ticket, taken, call, now);
+  return std::nullopt;
+}
+
+void TargetGate::admit(GateTicket& ticket, GateTaken& taken, const GateCall& call, Duration now) {
+  rate_.force(now);
+  if (call.kind == CallKind::first) budget_.call(now);
+  if (call.kind == CallKind::retry) {
+    if (ticket.reserved == 0 && budget_.reserve(call.cost, now)) ticket.reserved = call.cost;
+    if (ticket.reserved > 0) budget_.begin(ticket.reserved, now);
+    ticket.reserved = 0;
+  }
+  if (breaker_.probes() && breaker_.admits() && ticket.probe != breaker_.openings()) {
+    breaker_.begin_probe(now);
+    ticket.probe = breaker_.openings();
+    ++taken.probes;
+  }
+  ++calls_.at(static_cast<std::size_t>(call.kind));
+  enter(ticket, taken);
+}
+
+void TargetGate::enter(GateTicket& ticket, GateTaken& taken) {
+  if (ticket.inside) return;
+  ticket.inside = true;
+  ++taken.inside;
+  ++in_flight_;
+}
+
+std::optional<GateRefusal> TargetGate::reserve(GateTicket& ticket, std::uint32_t cost,
+                                               Duration now) {
+  // Who already waits for it comes first.
+  if (held(Line::retries) == 0 && budget_.reserve(cost, now)) {
+    ticket.reserved = cost;
+    return std::nullopt;
+  }
+  return GateRefusal{HeldBy::budget, budget_.ask_again(cost, now)};
+}
+
+void TargetGate::vote(GateTicket& ticket, Answered answered, std::uint64_t probe, Duration now,
+                      Random& random) {
+  breaker_.pass(now);
+  const bool counts = probe != 0 && probe == breaker_.openings();
+  if (answered == Answered::yes) breaker_.answered(ticket.ballot, now, counts);
+  if (answered == Answered::no) breaker_.failed(ticket.ballot, now, random.next(), counts);
+}
+
+void TargetGate::settle(const OperationId& id, const GateTicket& before, GateTicket& after,
+                        const GateTaken& taken) {
+  // Calls may follow one another within a turn: what was counted in is counted out, one by one.
+  in_flight_ -= (before.inside ? 1U : 0U) + taken.inside - (after.inside ? 1U : 0U);
+  const auto counts = [&](const GateTicket& ticket) {
+    return ticket.probe != 0 && ticket.probe == breaker_.openings() ? 1U : 0U;
+  };
+  // A probe that had its say has ended with it: the breaker is half-open no more.
+  for (std::uint32_t out = counts(before) + taken.probes; out > counts(after); --out) {
+    breaker_.end_probe();
+  }
+  if (before.line == after.line) return;
+  if (before.line != Line::none) leave(before.line);
+  if (after.line == Line::none) return;
+  ++held_.at(at(after.line));
+  after.place = ++place_;
+  lines_.at(at(after.line)).emplace_back(id, after.place);
+}
+
+void TargetGate::cancel(GateTicket& ticket) {
+  if (ticket.reserved > 0) budget_.cancel(ticket.reserved);
+  ticket.reserved = 0;
+}
+
+void TargetGate::give_back(GateTicket& ticket) {
+  cancel(ticket);
+  ticket.line = Line::none;
+  ticket.admitted = false;
+  ticket.inside = false;
+  ticket.probe = 0;
+}
+
+std::optional<std::pair<OperationId, std::uint64_t>> TargetGate::front(Line line) const {
+  const auto& queue = lines_.at(at(line));
+  if (queue.empty()) return std::nullopt;
+  return queue.front();
+}
+
+void TargetGate::pop(Line line) { lines_.at(at(line)).pop_front(); }
+
+bool TargetGate::may_release(Line line, std::uint32_t cost, Duration now) {
+  if (!breaker_.admits() || !rate_.admits(now) || in_flight_ >= pace_) return false;
+  return line != Line::retries || budget_.covers(cost, now);
+}
+
+std::optional<Duration> TargetGate::wake(Duration now) {
+  if (!any_held()) return std::nullopt;
+  if (breaker_.state() == BreakerState::open) return breaker_.open_until();
+  // A probe that never ends is given up some time.
+  if (!breaker_.admits()) return now + patience_;
+  if (!rate_.admits(now)) return rate_.ask_again(now);
+  if (in_flight_ >= pace_) return std::nullopt;
+  const bool only_retries = held(Line::reads) + held(Line::attempts) == 0;
+  return only_retries ? budget_.ask_again(RetryBudget::kCostUnknown, now) : now;
+}
+
+GateStats TargetGate::stats(Duration now) {
+  GateStats stats;
+  stats.breaker = breaker_.state();
+  stats.breaker_enabled = breaker_.enabled();
+  stats.breaker_opened = breaker_.openings();
+  stats.failures_in_a_row = breaker_.in_a_row();
+  stats.budget_enabled = budget_.enabled();
+  stats.budget_left = budget_.left(now);
+  stats.rate_limited = rate_.limits();
+  stats.rate_left = rate_.left(now);
+  stats.concurrency = pace_;
+  stats.in_flight = in_flight_;
+  stats.held_attempts = held(Line::attempts);
+  stats.held_retries = held(Line::retries);
+  stats.held_reads = held(Line::reads);
+  stats.calls = calls_;
+  stats.held_by = held_since_start_;
+  return stats;
+}
+
+}  // namespace trued

@@ -1,0 +1,145 @@
+// gates.h: what stands before one target: its circuit breaker, its retry budget, its rate, and the
+// lines of those who wait there.
+//
+//   asked ──┬─ admitted ──► calls (counted until it ends) ──► votes
+//           └─ held ──► in line ──released, in order──► calls
+//
+// Three lines: rounds of reading back, attempts, and retries that the budget does not cover yet.
+// They are served in that order, so that a read is what finds out whether a target answers again
+// (each once: then it waits among the attempts); who comes while others wait goes behind them. What
+// is released is paced: never more at a time than the target may have in flight, so that a target
+// that comes back is not run over.
+//
+// Invariants
+//   (1) Whoever is admitted has paid: a token of the rate; for a retry, its price in the budget; a
+//       place as probe while the breaker is half-open.
+//   (2) in_flight() is the number of tickets that are `inside`.
+//   (3) A ticket is in at most one line, and held(line) counts them.
+//
+// One thread, the engine's. Nothing here is durable: after a restart the breaker is closed, the
+// budget has its floor, and who waited asks again.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/random.h"
+#include "core/circuit_breaker.h"
+#include "core/operation.h"
+#include "core/rate_limit.h"
+#include "core/retry_budget.h"
+#include "engine/stats.h"
+
+namespace trued {
+
+/// Where somebody waits, in the order of service.
+enum class Line : std::uint8_t { none, reads, attempts, retries };
+
+/// What one operation has at the gate of its target. Kept with the operation.
+struct GateTicket {
+  CircuitBreaker::Ballot ballot;
+  std::uint64_t place = 0;     ///< in its line
+  std::uint32_t reserved = 0;  ///< paid to the budget for a retry that has not begun
+  Line line = Line::none;
+  bool admitted = false;    ///< released from its line, and not called yet
+  bool inside = false;      ///< a call of it is under way
+  std::uint64_t probe = 0;  ///< and finds out about this opening of the breaker; 0 = it does not
+};
+
+/// What was counted for a ticket within one turn.
+struct GateTaken {
+  std::uint32_t inside = 0;
+  std::uint32_t probes = 0;
+};
+
+/// A call somebody wants to make.
+struct GateCall {
+  CallKind kind = CallKind::first;
+  std::uint32_t cost = 1;  ///< of a retry
+  /// A read of what is past its deadline: it is made whatever the breaker says, and is bounded
+  /// otherwise.
+  bool urgent = false;
+};
+
+/// Why somebody was held, and when it is worth while to ask again (on the monotonic clock).
+struct GateRefusal {
+  HeldBy by = HeldBy::line;
+  Duration again{};
+};
+
+class TargetGate {
+ public:
+  /// `pace`: calls at a time. `patience`: a call that has not ended by then is not waited for.
+  TargetGate(const GatePolicy& policy, std::uint32_t pace, Duration patience);
+
+  /// Lets time act; before anything is asked in a turn.
+  void pass(Duration now, Random& random);
+
+  /// Admits the call, or says why not. `ticket` is in no line.
+  [[nodiscard]] std::optional<GateRefusal> ask(GateTicket& ticket, GateTaken& taken,
+                                               const GateCall& call, Duration now);
+  /// A call that nobody asked for (it follows one that was admitted).
+  void enter(GateTicket& ticket, GateTaken& taken);
+  /// Once for everybody who is held, however often they ask.
+  void count_held(HeldBy by) { ++held_since_start_.at(static_cast<std::size_t>(by)); }
+
+  /// At a retry's scheduling: pays for it. What is not granted is asked for again when it is due.
+  [[nodiscard]] std::optional<GateRefusal> reserve(GateTicket& ticket, std::uint32_t cost,
+                                                   Duration now);
+
+  /// What a call came to. `probe` as its ticket said while it was made.
+  void vote(GateTicket& ticket, Answered answered, std::uint64_t probe, Duration now,
+            Random& random);
+
+  /// The ticket as it was becomes the ticket as it is: counts follow. Whoever is newly in a line is
+  /// put there. `taken` is what ask() and enter() have counted since.
+  void settle(const OperationId& id, const GateTicket& before, GateTicket& after,
+              const GateTaken& taken);
+  /// A retry that was paid for will not be made.
+  void cancel(GateTicket& ticket);
+  /// Gives back everything a ticket holds.
+  void give_back(GateTicket& ticket);
+
+  /// Who is next in a line, to be looked up by the caller; nothing if it is empty.
+  [[nodiscard]] std::optional<std::pair<OperationId, std::uint64_t>> front(Line line) const;
+  void pop(Line line);
+  void leave(Line line) { --held_.at(static_cast<std::size_t>(line)); }
+  /// True when the first of that line may go now.
+  [[nodiscard]] bool may_release(Line line, std::uint32_t cost, Duration now);
+  /// When it is worth while to look at the lines again; nothing if nobody waits, or if that hangs
+  /// on a call under way.
+  [[nodiscard]] std::optional<Duration> wake(Duration now);
+
+  [[nodiscard]] bool any_held() const { return held_.at(1) + held_.at(2) + held_.at(3) > 0; }
+  [[nodiscard]] const CircuitBreaker& breaker() const { return breaker_; }
+  [[nodiscard]] GateStats stats(Duration now);
+
+ private:
+  [[nodiscard]] std::optional<GateRefusal> refusal(const GateTicket& ticket, const GateCall& call,
+                                                   Duration now);
+  void admit(GateTicket& ticket, GateTaken& taken, const GateCall& call, Duration now);
+  [[nodiscard]] std::uint64_t held(Line line) const {
+    return held_.at(static_cast<std::size_t>(line));
+  }
+
+  CircuitBreaker breaker_;
+  RetryBudget budget_;
+  RateLimit rate_;
+  std::uint32_t pace_;
+  Duration patience_;
+  std::uint32_t in_flight_ = 0;
+  std::uint64_t place_ = 0;
+  std::array<std::deque<std::pair<OperationId, std::uint64_t>>, 4> lines_;
+  std::array<std::uint64_t, 4> held_{};
+  std::array<std::uint64_t, kCallKinds> calls_{};
+  std::array<std::uint64_t, kHeldReasons> held_since_start_{};
+};
+
+/// The line in which a call waits.
+[[nodiscard]] Line line_for(CallKind kind, const GateTicket& ticket);
+
+}  // namespace trued
