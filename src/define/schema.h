@@ -35,6 +35,8 @@ struct SchemaPath {
 
 class Schema {
  public:
+  struct Node;  ///< schema_node.h
+
   Schema();  ///< any JSON object
   ~Schema();
   Schema(const Schema&) = default;
@@ -58,7 +60,6 @@ class Schema {
   [[nodiscard]] std::vector<std::string> required() const;
 
  private:
-  struct Node;
   std::shared_ptr<const Node> node_;
 };
 

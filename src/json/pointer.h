@@ -4,8 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include "json/value.h"
-
 namespace trued::json {
 
 /// Appends "/" and the name, with '~' and '/' escaped.
