@@ -42,8 +42,13 @@ class Conversion {
 
   json::Value convert(double number, const toml::node& node, const std::string& pointer) {
     if (!std::isfinite(number)) return refuse(node, pointer, "is no number that JSON can carry");
+    constexpr double kExponentFrom = 1e21;  // below it JSON's canonical form writes an integer
+    const double size = std::fabs(number);
+    if (size > static_cast<double>(kExactMax) && size < kExponentFrom) {
+      return refuse(node, pointer, "is beyond 2^53, which JSON cannot carry exactly; use a text");
+    }
     // As in JSON, 1.0 and 1 are one number.
-    if (std::trunc(number) == number && std::fabs(number) <= static_cast<double>(kExactMax)) {
+    if (std::trunc(number) == number && size <= static_cast<double>(kExactMax)) {
       return json::Value(static_cast<std::int64_t>(number));
     }
     return json::Value(number);
@@ -89,13 +94,13 @@ std::string operation_path(const std::string& operation, const std::string& poin
 
 Fault Loaded::fault_of(const std::string& operation, const define::Fault& fault) const {
   Fault at{.file = file, .message = operation_path(operation, fault.pointer) + ": " + fault.detail};
-  const auto places = operation_places.find(operation);
-  if (places == operation_places.end()) return at;
+  const auto found = operation_places.find(operation);
+  if (found == operation_places.end()) return at;
   // What is not there is missing from what is around it.
   std::string pointer = fault.pointer;
   while (true) {
-    const auto place = places->second.find(pointer);
-    if (place != places->second.end()) {
+    const auto place = found->second.find(pointer);
+    if (place != found->second.end()) {
       at.line = place->second.line;
       at.column = place->second.column;
       return at;

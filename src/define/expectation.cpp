@@ -13,11 +13,12 @@ ContentId id_of(std::string_view content) {
   return {.sha256 = sha256(content), .bytes = content.size()};
 }
 
-RenderFault unfit(const Expect& expect, const char* member, std::string detail) {
+RenderFault unfit(const Expect& expect, const std::string& why) {
   const auto& references = expect.value.references();
-  return {.pointer = member,
-          .path = references.empty() ? "" : references.front().path(),
-          .detail = std::move(detail),
+  const std::string path = references.empty() ? "" : references.front().path();
+  return {.pointer = "",
+          .path = path,
+          .detail = (path.empty() ? "it" : "'" + path + "'") + " is " + why,
           .missing = false};
 }
 
@@ -26,7 +27,7 @@ Result<ArtifactIntent, RenderFault> text_meant(const Expect& expect, const Value
   ArtifactIntent meant;
   if (expect.base64) {
     auto decoded = base64_decode(text);
-    if (!decoded) return unfit(expect, "", "is no base64 (RFC 4648, with padding)");
+    if (!decoded) return unfit(expect, "no base64 (RFC 4648, with padding)");
     text = std::move(*decoded);
   }
   meant.id = id_of(text);
@@ -53,7 +54,7 @@ Result<ArtifactIntent, RenderFault> expectation(const Expect& expect, const Valu
     case Expect::Kind::sha256: {
       TRUED_TRY(const std::string text, expect.value.render_text(values));
       const auto digest = parse_digest(text);
-      if (!digest) return unfit(expect, "", "is no SHA-256: 64 hexadecimal digits");
+      if (!digest) return unfit(expect, "no SHA-256: 64 hexadecimal digits");
       meant.id.sha256 = *digest;
       return meant;
     }

@@ -6,18 +6,21 @@
 namespace trued::define {
 namespace {
 
-// Levenshtein's: how many characters to add, drop or change.
+// How many characters to add, drop, change, or swap with their neighbour.
 std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> before_last(b.size() + 1);
+  std::vector<std::size_t> last(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row.at(j) = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row.at(0);
+    before_last.swap(last);
+    last.swap(row);
     row.at(0) = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row.at(j);
-      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      row.at(j) = std::min({above + 1, row.at(j - 1) + 1, change});
-      diagonal = above;
+      const std::size_t change = last.at(j - 1) + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row.at(j) = std::min({last.at(j) + 1, row.at(j - 1) + 1, change});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row.at(j) = std::min(row.at(j), before_last.at(j - 2) + 1);
     }
   }
   return row.back();

@@ -28,12 +28,9 @@ std::string pointer_of(std::string_view path) {
 }
 
 Objection objection(const RenderFault& fault, const std::string& place) {
-  const std::string what = fault.detail.starts_with('\'') || fault.path.empty()
-                               ? fault.detail
-                               : "'" + fault.path + "' " + fault.detail;
   return {.about = About::input,
           .pointer = pointer_of(fault.path),
-          .detail = what + " (used in " + place + ")"};
+          .detail = fault.detail + " (used in " + place + ")"};
 }
 
 bool has_control(std::string_view text, bool breaks) {

@@ -94,7 +94,8 @@ class DefinitionParser {
     Template result = compiled(value, roots, pointer);
     for (const Reference& reference : result.references()) {
       if (!reference.whole || reference.root != Root::input) continue;
-      if (out_.input.at(reference.steps).textual) continue;
+      const SchemaPath path = out_.input.at(reference.steps);
+      if (path.textual || !path.possible) continue;
       fault(pointer, "'${" + reference.path() + "}' is no text, and a text is needed here");
     }
     return result;

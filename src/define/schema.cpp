@@ -230,7 +230,7 @@ class PathWalk {
   // Sets next_, null for anything; false if there is no such place.
   bool step(const Schema::Node& node, const std::string& step, const std::string& name,
             SchemaPath& path) {
-    const bool index = step.find_first_not_of("0123456789") == std::string::npos;
+    const bool index = parse_index(step).has_value();
     if (index && node.types == kArray) return step_into_array(node, step, name, path);
     if (!node.may_be(kObject)) {
       if (node.may_be(kArray) && index) return step_into_array(node, step, name, path);
@@ -251,10 +251,8 @@ class PathWalk {
 
   bool step_into_array(const Schema::Node& node, const std::string& step, const std::string& name,
                        SchemaPath& path) {
-    constexpr std::size_t kDigitsMax = 9;
-    const bool plain = step.size() <= kDigitsMax && (step.size() == 1 || step.front() != '0');
-    const std::int64_t index = plain ? std::stoll(step) : 0;
-    if (!plain || (node.items_max && index >= *node.items_max)) {
+    const auto index = static_cast<std::int64_t>(parse_index(step).value_or(0));
+    if (node.items_max && index >= *node.items_max) {
       return impossible(path, name + " has no item " + step);
     }
     path.always = path.always && node.types == kArray && node.items_min.value_or(0) > index;

@@ -91,15 +91,12 @@ TEST(Schema, T11_no_keyword_is_ignored) {
   EXPECT_NE(refused(R"({"properties":{"amount":{}},"required":["amout"]})")
                 .find("/input/required/0: 'amout' is not among the properties; did you mean"),
             std::string::npos);
-  EXPECT_NE(refused(R"({"properties":{"a":{"pattern":"(?=x)"
-}
-}
-})").find("look-ahead"),
+  EXPECT_NE(refused(R"re({"properties":{"a":{"pattern":"(?=x)"}}})re").find("look-ahead"),
             std::string::npos);
-EXPECT_NE(refused(R"({"properties":{"a":{"minItems":3,"maxItems":2}}})"), "");
-EXPECT_NE(refused(R"({"properties":{"a":{"items":[{}]}}})"), "");
-EXPECT_NE(refused(R"({"properties":{"a":false}})"), "");
-EXPECT_EQ(refused(R"({"title":"t","description":"d","$comment":"c","examples":[{}]})"), "");
+  EXPECT_NE(refused(R"({"properties":{"a":{"minItems":3,"maxItems":2}}})"), "");
+  EXPECT_NE(refused(R"({"properties":{"a":{"items":[{}]}}})"), "");
+  EXPECT_NE(refused(R"({"properties":{"a":false}})"), "");
+  EXPECT_EQ(refused(R"({"title":"t","description":"d","$comment":"c","examples":[{}]})"), "");
 }
 
 TEST(Schema, T11_a_hostile_text_does_not_stall_a_pattern) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstddef>
+#include <system_error>
 #include <utility>
 
 #include "json/canonical.h"
@@ -31,13 +33,6 @@ struct Node {
 bool is_step_character(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte > 0x20 && byte != 0x7f && c != '$' && c != '{' && c != '}' && c != '"' && c != '\'';
-}
-
-bool is_index(std::string_view step) {
-  constexpr std::size_t kDigitsMax = 9;
-  if (step.empty() || step.size() > kDigitsMax) return false;
-  if (step.size() > 1 && step.front() == '0') return false;
-  return std::ranges::all_of(step, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 std::string_view kind_of(const json::Value& value) {
@@ -112,14 +107,22 @@ std::optional<std::vector<std::string>> parse_path(std::string_view text) {
   }
 }
 
+std::optional<std::size_t> parse_index(std::string_view step) {
+  std::size_t index = 0;
+  const char* end = step.data() + step.size();
+  const auto [at, failure] = std::from_chars(step.data(), end, index);
+  if (failure != std::errc{} || at != end) return std::nullopt;
+  if (step.size() > 1 && step.front() == '0') return std::nullopt;
+  return index;
+}
+
 const json::Value* value_at(const json::Value& root, const std::vector<std::string>& steps) {
   const json::Value* at = &root;
   for (const std::string& step : steps) {
     if (at->is_array()) {
-      if (!is_index(step)) return nullptr;
-      const std::size_t index = std::stoul(step);
-      if (index >= at->items().size()) return nullptr;
-      at = &at->items().at(index);
+      const auto index = parse_index(step);
+      if (!index || *index >= at->items().size()) return nullptr;
+      at = &at->items().at(*index);
     } else {
       at = at->find(step);
     }
@@ -478,9 +481,11 @@ Result<std::string, RenderFault> Template::render_text(const Values& values) con
   auto text = text_of(value);
   if (text) return std::move(*text);
   const auto& references = compiled_->references;
+  const std::string path = references.empty() ? "" : references.front().path();
   return RenderFault{.pointer = "",
-                     .path = references.empty() ? "" : references.front().path(),
-                     .detail = "is " + std::string(kind_of(value)) + "; a text is needed",
+                     .path = path,
+                     .detail = (path.empty() ? "it" : "'" + path + "'") + " is " +
+                               std::string(kind_of(value)) + "; a text is needed",
                      .missing = false};
 }
 

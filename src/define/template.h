@@ -21,6 +21,7 @@
 // Pure; immutable once compiled; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -78,7 +79,7 @@ using EncodingAt = std::function<Encoding(std::string_view pointer)>;
 struct RenderFault {
   std::string pointer;   ///< in the template
   std::string path;      ///< "input.amount"; empty where no one path is to blame
-  std::string detail;    ///< "the input has no /amount"
+  std::string detail;    ///< "there is no 'input.amount'"
   bool missing = false;  ///< the root or the value is not there (as opposed to not fitting)
 };
 
@@ -114,6 +115,9 @@ class Template {
 
 /// The steps of "cart.items.0"; nothing for what is no path.
 [[nodiscard]] std::optional<std::vector<std::string>> parse_path(std::string_view text);
+
+/// The index that a step writes: decimal, without leading zeros; else nothing.
+[[nodiscard]] std::optional<std::size_t> parse_index(std::string_view step);
 
 /// The value at the end of the steps; null if it is not there.
 [[nodiscard]] const json::Value* value_at(const json::Value& root,
