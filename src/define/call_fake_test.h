@@ -13,6 +13,7 @@
 #include "json/canonical.h"
 #include "json/parse.h"
 #include "target/call.h"
+#include "target/compare.h"
 #include "target/outcome.h"
 
 namespace trued::define {
@@ -34,7 +35,11 @@ class FakeCalls final : public CallTarget {
   }
   [[nodiscard]] Probed probe(const CallContext&) override { return probed; }
   [[nodiscard]] std::vector<CallFault> check_effect(const json::Value& call) const override {
-    if (call.find("method") != nullptr) return {};
+    const json::Value* method = call.find("method");
+    if (method != nullptr && method->is_string() && method->as_string().empty()) {
+      return {{.pointer = "/method", .detail = "is empty"}};
+    }
+    if (method != nullptr) return {};
     return {{.pointer = "/method", .detail = "is missing"}};
   }
   [[nodiscard]] std::vector<CallFault> check_read(const json::Value& call) const override {
@@ -49,6 +54,38 @@ class FakeCalls final : public CallTarget {
   std::vector<std::string> performed;
   std::vector<std::string> reads;
   std::vector<CallContext> contexts;
+};
+
+/// A store that keeps files in memory and records what it is asked.
+class FakeStore final : public Connector {
+ public:
+  [[nodiscard]] Capabilities capabilities() const override {
+    return {.idempotent = true, .deduplicates = false, .history = true, .probes = false};
+  }
+  [[nodiscard]] EffectResult perform(const EffectRequest& request) override {
+    for (const ArtifactIntent& each : request.intent->artifacts) files[each.name] = each.content;
+    return effect_acknowledged(true, "c1");
+  }
+  [[nodiscard]] std::vector<RawRead> read(const ReadRequest& request) override {
+    std::vector<RawRead> reads;
+    for (const std::uint32_t index : request.artifacts) {
+      const auto found = files.find(request.intent->artifacts.at(index).name);
+      reads.push_back(found == files.end() ? read_absent("") : read_found(found->second, "c1"));
+    }
+    return reads;
+  }
+  [[nodiscard]] History history(const HistoryRequest&) override {
+    History history;
+    history.known = true;
+    return history;
+  }
+  [[nodiscard]] Result<std::string> version() override { return std::string("c0"); }
+  [[nodiscard]] std::string check_name(const std::string& name) const override {
+    return check_relative_path(name);
+  }
+  [[nodiscard]] bool is_inline() const override { return true; }
+
+  std::map<std::string, std::string> files;
 };
 
 inline json::Value json_of(std::string_view text) {

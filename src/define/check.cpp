@@ -4,8 +4,11 @@
 #include <array>
 #include <utility>
 
+#include "json/parse.h"
 #include "json/pointer.h"
 #include "target/call.h"
+#include "target/compare.h"
+#include "target/nesting.h"
 #include "target/spec.h"
 
 namespace trued::define {
@@ -215,10 +218,52 @@ class Checker {
   Faults faults_;
 };
 
+std::vector<Objection> names_refused(const Intended& intended, const Connector& store) {
+  std::vector<Objection> found;
+  const auto object = [&](std::string detail) {
+    found.push_back({Objection::About::input, "", std::move(detail)});
+  };
+  for (const ArtifactIntent& artifact : intended.intent->artifacts) {
+    const std::string wrong = store.check_name(artifact.name);
+    if (!wrong.empty()) object("'" + printable(artifact.name, 120) + "': " + wrong);
+  }
+  const auto clash = find_clash(*intended.intent);
+  if (clash) object(trued::describe(*intended.intent, *clash));
+  return found;
+}
+
+std::vector<Objection> calls_refused(const Definition& definition, const Intended& intended,
+                                     const CallTarget& calls) {
+  const auto input = json::parse(intended.input);
+  if (!input.has_value()) return {};
+  const json::Value operation = operation_value(intended.identity, OperationId(), AttemptNo(1));
+  const auto call =
+      definition.effect.call.render({.input = &*input, .operation = &operation}, call_encoding);
+  if (!call.has_value()) return {};  // intend() has said so
+  std::vector<Objection> found;
+  for (const CallFault& fault : calls.check_effect(*call)) {
+    found.push_back({Objection::About::input, "",
+                     "the effect, filled in, is refused: " + fault.pointer + ": " + fault.detail});
+  }
+  return found;
+}
+
 }  // namespace
 
 Faults check_definition(const Definition& definition, const Surroundings& around) {
   return Checker(definition, around).check();
+}
+
+std::vector<Objection> check_intended(const Definition& definition, const Intended& intended,
+                                      const Targets& targets) {
+  const Target* target = find_target(targets, definition.target);
+  if (target == nullptr || (definition.on_store ? !target->store : !target->calls)) {
+    return {{.about = Objection::About::input,
+             .pointer = "",
+             .detail = "the target '" + definition.target + "' cannot carry this out any more"}};
+  }
+  return definition.on_store ? names_refused(intended, *target->store)
+                             : calls_refused(definition, intended, *target->calls);
 }
 
 Policy policy_of(const Definition& definition, const Targets& targets) {

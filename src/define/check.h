@@ -28,6 +28,13 @@ struct Surroundings {
 /// What is wrong with `definition` in its surroundings; pointers lead into its tree.
 [[nodiscard]] Faults check_definition(const Definition& definition, const Surroundings& around);
 
+/// What the targets have against a submission that is sound in itself: names that a store cannot
+/// hold, artifacts that exclude each other, calls that came to be malformed when they were filled
+/// in. Ask before anything is accepted.
+[[nodiscard]] std::vector<Objection> check_intended(const Definition& definition,
+                                                    const Intended& intended,
+                                                    const Targets& targets);
+
 /// How operations of it are carried out: the target's bounds under the definition's own, and what
 /// the two together can prove. REQUIRES: the target of the effect is there.
 [[nodiscard]] Policy policy_of(const Definition& definition, const Targets& targets);

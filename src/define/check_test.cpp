@@ -77,6 +77,31 @@ TEST_F(Check, T4_retries_end_before_anybody_forgets_the_key) {
   EXPECT_EQ(wrong(R"({"effect":{"target":"psp","method":"POST"},"deadline":"50m"})"), "");
 }
 
+TEST_F(Check, T11_what_came_to_be_malformed_is_refused_before_it_is_accepted) {
+  const auto refused = [&](const std::shared_ptr<const Definition>& definition,
+                           std::string_view input) {
+    const auto intended = definition->intend(json_of(input), {.scope = "", .key = "k"});
+    EXPECT_TRUE(intended.has_value());
+    return lines_of(check_intended(*definition, *intended, targets));
+  };
+  const auto call =
+      defined("pay", R"({"effect":{"target":"psp","method":"${input.m}"},"idempotent":false})");
+  EXPECT_EQ(refused(call, R"({"m":"POST"})"), "");
+  EXPECT_EQ(refused(call, R"({"m":""})"),
+            ": the effect, filled in, is refused: /method: is empty\n");
+  targets.emplace(
+      "docs", make_target("docs", "file", std::make_unique<FakeStore>(), nullptr, "", Policy{}));
+  const auto put = defined("put", R"({"effect":{"target":"docs"},"artifact":[
+    {"path":"${input.a}","content":"x"},{"path":"${input.b}","content":"y"}]})");
+  EXPECT_EQ(refused(put, R"({"a":"x","b":"y"})"), "");
+  EXPECT_NE(refused(put, R"({"a":"../x","b":"y"})").find("'../x': the path has a segment '..'"),
+            std::string::npos);
+  EXPECT_NE(refused(put, R"({"a":"x","b":"x/y"})").find("cannot be a file and hold"),
+            std::string::npos);
+  targets.clear();
+  EXPECT_NE(refused(put, R"({"a":"x","b":"y"})"), "");
+}
+
 TEST_F(Check, T4_steps_that_cannot_be_taken_are_refused) {
   const std::string base = R"({"effect":{"target":"psp","method":"POST"},"on_unknown":)";
   EXPECT_NE(wrong(base + R"(["probe","person"]})").find("there is nothing to probe"),

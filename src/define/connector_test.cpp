@@ -10,38 +10,6 @@
 namespace trued::define {
 namespace {
 
-// A store that keeps files in memory and records what it is asked.
-class FakeStore final : public Connector {
- public:
-  [[nodiscard]] Capabilities capabilities() const override {
-    return {.idempotent = true, .deduplicates = false, .history = true, .probes = false};
-  }
-  [[nodiscard]] EffectResult perform(const EffectRequest& request) override {
-    for (const ArtifactIntent& each : request.intent->artifacts) files[each.name] = each.content;
-    return effect_acknowledged(true, "c1");
-  }
-  [[nodiscard]] std::vector<RawRead> read(const ReadRequest& request) override {
-    std::vector<RawRead> reads;
-    for (const std::uint32_t index : request.artifacts) {
-      const auto found = files.find(request.intent->artifacts.at(index).name);
-      reads.push_back(found == files.end() ? read_absent("") : read_found(found->second, "c1"));
-    }
-    return reads;
-  }
-  [[nodiscard]] History history(const HistoryRequest&) override {
-    History history;
-    history.known = true;
-    return history;
-  }
-  [[nodiscard]] Result<std::string> version() override { return std::string("c0"); }
-  [[nodiscard]] std::string check_name(const std::string& name) const override {
-    return check_relative_path(name);
-  }
-  [[nodiscard]] bool is_inline() const override { return true; }
-
-  std::map<std::string, std::string> files;
-};
-
 class Connectors : public testing::Test {
  protected:
   Connectors() {

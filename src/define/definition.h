@@ -178,6 +178,10 @@ struct Definition {
   /// The intent of what was accepted before, for recovery: not held to the schema again.
   [[nodiscard]] Result<std::shared_ptr<const Intent>, Objection> restore(
       const json::Value& input_value, const Identity& who) const;
+  /// What each artifact is to be taken turns at: two operations that touch one thing have a name in
+  /// common. Of a store that is the artifact's name; of a call it is what reads it back, filled in,
+  /// so that a name like "charge" does not make every operation wait for every other.
+  [[nodiscard]] std::vector<std::string> turns(const Intent& intent, const Identity& who) const;
   /// The input of the compensating operation. REQUIRES: compensate.
   [[nodiscard]] Result<json::Value, RenderFault> compensation(const Values& values) const;
 };

@@ -171,6 +171,27 @@ TEST(Definition, V1_a_store_is_given_paths_and_contents) {
             std::string::npos);
 }
 
+TEST(Definition, T6_operations_take_turns_at_what_they_touch) {
+  const auto turns = [](const char* read, const char* input, const char* key) {
+    const auto definition =
+        defined("pay", R"({"effect":{"target":"psp","method":"POST"},
+      "artifact":[{"name":"charge","read":{"path":")" +
+                           std::string(read) + R"("},"expect":{"absent":true}}]})");
+    const auto intended = definition->intend(json_of(input), {.scope = "", .key = key});
+    EXPECT_TRUE(intended.has_value());
+    return definition->turns(*intended->intent, intended->identity).at(0);
+  };
+  EXPECT_EQ(turns("/c/${input.c}", R"({"c":1})", "k1"), turns("/c/${input.c}", R"({"c":1})", "k2"));
+  EXPECT_NE(turns("/c/${input.c}", R"({"c":1})", "k1"), turns("/c/${input.c}", R"({"c":2})", "k1"));
+  EXPECT_NE(turns("/c/${result.id}", "{}", "k1"), turns("/c/${result.id}", "{}", "k2"));
+  EXPECT_EQ(turns("/c/${result.id}", "{}", "k1"), turns("/c/${result.id}", "{}", "k1"));
+  EXPECT_NE(turns("/${operation.key}", "{}", "k1"), turns("/${operation.key}", "{}", "k2"));
+  const auto store = defined("put", R"({"effect":{"target":"docs"},
+    "artifact":[{"path":"a/${input.x}","content":""}]})");
+  const auto intended = store->intend(json_of(R"({"x":"b"})"), {.scope = "", .key = "k"});
+  EXPECT_EQ(store->turns(*intended->intent, intended->identity), std::vector<std::string>{"a/b"});
+}
+
 TEST(Definition, T13_a_version_is_told_by_its_digest) {
   const auto definition = defined("charge", kCharge);
   const auto loaded = load_definition(definition->canonical);
@@ -262,6 +283,7 @@ TEST(Definition, T11_what_contradicts_itself_is_refused) {
   EXPECT_NE(with(R"("requires":[{"read":{"path":"/"}}])"), "");
   EXPECT_NE(with(R"("requires":[{"operation":"x","status":"confirmed"}])"), "");
   EXPECT_NE(with(R"("requires":[{"id":"${input.op}","status":"confrimed"}])"), "");
+  EXPECT_NE(with(R"("requires":[{"id":"x","operation":"y","status":"confirmed"}])"), "");
   EXPECT_EQ(with(R"("requires":[{"id":"${input.op}","status":["confirmed","undone"]},
                     {"operation":"x","key":"k","status":"failed"}])"),
             "");

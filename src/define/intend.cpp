@@ -4,6 +4,7 @@
 #include "define/definition.h"
 #include "define/expectation.h"
 #include "json/canonical.h"
+#include "json/parse.h"
 #include "json/pointer.h"
 #include "target/compare.h"
 
@@ -33,11 +34,12 @@ Objection objection(const RenderFault& fault, const std::string& place) {
           .detail = fault.detail + " (used in " + place + ")"};
 }
 
-bool has_control(std::string_view text, bool breaks) {
-  return std::ranges::any_of(text, [breaks](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 || byte == 0x7f) && !(breaks && (c == '\n' || c == '\t'));
-  });
+bool has_control(const std::string& text) { return printable(text, text.size()) != text; }
+
+// What people will see: line breaks and tabs are fine there.
+bool has_strange_control(std::string text) {
+  std::ranges::replace_if(text, [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  return has_control(text);
 }
 
 // One input on its way to an intent.
@@ -109,9 +111,6 @@ class Making {
     objections.push_back({about, std::move(pointer), std::move(detail)});
   }
 
-  Objections objections;
-
- private:
   static json::Value artifact_value(const std::string& name) {
     json::Value::Object members;
     members.emplace_back("name", json::Value(name));
@@ -119,6 +118,9 @@ class Making {
     return json::Value(std::move(members));
   }
 
+  Objections objections;
+
+ private:
   void object(const RenderFault& fault, const std::string& place) {
     Objection found = objection(fault, place);
     // One missing member may be used in many places; once is enough.
@@ -191,7 +193,7 @@ class Making {
   void check_message(const std::string& message) {
     if (message.size() > kMessageBytesMax) {
       object(About::input, "", "the message comes to more than 65536 bytes");
-    } else if (has_control(message, true)) {
+    } else if (has_strange_control(message)) {
       object(About::input, "", "the message holds a control character; line breaks are fine");
     }
   }
@@ -214,7 +216,7 @@ class Making {
   void check_name(const std::string& name, const ArtifactSpec& spec, const Intent& intent) {
     const auto& references = spec.name.references();
     const std::string pointer = references.empty() ? "" : pointer_of(references.front().path());
-    if (name.empty() || name.size() > kNameBytesMax || has_control(name, false)) {
+    if (name.empty() || name.size() > kNameBytesMax || has_control(name)) {
       return object(About::input, pointer,
                     "makes the name of an artifact '" + printable(name, 80) +
                         "': expected 1 to 1024 bytes without control characters");
@@ -232,7 +234,18 @@ class Making {
   void try_template(const Template& text, const Values& values, const std::string& place,
                     const EncodingAt& encoding) {
     const auto rendered = text.render(values, encoding);
-    if (!rendered.has_value()) try_fault(rendered.error(), place);
+    if (rendered.has_value()) return;
+    try_fault(rendered.error(), place);
+    if (!rendered.error().missing) return;
+    // Behind one thing that is missing there may be others.
+    for (const Reference& each : text.references()) {
+      if (each.root != Root::input || value_at(input_, each.steps) != nullptr) continue;
+      object({.pointer = each.pointer,
+              .path = each.path(),
+              .detail = "there is no '" + each.path() + "'",
+              .missing = true},
+             place.substr(1));
+    }
   }
 
   void try_expect(const Expect& expect, const Values& values) {
@@ -288,6 +301,29 @@ Result<std::shared_ptr<const Intent>, Objection> Definition::restore(const json:
   auto intent = making.intent(who);
   if (!making.objections.empty()) return std::move(making.objections.front());
   return intent;
+}
+
+std::vector<std::string> Definition::turns(const Intent& intent, const Identity& who) const {
+  std::vector<std::string> names;
+  const auto input_value = json::parse(intent.input);
+  const json::Value operation = operation_value(who, std::nullopt, std::nullopt);
+  for (std::size_t i = 0; i < intent.artifacts.size(); ++i) {
+    const std::string& called = intent.artifacts.at(i).name;
+    const CallSpec* read =
+        i < artifacts.size() && artifacts[i].read ? &*artifacts[i].read : nullptr;
+    if (read == nullptr || !input_value.has_value()) {
+      names.push_back(called);
+      continue;
+    }
+    const json::Value named = Making::artifact_value(called);
+    const auto call = read->call.render(
+        {.input = &*input_value, .operation = &operation, .artifact = &named}, call_encoding);
+    // What is found by its own id or result is nobody else's.
+    const std::string what =
+        call.has_value() ? read->target + " " + json::canonical(*call) : effect_identity(who);
+    names.push_back("read:" + sha256(what).hex());
+  }
+  return names;
 }
 
 }  // namespace trued::define

@@ -392,7 +392,8 @@ class DefinitionParser {
       requirement.scope = text_template(*scope, kRequireRoots, pointer + "/scope");
     }
     const bool by_identity = !requirement.type.empty() && key != nullptr;
-    if ((id != nullptr) == by_identity || (id != nullptr && (key != nullptr || scope != nullptr))) {
+    const bool mixed = id != nullptr && (!requirement.type.empty() || key || scope);
+    if (mixed || (id == nullptr && !by_identity)) {
       fault(pointer,
             "expected a fact (read and expect), or an operation: by id, or by operation "
             "(its type) and key");

@@ -59,6 +59,13 @@ std::string percent_encoded(std::string_view text) {
   return out;
 }
 
+bool has_control(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f;
+  });
+}
+
 // The segment of a URL's path that `at` is inside of; nothing for a place outside of the path.
 std::optional<std::string_view> segment_at(std::string_view url, std::size_t at) {
   const std::size_t end = std::min(url.find_first_of("?#"), url.size());
@@ -92,7 +99,8 @@ std::string Reference::path() const {
 }
 
 Encoding call_encoding(std::string_view pointer) {
-  return pointer == "/path" || pointer == "/url" ? Encoding::url : Encoding::none;
+  if (pointer == "/path" || pointer == "/url") return Encoding::url;
+  return pointer.starts_with("/headers/") ? Encoding::header : Encoding::none;
 }
 
 std::optional<std::vector<std::string>> parse_path(std::string_view text) {
@@ -393,8 +401,9 @@ class Renderer {
 
   bool render_text(const Node& node, json::Value& out) {
     const Reference& first = references_.at(reference_of(node));
-    const bool url = encoding_ && encoding_(first.pointer) == Encoding::url;
-    if (first.whole && !url) {
+    const Encoding encoding = encoding_ ? encoding_(first.pointer) : Encoding::none;
+    const bool url = encoding == Encoding::url;
+    if (first.whole && encoding == Encoding::none) {
       const json::Value* value = find(first);
       if (value == nullptr) return false;
       out = *value;
@@ -416,6 +425,12 @@ class Renderer {
                     "'" + reference.path() + "' is " + std::string(kind_of(*value)) +
                         ", which cannot stand within text",
                     false);
+      }
+      if (encoding == Encoding::header && has_control(*written)) {
+        return fail(
+            reference,
+            "'" + reference.path() + "' holds a control character, which cannot stand in a header",
+            false);
       }
       filled.emplace_back(text.size(), &reference);
       text += url ? percent_encoded(*written) : *written;

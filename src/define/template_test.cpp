@@ -107,6 +107,14 @@ TEST(Template, T11_values_stay_within_their_segment_of_a_url) {
             R"({"path":"/u/-"})");
 }
 
+TEST(Template, T11_a_value_cannot_begin_another_header) {
+  const char* header = R"({"headers":{"X-A":"${input.a}"}})";
+  EXPECT_EQ(rendered(header, R"({"a":12})", call_encoding), R"({"headers":{"X-A":"12"}})");
+  EXPECT_EQ(rendered(header, R"({"a":"x\r\nHost: evil"})", call_encoding),
+            "fault at /headers/X-A: 'input.a' holds a control character, which cannot stand in a "
+            "header");
+}
+
 TEST(Template, T11_texts_that_are_no_templates_are_refused) {
   EXPECT_EQ(faults_of(R"({"a":"x ${input.y"})"),
             "/t/a: '${input.y' has no end: expected '}'; \"$${\" stands for \"${\"\n");
