@@ -1,4 +1,7 @@
+#include <fstream>
+#include <sstream>
 #include <string>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -125,6 +128,26 @@ TEST(Operations, T11_what_only_the_surroundings_show_has_its_place_too) {
   EXPECT_EQ(faults_of(kCharge, rules),
             "t.toml:26:8: operation.charge.probe.read.target: there is no target 'psp'\n"
             "t.toml:2:1: operation.charge.nowhere: x\n");
+}
+
+// The examples of the reference are what they say they are.
+TEST(Operations, T11_the_examples_of_the_reference_are_sound) {
+  std::ifstream file(TRUED_SOURCE_DIR "/docs/definitions.md");
+  std::stringstream content;
+  content << file.rdbuf();
+  const std::string page = content.str();
+  constexpr std::string_view kFence = "```toml\n";
+  std::size_t found = 0;
+  for (std::size_t at = page.find(kFence); at != std::string::npos; at = page.find(kFence, at)) {
+    at += kFence.size();
+    const std::size_t end = page.find("```", at);
+    const std::string example = page.substr(at, end - at);
+    at = end + 3;
+    if (!example.starts_with("[operation.")) continue;
+    EXPECT_EQ(faults_of(example), "") << example;
+    ++found;
+  }
+  EXPECT_EQ(found, 2U);
 }
 
 }  // namespace
