@@ -173,7 +173,7 @@ struct Definition {
   [[nodiscard]] std::vector<std::string> targets() const;
 
   /// The submission as an intent, or everything that is wrong with it.
-  [[nodiscard]] Result<Intended, std::vector<Objection>> intend(json::Value input_value,
+  [[nodiscard]] Result<Intended, std::vector<Objection>> intend(const json::Value& input_value,
                                                                 const Submitted& submitted) const;
   /// The intent of what was accepted before, for recovery: not held to the schema again.
   [[nodiscard]] Result<std::shared_ptr<const Intent>, Objection> restore(

@@ -15,7 +15,7 @@ using About = Objection::About;
 using Objections = std::vector<Objection>;
 
 constexpr std::size_t kNameBytesMax = 1024;
-constexpr std::size_t kMessageBytesMax = 64 * 1024;
+constexpr std::size_t kMessageBytesMax = std::size_t{64} * 1024;
 
 // "input.items.0.sku" as "/items/0/sku"; empty for other roots.
 std::string pointer_of(std::string_view path) {
@@ -276,7 +276,7 @@ Fingerprint fingerprint(const std::string& canonical_input, const std::string& t
 
 }  // namespace
 
-Result<Intended, std::vector<Objection>> Definition::intend(json::Value input_value,
+Result<Intended, std::vector<Objection>> Definition::intend(const json::Value& input_value,
                                                             const Submitted& submitted) const {
   Making making(*this, input_value);
   for (Fault& fault : input.validate(input_value)) {

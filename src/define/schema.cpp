@@ -291,6 +291,7 @@ const Schema::Node* Schema::Node::property(std::string_view name) const {
 
 std::vector<std::string> Schema::Node::property_names() const {
   std::vector<std::string> names;
+  names.reserve(properties.size());
   for (const auto& [name, node] : properties) names.push_back(name);
   return names;
 }

@@ -115,7 +115,7 @@ std::optional<std::vector<std::string>> parse_path(std::string_view text) {
   }
 }
 
-std::optional<std::size_t> parse_index(std::string_view step) {
+std::optional<std::size_t> parse_index(const std::string& step) {
   std::size_t index = 0;
   const char* end = step.data() + step.size();
   const auto [at, failure] = std::from_chars(step.data(), end, index);

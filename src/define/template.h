@@ -119,7 +119,7 @@ class Template {
 [[nodiscard]] std::optional<std::vector<std::string>> parse_path(std::string_view text);
 
 /// The index that a step writes: decimal, without leading zeros; else nothing.
-[[nodiscard]] std::optional<std::size_t> parse_index(std::string_view step);
+[[nodiscard]] std::optional<std::size_t> parse_index(const std::string& step);
 
 /// The value at the end of the steps; null if it is not there.
 [[nodiscard]] const json::Value* value_at(const json::Value& root,

@@ -12,7 +12,7 @@
 namespace trued::json {
 
 inline rc::Gen<Value> arbitrary_json(int depth = 3) {
-  const auto scalar = rc::gen::oneOf(
+  auto scalar = rc::gen::oneOf(
       rc::gen::just(Value()),
       rc::gen::map(rc::gen::arbitrary<bool>(), [](bool b) { return Value(b); }),
       rc::gen::map(rc::gen::inRange<std::int64_t>(-3, 4), [](std::int64_t i) { return Value(i); }),

@@ -202,16 +202,18 @@ Observation observe(const ArtifactIntent& meant, std::uint32_t artifact, Level l
     case Seen::unreadable:
       seen.detail = printable(read.detail, kDetailMax);
       break;
-    case Seen::found:
+    case Seen::found: {
+      const std::string content = std::move(read.content);
       if (meant.absent) {
-        seen.id = {.sha256 = sha256(read.content), .bytes = read.content.size()};
-        seen.detail = printable(describe_difference(meant, read.content), kExcerptMax);
+        seen.id = {.sha256 = sha256(content), .bytes = content.size()};
+        seen.detail = printable(describe_difference(meant, content), kExcerptMax);
       } else if (meant.comparison == Comparison::json_subset) {
-        observe_subset(meant, read.content, seen);
+        observe_subset(meant, content, seen);
       } else {
-        observe_bytes(meant, read.content, seen);
+        observe_bytes(meant, content, seen);
       }
       break;
+    }
   }
   return seen;
 }
