@@ -204,6 +204,20 @@ TEST(Definition, T13_a_version_is_told_by_its_digest) {
   EXPECT_FALSE(load_definition(R"({"name":"x","definition":{"efect":1}})").has_value());
 }
 
+TEST(Definition, T13_what_could_not_be_read_again_is_refused) {
+  json::Value deep;
+  for (int i = 0; i < 70; ++i) {
+    json::Value::Array items;
+    items.push_back(std::move(deep));
+    deep = json::Value(std::move(items));
+  }
+  json::Value tree = json_of(R"({"effect":{"target":"psp","method":"POST"}})");
+  tree.members().front().second.members().emplace_back("v", std::move(deep));
+  Faults faults;
+  EXPECT_EQ(parse_definition("deep", tree, faults), nullptr);
+  EXPECT_NE(lines_of(faults).find("cannot be stored"), std::string::npos) << lines_of(faults);
+}
+
 TEST(Definition, T13_a_difference_is_said_in_words) {
   const auto before = defined("p", R"({"effect":{"target":"psp","method":"POST","json":{"a":1}},
     "retry":{"attempts_max":5},"deadline":"1m"})");

@@ -6,6 +6,7 @@
 #include "define/expectation.h"
 #include "define/fields.h"
 #include "json/canonical.h"
+#include "json/parse.h"
 #include "json/pointer.h"
 
 namespace trued::define {
@@ -531,6 +532,12 @@ std::shared_ptr<const Definition> parse_definition(const std::string& name, cons
   whole.emplace_back("definition", tree);
   whole.emplace_back("name", json::Value(name));
   definition->canonical = json::canonical(json::Value(std::move(whole)));
+  // What is stored must be read again: not nested too deep, for one.
+  const auto again = json::parse(definition->canonical);
+  if (!again.has_value()) {
+    faults.push_back({"", "cannot be stored: " + again.error().message});
+    return nullptr;
+  }
   definition->digest = sha256(definition->canonical);
   return definition;
 }
