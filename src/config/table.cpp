@@ -5,8 +5,6 @@
 #include <fstream>
 #include <sstream>
 
-#include "define/fault.h"
-
 namespace trued::config {
 namespace {
 
@@ -46,13 +44,36 @@ std::string expand(const std::string& text, std::string& fault) {
   }
 }
 
+std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row.at(j) = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row.at(0);
+    row.at(0) = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = row.at(j);
+      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row.at(j) = std::min({above + 1, row.at(j - 1) + 1, change});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
 }  // namespace
 
 std::optional<std::string> resembles(const std::string& name,
                                      const std::vector<std::string>& known) {
-  std::string meant = define::resembles(name, known);
-  if (meant.empty()) return std::nullopt;
-  return meant;
+  std::optional<std::string> best;
+  std::size_t least = std::max<std::size_t>(name.size() / 3, 1) + 1;
+  for (const std::string& each : known) {
+    const std::size_t d = distance(name, each);
+    if (d < least) {
+      least = d;
+      best = each;
+    }
+  }
+  return best;
 }
 
 const toml::node* Table::get(const char* name) {
