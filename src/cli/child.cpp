@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,6 +22,16 @@ namespace trued::cli {
 namespace {
 
 constexpr int kNeverBegan = 127;
+
+// Signals that we handle otherwise than we found them; a child gets them back.
+struct Found {
+  bool broken_pipes_ignored = false;
+  bool children_ignored = false;
+};
+Found& found() {
+  static Found at_start;
+  return at_start;
+}
 
 class Fd {
  public:
@@ -64,6 +75,12 @@ ChildEnd never_ran(const std::string& why, int error) {
 
 // ---- In the child, between fork and exec: only what is safe there ------------------------------
 
+// What a child that never ran says of it.
+struct Trouble {
+  bool entering = false;  ///< its directory
+  int error = 0;
+};
+
 void redirect(ChildOptions::Output output) {
   if (output == ChildOptions::Output::to_stderr) ::dup2(STDERR_FILENO, STDOUT_FILENO);
   if (output != ChildOptions::Output::none) return;
@@ -75,34 +92,39 @@ void redirect(ChildOptions::Output output) {
 }
 
 [[noreturn]] void become(const std::vector<char*>& argv, const std::vector<char*>& environment,
-                         ChildOptions::Output output, const Pipe& gate, const Pipe& report,
+                         const ChildOptions& options, const Pipe& gate, const Pipe& report,
                          pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(kNeverBegan);  // it died before it could be heard of
   char go = 0;
   if (::read(gate.out.get(), &go, 1) != 1) ::_exit(kNeverBegan);
-  redirect(output);
-  ::signal(SIGPIPE, SIG_DFL);
+  redirect(options.output);
+  ::signal(SIGPIPE, found().broken_pipes_ignored ? SIG_IGN : SIG_DFL);
+  ::signal(SIGCHLD, found().children_ignored ? SIG_IGN : SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
-  ::execvpe(argv.front(), argv.data(), environment.data());
-  const int error = errno;
-  (void)!::write(report.in.get(), &error, sizeof error);
+  Trouble trouble{.entering = true, .error = 0};
+  if (options.directory.empty() || ::chdir(options.directory.c_str()) == 0) {
+    trouble.entering = false;
+    ::execvpe(argv.front(), argv.data(), environment.data());
+  }
+  trouble.error = errno;
+  (void)!::write(report.in.get(), &trouble, sizeof trouble);
   ::_exit(kNeverBegan);
 }
 
 // ---- The terminal ------------------------------------------------------------------------------
 
-void put_in_front(pid_t group) {
+void put_in_front(int terminal, pid_t group) {
   // Who is not in front is stopped for asking, unless it has this blocked.
   sigset_t asked;
   sigset_t before;
   sigemptyset(&asked);
   sigaddset(&asked, SIGTTOU);
   ::pthread_sigmask(SIG_BLOCK, &asked, &before);
-  ::tcsetpgrp(STDIN_FILENO, group);
+  ::tcsetpgrp(terminal, group);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
@@ -110,9 +132,9 @@ void put_in_front(pid_t group) {
 class Lent {
  public:
   Lent(pid_t child, bool wanted)
-      : child_(child),
-        lent_(wanted && ::isatty(STDIN_FILENO) == 1 && ::tcgetpgrp(STDIN_FILENO) == ::getpgrp()) {
-    if (lent_) put_in_front(child_);
+      : child_(child), terminal_(wanted && shown_on_one() ? ::open("/dev/tty", kHow) : -1) {
+    lent_ = we_are_in_front();
+    if (lent_) put_in_front(terminal_.get(), child_);
   }
   Lent(const Lent&) = delete;
   Lent& operator=(const Lent&) = delete;
@@ -124,7 +146,7 @@ class Lent {
   void follow() {
     if (parked_) {
       parked_ = false;
-      if (::tcgetpgrp(STDIN_FILENO) == ::getpgrp()) put_in_front(child_);
+      if (we_are_in_front()) put_in_front(terminal_.get(), child_);
       ::kill(-child_, SIGCONT);
       return;
     }
@@ -137,12 +159,22 @@ class Lent {
   }
 
  private:
+  static constexpr int kHow = O_RDWR | O_CLOEXEC | O_NOCTTY;
+
+  // Where both go elsewhere, whoever is behind us in a pipeline may want the keys (a pager).
+  static bool shown_on_one() { return ::isatty(STDIN_FILENO) == 1 || ::isatty(STDOUT_FILENO) == 1; }
+  bool we_are_in_front() const {
+    return terminal_.get() >= 0 && ::tcgetpgrp(terminal_.get()) == ::getpgrp();
+  }
   void take_back() {
-    if (lent_ && ::tcgetpgrp(STDIN_FILENO) == child_) put_in_front(::getpgrp());
+    if (lent_ && ::tcgetpgrp(terminal_.get()) == child_) {
+      put_in_front(terminal_.get(), ::getpgrp());
+    }
   }
 
   const pid_t child_;
-  const bool lent_;
+  const Fd terminal_;
+  bool lent_ = false;
   bool parked_ = false;
 };
 
@@ -166,19 +198,30 @@ std::vector<char*> environment_with(std::vector<std::string>& added) {
   return out;
 }
 
-void reap(pid_t child, int& status) {
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+// Where we are already we may not be able to go, and under the name it has in PWD it stays known.
+void go_to_directory(ChildOptions& options) {
+  std::error_code gone;
+  if (options.directory == std::filesystem::current_path(gone)) options.directory.clear();
+  if (!options.directory.empty()) options.added.push_back("PWD=" + options.directory);
 }
 
-// What exec failed with; 0 when it did not.
-int reported(const Pipe& report) {
-  int error = 0;
+// False when its status is not to be had.
+bool reap(pid_t child, int& status) {
+  pid_t reaped = 0;
+  do {
+    reaped = ::waitpid(child, &status, 0);
+  } while (reaped < 0 && errno == EINTR);
+  return reaped == child;
+}
+
+// What exec failed with; error 0 when it did not.
+Trouble reported(const Pipe& report) {
+  Trouble trouble;
   ssize_t size = 0;
   do {
-    size = ::read(report.out.get(), &error, sizeof error);
+    size = ::read(report.out.get(), &trouble, sizeof trouble);
   } while (size < 0 && errno == EINTR);
-  return size == sizeof error ? error : 0;
+  return size == sizeof trouble ? trouble : Trouble{};
 }
 
 // False when the child had to be killed for its time.
@@ -186,8 +229,9 @@ bool wait_for(pid_t child, int handle, Duration timeout, Lent& terminal) {
   using std::chrono::milliseconds;
   constexpr Duration kLongest{3'600'000};  // poll() takes an int
   constexpr Duration kLook{200};           // nothing wakes us when a child is only stopped
+  constexpr Duration kCountable = std::chrono::years{100};  // in nanoseconds
   SystemClock clock;
-  const auto give_up = clock.monotonic() + timeout;
+  const auto give_up = clock.monotonic() + std::min(timeout, kCountable);
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(give_up - clock.monotonic());
     if (left <= milliseconds{0}) break;
@@ -202,6 +246,21 @@ bool wait_for(pid_t child, int handle, Duration timeout, Lent& terminal) {
 
 }  // namespace
 
+void prepare_process() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest free number is this one. The wrong way round, so that using it fails.
+    (void)!::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+  found() = {.broken_pipes_ignored = ::signal(SIGPIPE, SIG_IGN) == SIG_IGN,
+             .children_ignored = ::signal(SIGCHLD, SIG_DFL) == SIG_IGN};
+}
+
+bool ignored(int signal) {
+  struct sigaction now{};
+  return ::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 std::string describe(const ChildEnd& end) {
   switch (end.how) {
     case ChildEnd::How::exited:
@@ -210,6 +269,8 @@ std::string describe(const ChildEnd& end) {
       return "ended by signal " + std::to_string(end.number) + " (" + ::strsignal(end.number) + ")";
     case ChildEnd::How::timed_out:
       return "killed: it was still running when its time was over";
+    case ChildEnd::How::lost:
+      return "it ended, and how is not known";
     case ChildEnd::How::never_ran:
       return end.why;
   }
@@ -218,6 +279,7 @@ std::string describe(const ChildEnd& end) {
 
 ChildEnd Children::run(ChildOptions options) {
   const std::string name = options.argv.front();
+  go_to_directory(options);
   std::vector<char*> argv = pointers(options.argv);
   argv.push_back(nullptr);
   const std::vector<char*> environment = environment_with(options.added);
@@ -228,7 +290,7 @@ ChildEnd Children::run(ChildOptions options) {
   const pid_t child = ::fork();
   if (child == 0) {
     gate.in.close();
-    become(argv, environment, options.output, gate, report, parent);
+    become(argv, environment, options, gate, report, parent);
   }
   if (child < 0) return never_ran("cannot fork for '" + name + "'", errno);
   ::setpgid(child, child);  // both do it: whoever comes first
@@ -238,20 +300,23 @@ ChildEnd Children::run(ChildOptions options) {
   if (no_handle != 0 || !begin(child, options.front)) {
     gate.in.close();  // it ends without having begun
     int status = 0;
-    reap(child, status);
+    (void)reap(child, status);
     if (no_handle != 0) return never_ran("'" + name + "' could not be bounded in time", no_handle);
     return never_ran("'" + name + "' was not begun", EINTR);
   }
-  int error = 0;
+  Trouble trouble;
   bool in_time = true;
   {
     Lent terminal(child, options.front);
     (void)!::write(gate.in.get(), "", 1);
-    error = reported(report);
+    trouble = reported(report);
     in_time = wait_for(child, handle.get(), options.timeout, terminal);
   }
   const ChildEnd end = end_of(child, in_time, options.front);
-  if (error != 0) return never_ran("cannot run '" + name + "'", error);
+  if (trouble.entering) {
+    return never_ran("cannot run '" + name + "' in '" + options.directory + "'", trouble.error);
+  }
+  if (trouble.error != 0) return never_ran("cannot run '" + name + "'", trouble.error);
   return end;
 }
 
@@ -262,8 +327,12 @@ ChildEnd Children::end_of(pid_t child, bool in_time, bool front) {
     group_ = 0;
   }
   int status = 0;
-  reap(child, status);
+  const bool reaped = reap(child, status);
   ChildEnd end;
+  if (!reaped && in_time) {
+    end.how = ChildEnd::How::lost;
+    return end;
+  }
   end.how = !in_time            ? ChildEnd::How::timed_out
             : WIFEXITED(status) ? ChildEnd::How::exited
                                 : ChildEnd::How::killed;
@@ -285,6 +354,11 @@ void Children::pass_on(int signal) {
   if (group_ != 0) ::kill(-group_, signal);
 }
 
+bool Children::turned_away() const {
+  const std::scoped_lock lock(mutex_);
+  return turned_away_;
+}
+
 bool Children::interrupted() const {
   const std::scoped_lock lock(mutex_);
   return interrupted_;
@@ -302,7 +376,10 @@ bool Children::running() const {
 
 bool Children::begin(pid_t child, bool front) {
   const std::scoped_lock lock(mutex_);
-  if (front && interrupted_) return false;
+  if (front && interrupted_) {
+    turned_away_ = true;
+    return false;
+  }
   group_ = child;
   return true;
 }

@@ -17,22 +17,28 @@ constexpr Duration kLong{60'000};
 ChildEnd run(Children& children, std::vector<std::string> argv, Duration timeout = kLong) {
   return children.run({.argv = std::move(argv),
                        .added = {"TRUED_KEY=inner"},
+                       .directory = {},
                        .timeout = timeout,
                        .output = ChildOptions::Output::none,
                        .front = true});
 }
 
-EffectKind effect_of(Children& children, std::vector<std::string> argv) {
-  ExecConnector connector(children, false, ChildOptions::Output::none);
+EffectEnded ended_by(ExecConnector& connector, std::vector<std::string> argv) {
   Intent intent;
-  intent.artifacts.push_back({.name = "command",
-                              .absent = false,
-                              .id = {},
-                              .content = encode_command({std::move(argv), ""})});
+  intent.artifacts.push_back(
+      {.name = "command",
+       .absent = false,
+       .id = {},
+       .content = encode_command({.argv = std::move(argv), .verify = "", .terms = {}})});
   EffectRequest request;
   request.intent = std::make_shared<const Intent>(std::move(intent));
   request.timeout = kLong;
-  return connector.perform(request).ended.kind;
+  return connector.perform(request).ended;
+}
+
+EffectKind effect_of(Children& children, std::vector<std::string> argv) {
+  ExecConnector connector(children, false, ChildOptions::Output::none);
+  return ended_by(connector, std::move(argv)).kind;
 }
 
 TEST(Exec, T1_only_a_failed_exec_means_that_it_never_ran) {
@@ -66,6 +72,77 @@ TEST(Exec, without_descriptors_nothing_is_begun_unbounded) {
     const bool ran = end.how == ChildEnd::How::exited && end.number == 0;
     EXPECT_TRUE(ran || (end.how == ChildEnd::How::never_ran && end.passing)) << describe(end);
   }
+}
+
+TEST(Exec, V7_what_cannot_be_begun_is_given_up_after_a_few_tries_and_says_why) {
+  Children children;
+  ExecConnector connector(children, false, ChildOptions::Output::none);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  std::vector<EffectEnded> ends;
+  for (std::uint32_t i = 0; i < ExecConnector::kNotBegunMax; ++i) {
+    ends.push_back(ended_by(connector, {"true"}));
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  const EffectEnded last = ends.back();
+  ends.pop_back();
+  for (const EffectEnded& end : ends) EXPECT_EQ(end.kind, EffectKind::not_sent) << end.reason;
+  EXPECT_EQ(last.kind, EffectKind::rejected_final);
+  EXPECT_EQ(last.reason,
+            "it could not be begun in 8 tries: no pipe to 'true': Too many open files");
+}
+
+TEST(Exec, V7_an_interruption_is_no_failure_to_begin) {
+  Children children;
+  ExecConnector connector(children, false, ChildOptions::Output::none);
+  children.pass_on(SIGTERM);
+  EXPECT_FALSE(children.turned_away());
+  for (std::uint32_t i = 0; i < 2 * ExecConnector::kNotBegunMax; ++i) {
+    EXPECT_EQ(ended_by(connector, {"true"}).kind, EffectKind::not_sent);
+  }
+  EXPECT_TRUE(children.turned_away());
+}
+
+TEST(Exec, T1_a_command_whose_end_cannot_be_learnt_is_not_called_done) {
+  Children children;
+  ::signal(SIGCHLD, SIG_IGN);  // the kernel keeps no status then
+  const ChildEnd end = run(children, {"sh", "-c", "exit 9"});
+  ::signal(SIGCHLD, SIG_DFL);
+  EXPECT_EQ(end.how, ChildEnd::How::lost);
+}
+
+TEST(Exec, a_command_runs_in_its_directory_or_not_at_all) {
+  Children children;
+  ChildOptions options{.argv = {"sh", "-c", "test \"$PWD\" = / && test \"$(pwd)\" = /"},
+                       .added = {},
+                       .directory = "/",
+                       .timeout = kLong,
+                       .output = ChildOptions::Output::none,
+                       .front = false};
+  EXPECT_EQ(children.run(options).number, 0);
+  options.directory = "/no-such-directory";
+  const ChildEnd end = children.run(options);
+  EXPECT_EQ(end.how, ChildEnd::How::never_ran);
+  EXPECT_EQ(describe(end), "cannot run 'sh' in '/no-such-directory': No such file or directory");
+  EXPECT_FALSE(end.passing);
+}
+
+TEST(Exec, T2_a_command_is_recorded_byte_for_byte) {
+  ExecCommand command{
+      .argv = {"rm", "caf\xe9", "na\xc3\xafve", ""},
+      .verify = "test ! -e caf\xe9",
+      .terms = ExecTerms{.attempts = 3, .timeout = Duration{5'000}, .directory = "/srv/\xff"}};
+  const auto read = recorded_command(exec_submission("k", command).intent_json);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_TRUE(same_work(*read, command));
+  EXPECT_EQ(read->terms, command.terms);
+  command.terms.reset();
+  EXPECT_EQ(decode_command(encode_command(command))->terms, std::nullopt);
+  // As it was before terms were recorded, so that what is in a ledger keeps its fingerprint.
+  EXPECT_EQ(encode_command({.argv = {"a", "b"}, .verify = "c", .terms = {}}),
+            R"({"argv":["a","b"],"verify":"c"})");
 }
 
 TEST(Exec, what_outlives_its_time_is_killed_with_its_group) {

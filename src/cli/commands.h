@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,14 +64,15 @@ int backup(const Common& common, const LedgerFileOptions& options);
 struct ExecOptions {
   std::string key;
   std::string verify;
-  std::string timeout = "10m";
+  std::optional<std::string> timeout;
   std::string lock_timeout = "10s";
-  std::uint32_t attempts = 1;
+  std::optional<std::uint32_t> attempts;
   std::string ledger;
   bool show = false;
   bool retry = false;
   std::string verdict;  ///< of --resolve
   std::string who, why;
+  std::vector<std::string> misplaced;  ///< words before "--"
   std::vector<std::string> command;
 };
 /// Runs the command, or looks at what its key stands for, or decides about it.

@@ -17,7 +17,10 @@ constexpr Duration kGrace{5'000};
 sigset_t passed_on() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, kWake}) sigaddset(&set, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) {
+    if (!ignored(signal)) sigaddset(&set, signal);  // what `nohup` wants stays as it is
+  }
+  sigaddset(&set, kWake);
   return set;
 }
 
@@ -38,8 +41,16 @@ SignalPassage::~SignalPassage() {
   thread_.join();
 }
 
-ExecSession::ExecSession(Ledger& ledger, const Targets& targets, Children& children)
-    : children_(children), engine_({ledger, targets, runner_, clock_, random_}, {}) {}
+Result<void> OneOpen::each_open(const std::function<void(Operation&&)>& visit) {
+  return ledger_.each_open([&](Operation&& operation) {
+    if (operation.identity == own_) visit(std::move(operation));
+  });
+}
+
+ExecSession::ExecSession(Ledger& ledger, Identity own, const Targets& targets, Children& children)
+    : children_(children),
+      ledger_(ledger, std::move(own)),
+      engine_({ledger_, targets, runner_, clock_, random_}, {}) {}
 
 ExecSession::~ExecSession() = default;
 
@@ -79,6 +90,7 @@ EngineReply ExecSession::await(std::future<EngineReply> reply) {
       quiet_since.reset();
       continue;
     }
+    if (children_.turned_away()) break;  // nothing is read back for what was never begun
     const auto now = clock_.monotonic();
     if (!quiet_since) quiet_since = now;
     if (children_.signals() > 1 || now - *quiet_since > kAfterSignal) break;

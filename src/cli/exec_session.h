@@ -4,10 +4,15 @@
 // nothing is begun any more, and what is known by then is the answer.
 #pragma once
 
+#include <functional>
 #include <future>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/child.h"
@@ -18,7 +23,8 @@ namespace trued::cli {
 
 using EngineReply = std::variant<Answer, EngineProblem>;
 
-/// Hands SIGINT, SIGTERM, SIGHUP and SIGQUIT of this process to `children`. REQUIRES: made before
+/// Hands SIGINT, SIGTERM, SIGHUP and SIGQUIT of this process to `children`, those that are ignored
+/// excepted. REQUIRES: made before
 /// any thread that lives beside it, because those inherit that the signals are blocked.
 class SignalPassage {
  public:
@@ -31,13 +37,39 @@ class SignalPassage {
   std::thread thread_;
 };
 
+/// A ledger in which no operation but one is open: what other invocations left behind was accepted
+/// under their terms, and is taken up under their keys.
+class OneOpen final : public Ledger {
+ public:
+  OneOpen(Ledger& ledger, Identity own) : ledger_(ledger), own_(std::move(own)) {}
+
+  Result<std::vector<Known>> load(const std::vector<Identity>& identities) override {
+    return ledger_.load(identities);
+  }
+  Result<std::vector<std::optional<Operation>>> load(const std::vector<OperationId>& ids) override {
+    return ledger_.load(ids);
+  }
+  Result<void> each_open(const std::function<void(Operation&&)>& visit) override;
+  CommitResult commit(const Batch& batch) override { return ledger_.commit(batch); }
+  CommitResult settle_unknown() override { return ledger_.settle_unknown(); }
+  Result<std::uint32_t> retire(WallTime now, std::uint32_t limit) override {
+    return ledger_.retire(now, limit);
+  }
+  Result<std::unique_ptr<LedgerReader>> open_reader() override { return ledger_.open_reader(); }
+  std::string durability() const override { return ledger_.durability(); }
+
+ private:
+  Ledger& ledger_;
+  const Identity own_;
+};
+
 class ExecSession {
  public:
-  /// Everything outlives the session.
-  ExecSession(Ledger& ledger, const Targets& targets, Children& children);
+  /// Everything outlives the session. It takes up no open operation but that of `own`.
+  ExecSession(Ledger& ledger, Identity own, const Targets& targets, Children& children);
   ~ExecSession();
 
-  /// Takes up what an earlier process left open. Once, first. Fails with `io`.
+  /// Takes up its operation, if an earlier process left it open. Once, first. Fails with `io`.
   [[nodiscard]] Result<void> start();
   /// Waits until the operation has settled, at most `wait`. Ends the session.
   [[nodiscard]] EngineReply submit(Submission submission, Duration wait);
@@ -48,6 +80,7 @@ class ExecSession {
   EngineReply await(std::future<EngineReply> reply);
 
   Children& children_;
+  OneOpen ledger_;
   SystemClock clock_;
   SystemRandom random_;
   ThreadRunner runner_{1};

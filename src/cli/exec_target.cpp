@@ -1,7 +1,6 @@
 #include "cli/exec_target.h"
 
-#include "json/parse.h"
-#include "json/writer.h"
+#include <optional>
 
 namespace trued::cli {
 namespace {
@@ -18,33 +17,11 @@ EffectKind kind_of(const ChildEnd& end) {
   return end.number == kTempFailure ? EffectKind::rejected_retryable : EffectKind::unknown;
 }
 
+std::string directory_of(const ExecCommand& command) {
+  return command.terms ? command.terms->directory : "";
+}
+
 }  // namespace
-
-std::string encode_command(const ExecCommand& command) {
-  std::string text;
-  json::Writer out(text);
-  out.begin_object().key("argv").begin_array();
-  for (const std::string& argument : command.argv) out.string(argument);
-  out.end_array().member("verify", std::string_view(command.verify)).end_object();
-  return text;
-}
-
-std::optional<ExecCommand> decode_command(const std::string& text) {
-  auto value = json::parse(text);
-  if (!value.has_value()) return std::nullopt;
-  ExecCommand command;
-  const json::Value* argv = value->find("argv");
-  const json::Value* verify = value->find("verify");
-  if (argv == nullptr || !argv->is_array() || verify == nullptr || !verify->is_string()) {
-    return std::nullopt;
-  }
-  for (const json::Value& argument : argv->items()) {
-    if (!argument.is_string()) return std::nullopt;
-    command.argv.push_back(argument.as_string());
-  }
-  command.verify = verify->as_string();
-  return command;
-}
 
 Capabilities ExecConnector::capabilities() const {
   return {.idempotent = repeatable_, .deduplicates = false, .history = false};
@@ -53,7 +30,7 @@ Capabilities ExecConnector::capabilities() const {
 EffectResult ExecConnector::perform(const EffectRequest& request) {
   EffectResult result;
   const auto command = decode_command(request.intent->artifacts.front().content);
-  if (!command || command->argv.empty()) {
+  if (!command) {
     result.ended.kind = EffectKind::rejected_final;
     result.ended.reason = "the recorded command cannot be read";
     return result;
@@ -62,17 +39,29 @@ EffectResult ExecConnector::perform(const EffectRequest& request) {
       {.argv = command->argv,
        .added = {"TRUED_OPERATION=" + to_string(request.operation), "TRUED_KEY=" + request.key,
                  "TRUED_ATTEMPT=" + std::to_string(request.attempt.value())},
+       .directory = directory_of(*command),
        .timeout = request.timeout,
        .output = output_,
        .front = true});
-  {
-    const std::scoped_lock lock(mutex_);
-    last_run_ = describe(ended);
-  }
-  result.ended.kind = kind_of(ended);
-  result.ended.changed = result.ended.kind == EffectKind::acknowledged;
-  if (result.ended.kind != EffectKind::acknowledged) result.ended.reason = describe(ended);
+  result.ended = ended_of(ended);
   return result;
+}
+
+EffectEnded ExecConnector::ended_of(const ChildEnd& end) {
+  EffectEnded ended;
+  ended.kind = kind_of(end);
+  ended.changed = ended.kind == EffectKind::acknowledged;
+  if (ended.kind != EffectKind::acknowledged) ended.reason = describe(end);
+  const std::scoped_lock lock(mutex_);
+  last_run_ = describe(end);
+  // Who was interrupted does not ask for another try; that is no fault of the command's.
+  const bool to_count = ended.kind == EffectKind::not_sent && !children_.interrupted();
+  not_begun_ = to_count ? not_begun_ + 1 : 0;
+  if (not_begun_ < kNotBegunMax) return ended;
+  ended.kind = EffectKind::rejected_final;
+  ended.reason = "it could not be begun in " + std::to_string(not_begun_) + " tries: " + last_run_;
+  not_begun_ = 0;
+  return ended;
 }
 
 std::vector<RawRead> ExecConnector::read(const ReadRequest& request) {
@@ -87,6 +76,7 @@ std::vector<RawRead> ExecConnector::read(const ReadRequest& request) {
   }
   const ChildEnd ended = children_.run({.argv = {"/bin/sh", "-c", command->verify},
                                         .added = {},
+                                        .directory = directory_of(*command),
                                         .timeout = request.timeout,
                                         .output = ChildOptions::Output::none,
                                         .front = false});

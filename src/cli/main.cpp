@@ -1,11 +1,11 @@
 // The command line: one tree for parsing, help and completion.
-#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <memory>
 
 #include <CLI/CLI.hpp>
 
+#include "cli/child.h"
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/exit_codes.h"
@@ -153,11 +153,12 @@ void add_exec(CLI::App& root, Options& o, std::function<int()>& run) {
   add_state(*app, o.common);
   app->add_option("--key", o.exec.key, "Identity of the run")->required();
   app->add_option("--verify", o.exec.verify, "Shell command: exit 0 if it holds, 1 if not");
-  app->add_option("--timeout", o.exec.timeout, "For one run of the command (10m)");
+  app->add_option("--timeout", o.exec.timeout,
+                  "For one run of the command (10m); recorded with it");
   app->add_option("--lock-timeout", o.exec.lock_timeout,
                   "How long to wait for another run that holds the ledger (10s)");
   app->add_option("--attempts", o.exec.attempts,
-                  "Runs allowed in all; more than 1 says that running again is harmless")
+                  "Runs allowed in all (1); more says that running again is harmless; recorded")
       ->check(CLI::Range(1, 100));
   app->add_option("--ledger", o.exec.ledger, "sqlite:PATH; else exec.db in the state directory");
   app->add_flag("--show", o.exec.show, "Only show what is recorded under the key");
@@ -166,7 +167,8 @@ void add_exec(CLI::App& root, Options& o, std::function<int()>& run) {
       ->check(CLI::IsMember({"it_happened", "it_did_not"}));
   app->add_option("--who", o.exec.who, "Who decides; recorded");
   app->add_option("--why", o.exec.why, "Why; recorded");
-  app->add_option("command", o.exec.command, "-- COMMAND ARGUMENTS…");
+  // For the help; what stands after "--" never comes here (own_words).
+  app->add_option("command", o.exec.misplaced, "-- COMMAND ARGUMENTS…");
   app->callback([&] { run = [&o] { return exec(o.common, o.exec); }; });
 }
 
@@ -181,6 +183,18 @@ void add_lab(CLI::App& root, Options& o, std::function<int()>& run) {
   lab_app->add_option("--input", o.lab.input, "Directory whose documents are published");
   lab_app->add_flag("--honest", o.lab.honest, "Tell no lies: nothing may be accused");
   lab_app->callback([&] { run = [&o] { return lab(o.common, o.lab); }; });
+}
+
+// A command's words are its own: the parser would take "[a,b]" for two. How many are for the
+// parser.
+int own_words(int argc, char** argv, std::vector<std::string>& command) {
+  if (argc < 2 || std::string_view(argv[1]) != "exec") return argc;
+  for (int i = 2; i < argc; ++i) {
+    if (std::string_view(argv[i]) != "--") continue;
+    command.assign(argv + i + 1, argv + argc);
+    return i;
+  }
+  return argc;
 }
 
 std::string listed(const std::vector<std::string>& names) {
@@ -252,7 +266,7 @@ int delivered(int code) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  prepare_process();
   CLI::App root("Trued: success that was read back.", "trued");
   root.set_version_flag("--version", "trued " TRUED_VERSION);
   root.require_subcommand(1);
@@ -274,6 +288,7 @@ int main(int argc, char** argv) {
       return kOk;
     };
   });
+  argc = own_words(argc, argv, options.exec.command);
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

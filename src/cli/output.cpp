@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/encoding.h"
 #include "json/canonical.h"
 #include "json/writer.h"
 
@@ -49,6 +50,24 @@ std::pair<char32_t, std::size_t> code_point(std::string_view text, std::size_t a
 bool steers(char32_t c) {
   return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) ||
          (c >= 0x2066 && c <= 0x2069) || c == 0x200e || c == 0x200f;
+}
+
+// $'…', which bash, zsh and ksh understand.
+std::string spelled_out(std::string_view text) {
+  std::string out = "$'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c >= 0x20 && c < 0x7f) {
+      out += c;
+    } else {
+      std::array<char, 8> octal{};
+      (void)std::snprintf(octal.data(), octal.size(), "\\%03o", static_cast<unsigned char>(c));
+      out += octal.data();
+    }
+  }
+  return out + "'";
 }
 
 std::string padded(std::string text, std::size_t width) {
@@ -129,6 +148,8 @@ std::string shell_quoted(const std::string& text) {
            kPlain.find(c) != std::string_view::npos;
   });
   if (needless) return text;
+  // Between plain quotes nothing can be spelled out, and as it is it would steer the terminal.
+  if (plain(text) != text || !utf8_valid(text)) return spelled_out(text);
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out + "'";

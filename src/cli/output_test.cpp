@@ -62,6 +62,9 @@ TEST(Output, what_is_to_be_typed_is_quoted_for_a_shell) {
   EXPECT_EQ(shell_quoted("deploy-1.2"), "deploy-1.2");
   EXPECT_EQ(shell_quoted("it's $x"), "'it'\\''s $x'");
   EXPECT_EQ(shell_quoted(""), "''");
+  EXPECT_EQ(shell_quoted("na\xc3\xafve"), "'na\xc3\xafve'");
+  EXPECT_EQ(shell_quoted("a\nb'\\"), "$'a\\012b\\'\\\\'");
+  EXPECT_EQ(shell_quoted("caf\xe9"), "$'caf\\351'");
 }
 
 }  // namespace

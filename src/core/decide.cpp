@@ -73,8 +73,12 @@ EffectEnded ended_as_known(const Operation& operation, const AttemptReport& repo
 
 void on_report(Deciding& deciding, const AttemptReport& report) {
   const Operation& operation = deciding.operation();
+  const bool newest = report.attempt.value() == operation.attempts;
+  const bool late = operation.state != State::attempting;
+  // Late, only a yes says more than what is known; and not while a person has it tried anew.
   const bool current =
-      operation.state == State::attempting && report.attempt.value() == operation.attempts;
+      newest && waits_for_answer(operation) &&
+      (!late || (report.effect.kind == EffectKind::acknowledged && operation.attempts_counted > 0));
   if (!current) {
     deciding.record(LateEvidence{
         .attempt = report.attempt, .kind = report.effect.kind, .detail = report.effect.reason});
@@ -92,10 +96,10 @@ void on_report(Deciding& deciding, const AttemptReport& report) {
   }
   // Nothing was sent after these reads: they say what an earlier attempt came to.
   if (skipped) reads = std::move(baseline);
-  if (!reads.empty()) {
-    deciding.record(ReadBack{.attempt = report.attempt,
-                             .reads = std::move(reads),
-                             .history = usable(operation, report.history)});
+  History history = usable(operation, report.history);
+  if (!reads.empty() || history.known) {
+    deciding.record(ReadBack{
+        .attempt = report.attempt, .reads = std::move(reads), .history = std::move(history)});
   }
   follow(deciding, {.retry_after = report.retry_after, .looked = false});
 }
@@ -119,12 +123,17 @@ void on_read(Deciding& deciding, const ReadReport& report) {
   follow(deciding, {.retry_after = {}, .looked = looked});
 }
 
+// Something can be asked before another attempt.
+bool can_look(const Deciding& deciding) {
+  return !deciding.operation().artifacts.empty() || deciding.policy().capabilities.probes;
+}
+
 // A person's retry of what may have been sent: first it is read what stands there now.
 void look_first(Deciding& deciding) {
   deciding.record(WaitScheduled{.due_for = Due::attempt,
                                 .due_at = deciding.now(),
                                 .reason = "what stands there is read before another attempt"});
-  if (deciding.operation().artifacts.empty()) return start_attempt(deciding);
+  if (!can_look(deciding)) return start_attempt(deciding);
   deciding.act(RunRead{AttemptNo(deciding.operation().attempts)});
 }
 
@@ -149,7 +158,7 @@ void on_start(Deciding& deciding) {
 // Where an attempt may have reached the target, its artifacts are read right before the next one.
 void on_attempt_due(Deciding& deciding) {
   const Operation& operation = deciding.operation();
-  if (!operation.sent || operation.artifacts.empty()) return start_attempt(deciding);
+  if (!operation.sent || !can_look(deciding)) return start_attempt(deciding);
   deciding.act(RunRead{AttemptNo(operation.attempts)});
 }
 

@@ -25,6 +25,7 @@ std::uint32_t attempts_max(const Policy& policy) { return std::max(policy.retry.
 const SettlePolicy& settle_policy(const Operation& operation, const Policy& policy,
                                   Overall overall) {
   if (overall == Overall::unreadable) return policy.unreadable;
+  if (overall == Overall::nothing_to_read) return policy.store;
   return differs_at_store(operation) ? policy.store : policy.serving;
 }
 
@@ -32,6 +33,7 @@ const SettlePolicy& settle_policy(const Operation& operation, const Policy& poli
 // a slow store leaves the serving level its time.
 std::uint32_t settle_rounds(const Operation& operation, Overall overall) {
   if (overall == Overall::unreadable) return operation.unreadable_rounds;
+  if (overall == Overall::nothing_to_read) return operation.reads_done;
   if (!differs_at_store(operation)) return operation.serving_rounds;
   return operation.reads_done - operation.unreadable_rounds - operation.serving_rounds;
 }
@@ -78,7 +80,11 @@ Capabilities capabilities_of(const Operation& operation, const Policy& policy) {
 
 // Nothing verifies it, and nothing there can be read (a command): no read could speak against it.
 bool only_a_person_can_tell(const Operation& operation, Overall overall) {
-  return asked_by_a_person(operation) && !operation.verify && overall == Overall::unreadable;
+  const bool looked = std::ranges::all_of(operation.artifacts, [](const ArtifactState& artifact) {
+    return artifact.store.verdict.has_value();
+  });
+  return asked_by_a_person(operation) && !operation.verify && looked &&
+         overall == Overall::unreadable;
 }
 
 VerificationFacts facts_of(const Deciding& deciding, Overall overall, const FollowMode& mode) {
@@ -88,11 +94,14 @@ VerificationFacts facts_of(const Deciding& deciding, Overall overall, const Foll
                             operation.attempts_counted < attempts_max(deciding.policy());
   const bool refused = operation.sent && operation.effect == EffectKind::rejected_final;
   const bool attempts_remain = in_time && within_bound && !refused;
-  const bool settled = mode.looked && overall == Overall::mismatch;
+  const auto says = probed(operation, deciding.policy().capabilities);
+  const bool settled =
+      mode.looked && (overall == Overall::mismatch || (says && *says != Happened::maybe));
   return {.effect = effect_to_resolve(operation, attempts_remain),
           .verify = operation.verify,
           .overall = overall,
           .superseded = proved_superseded(operation),
+          .probed = says,
           .may_read_again = !settled && may_settle(deciding, overall),
           .safe = safe_to_repeat(operation, capabilities_of(operation, deciding.policy())),
           .attempts_remain = attempts_remain};
@@ -239,6 +248,10 @@ void ask_person(Deciding& deciding, Overall overall) {
 
 void fail(Deciding& deciding) {
   const Operation& operation = deciding.operation();
+  if (operation.sent) {
+    return settle(deciding, State::failed,
+                  "the target was asked, and it did not happen; last: " + operation.reason);
+  }
   const bool final = operation.effect == EffectKind::rejected_final;
   settle(deciding, State::failed,
          final ? operation.reason
@@ -249,8 +262,11 @@ void fail(Deciding& deciding) {
 void acknowledge(Deciding& deciding) {
   const Operation& operation = deciding.operation();
   const bool told = operation.effect == EffectKind::acknowledged;
+  const bool probe = !told && operation.artifacts.empty();
   settle(deciding, State::acknowledged,
-         std::string(told ? "the target said yes" : "it was found in place") +
+         std::string(told    ? "the target said yes"
+                     : probe ? "the target was asked, and it happened"
+                             : "it was found in place") +
              (operation.verify ? "; it has nothing that could be read back"
                                : "; this operation opted out of verification"));
 }
@@ -273,9 +289,10 @@ void start_attempt(Deciding& deciding) {
   const bool first = !operation.sent;
   const bool anew = first && operation.attempts > 0 && operation.attempts_counted == 0;
   const AttemptNo attempt(operation.attempts + 1);
-  deciding.record(AttemptStarted{
-      .attempt = attempt,
-      .report_by = deciding.now() + deciding.policy().effect_timeout * kReportFactor});
+  deciding.record(AttemptStarted{.attempt = attempt,
+                                 .report_by = deciding.now() +
+                                              deciding.policy().effect_timeout * kReportFactor +
+                                              deciding.policy().report_slack});
   deciding.act(RunAttempt{.attempt = attempt, .first = first, .anew = anew});
 }
 

@@ -85,7 +85,7 @@ Contradiction against(const Operation& operation, const std::vector<Observation>
 }
 
 Contradiction against_running(const Operation& operation, AttemptNo attempt) {
-  if (operation.state != State::attempting) return "the end of an attempt, and none runs";
+  if (!waits_for_answer(operation)) return "the end of an attempt, and none runs";
   if (attempt.value() != operation.attempts)
     return "the end of another attempt than the one running";
   return {};
@@ -243,6 +243,11 @@ bool is_settled(State state) {
       return true;
   }
   return true;
+}
+
+bool waits_for_answer(const Operation& operation) {
+  return operation.state == State::attempting ||
+         (operation.state == State::unknown && operation.effect == EffectKind::unknown);
 }
 
 Status status_of(State state) {

@@ -36,8 +36,9 @@
 //       cannot be read at the store. Where an attempt may have reached the target, every artifact
 //       is read right before the next attempt, and only that read allows it. What failed, or never
 //       left us, is not sent over what was written since it was first looked at.
-//   (7) failed only if no attempt may have reached the target, or a person said so. A repeat that
-//       was turned away says nothing about the attempts before it.
+//   (7) failed only if no attempt may have reached the target, the target itself was asked and says
+//       that nothing happened, or a person said so. A repeat that was turned away says nothing
+//       about the attempts before it.
 //
 // decide() is total: every (state x input) pair has an answer; an input that does not fit is
 // refused with its reason or recorded as late evidence. Pure: no clock, no randomness, no I/O.
@@ -279,6 +280,9 @@ struct Operation {
 /// True for states from which nothing moves without a person.
 [[nodiscard]] bool is_settled(State state);
 [[nodiscard]] Status status_of(State state);
+
+/// Its newest attempt runs, or was given up without an answer: one that comes late still counts.
+[[nodiscard]] bool waits_for_answer(const Operation& operation);
 
 /// A new operation from its first event.
 [[nodiscard]] Operation begin(OperationId id, const Accepted& accepted, WallTime at);

@@ -338,6 +338,27 @@ TEST(Operation, V10_opted_out_is_never_called_confirmed) {
 
 // ---- fencing, recovery, timers ------------------------------------------------------------------
 
+TEST(Operation, T1_a_late_yes_of_the_newest_attempt_counts) {
+  Life life = started();
+  life.timer();
+  ASSERT_EQ(life.state(), State::unknown);
+  ASSERT_EQ(life.operation.reason, "no answer within the time an attempt may take");
+  life.report(ended(kAck), kOurs);
+  EXPECT_EQ(life.state(), State::confirmed);
+  EXPECT_EQ(life.operation.version, "v1");
+}
+
+TEST(Operation, T1_a_late_no_of_the_newest_attempt_is_evidence_only) {
+  for (const EffectKind kind :
+       {EffectKind::rejected_retryable, EffectKind::rejected_final, EffectKind::not_sent}) {
+    Life life = started();
+    life.timer();
+    life.report(ended(kind, "no"));
+    EXPECT_TRUE(std::holds_alternative<LateEvidence>(life.last.events.front()));
+    EXPECT_EQ(life.state(), State::unknown);
+  }
+}
+
 TEST(Operation, T1_an_older_attempts_answer_is_evidence_only) {
   Life life = started();
   life.report(ended(kUnknown, "timeout"), kBefore);

@@ -41,12 +41,15 @@ struct Capabilities {
 /// Everything the core needs to know about how one operation is to be carried out.
 struct Policy {
   RetryPolicy retry;
-  SettlePolicy store;                  ///< mismatch at the authoritative store
-  SettlePolicy serving;                ///< mismatch at the serving level
-  SettlePolicy unreadable;             ///< could-not-check at either level
-  bool has_serving = false;            ///< a second level is checked
-  bool verify = true;                  ///< false is a visible, recorded choice: never `confirmed`
-  Duration effect_timeout{30'000};     ///< an attempt that has not reported by then is unknown
+  SettlePolicy store;               ///< mismatch at the authoritative store
+  SettlePolicy serving;             ///< mismatch at the serving level
+  SettlePolicy unreadable;          ///< could-not-check at either level
+  bool has_serving = false;         ///< a second level is checked
+  bool verify = true;               ///< false is a visible, recorded choice: never `confirmed`
+  Duration effect_timeout{30'000};  ///< for the effect alone
+  /// An attempt that has not reported after twice that time and this is unknown: for targets whose
+  /// reads may take longer than their effects.
+  Duration report_slack{0};
   Duration deadline{15 * 60'000};      ///< from acceptance; nothing is attempted after it
   Duration retention{24 * 3'600'000};  ///< the answer is kept this long after the operation settled
   OnFailure on_failure = OnFailure::replay;

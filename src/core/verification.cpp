@@ -40,6 +40,14 @@ Follow after_mismatch(const VerificationFacts& facts) {
   return facts.safe && facts.attempts_remain ? Follow::attempt_again : Follow::ask_person;
 }
 
+// Absence is weak evidence: what says no is asked again until the settling bound.
+Follow after_nothing_to_read(const VerificationFacts& facts) {
+  if (facts.probed == Happened::yes) return Follow::acknowledge;
+  if (facts.probed && facts.may_read_again) return Follow::read_again;
+  if (facts.safe && facts.attempts_remain) return Follow::attempt_again;
+  return facts.probed == Happened::no ? Follow::fail : Follow::ask_person;
+}
+
 Follow after_effect_that_may_have_happened(const VerificationFacts& facts) {
   switch (facts.overall) {
     case Overall::match:
@@ -49,7 +57,7 @@ Follow after_effect_that_may_have_happened(const VerificationFacts& facts) {
     case Overall::unreadable:
       return facts.may_read_again ? Follow::read_again : Follow::ask_person;
     case Overall::nothing_to_read:
-      return facts.safe && facts.attempts_remain ? Follow::attempt_again : Follow::ask_person;
+      return after_nothing_to_read(facts);
   }
   return Follow::ask_person;
 }
@@ -145,8 +153,15 @@ bool proved_superseded(const Operation& operation) {
   return differs_at_store(operation);
 }
 
+std::optional<Happened> probed(const Operation& operation, const Capabilities& capabilities) {
+  if (!capabilities.probes) return std::nullopt;
+  if (!operation.history.known) return Happened::maybe;
+  return operation.history.ours_present ? Happened::yes : Happened::no;
+}
+
 bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities) {
-  if (!capabilities.deduplicates && !capabilities.idempotent) return false;
+  const bool harmless = capabilities.deduplicates || capabilities.idempotent;
+  if (!harmless && probed(operation, capabilities) != Happened::no) return false;
   for (std::size_t i = 0; i < operation.artifacts.size(); ++i) {
     if (!is_ours_to_write(operation, i)) return false;
   }

@@ -11,6 +11,8 @@
 //   (2) attempt_again never follows from Overall::unreadable.
 //   (3) attempt_again needs `safe` and `attempts_remain`; else ask_person.
 //   (4) superseded wins over every other answer to a mismatch.
+//   (5) Where nothing can be read, a probe's yes is an acknowledgement, never a confirmation; its
+//       no counts only after settling, and is what allows another attempt, or a failure.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "core/operation.h"
 
 namespace trued {
@@ -40,7 +43,10 @@ struct VerificationFacts {
   EffectKind effect = EffectKind::none;
   bool verify = true;
   Overall overall = Overall::unreadable;
-  bool superseded = false;       ///< see proved_superseded()
+  bool superseded = false;  ///< see proved_superseded()
+  /// What the target says of the effect itself: nothing if it cannot be asked, `maybe` if it has
+  /// not answered.
+  std::optional<Happened> probed = {};
   bool may_read_again = false;   ///< the settling (or unreadable) bound is not reached
   bool safe = false;             ///< writing again can overwrite nobody and change nothing twice
   bool attempts_remain = false;  ///< within attempts_max and the deadline
@@ -61,6 +67,11 @@ struct VerificationFacts {
 /// Writing again changes nothing twice and overwrites nobody: invariant (6) of operation.h, judged
 /// by the last round of reading. False while an artifact has no verdict at the store.
 [[nodiscard]] bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities);
+
+/// "Did it happen?", as the target answered in the last round of reading; nothing if it cannot be
+/// asked.
+[[nodiscard]] std::optional<Happened> probed(const Operation& operation,
+                                             const Capabilities& capabilities);
 
 /// Why a retry of what was given up unsent must not write.
 struct HeldBack {

@@ -53,6 +53,10 @@ VerificationFacts exhausted(VerificationFacts given) {
   given.attempts_remain = false;
   return given;
 }
+VerificationFacts asked(VerificationFacts given, Happened answer) {
+  given.probed = answer;
+  return given;
+}
 VerificationFacts superseded(VerificationFacts given) {
   given.superseded = true;
   return given;
@@ -68,6 +72,21 @@ constexpr auto kRetryable = EffectKind::rejected_retryable;
 constexpr auto kNotSent = EffectKind::not_sent;
 
 const Row kRows[] = {
+    {"T1_unknown_and_a_probe_says_yes_is_acknowledged",
+     asked(facts(kUnknown, Overall::nothing_to_read), Happened::yes), Follow::acknowledge},
+    {"T1_unknown_and_a_probe_says_no_is_asked_again",
+     asked(facts(kUnknown, Overall::nothing_to_read), Happened::no), Follow::read_again},
+    {"T1_unknown_and_a_probe_that_is_not_answered_is_asked_again",
+     asked(facts(kUnknown, Overall::nothing_to_read), Happened::maybe), Follow::read_again},
+    {"T1_unknown_and_a_probe_says_no_to_the_end_is_attempted_again",
+     asked(settled(facts(kUnknown, Overall::nothing_to_read)), Happened::no),
+     Follow::attempt_again},
+    {"T1_unknown_and_a_probe_says_no_and_nothing_remains_fails",
+     asked(exhausted(settled(facts(kUnknown, Overall::nothing_to_read))), Happened::no),
+     Follow::fail},
+    {"T1_unknown_and_a_probe_is_never_answered_asks",
+     asked(unsafe(settled(facts(kUnknown, Overall::nothing_to_read))), Happened::maybe),
+     Follow::ask_person},
     {"V1_acknowledged_match_confirms", facts(kAck, Overall::match), Follow::confirm},
     {"V3_acknowledged_mismatch_is_read_again", facts(kAck, Overall::mismatch), Follow::read_again},
     {"V3_acknowledged_mismatch_settled_is_attempted_again", settled(facts(kAck, Overall::mismatch)),

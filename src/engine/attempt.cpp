@@ -59,7 +59,8 @@ bool any_mismatch(const Intent& intent, const std::vector<Observation>& reads) {
 }
 
 History ask_history(const Target& target, const HistoryRequest& request) {
-  if (!target.policy.capabilities.history) return {};
+  const Capabilities& can = target.policy.capabilities;
+  if (!can.history && !can.probes) return {};
   try {
     return target.store->history(request);
   } catch (const std::exception&) {
@@ -102,12 +103,13 @@ bool already_holds(const Target& target, const AttemptJob& job, Clock& clock,
   if (job.has_serving && target.serving) {
     append(report.baseline, read_level(*target.serving, request, Level::serving, clock));
   }
-  return all_match(*job.intent, report.baseline);
+  return !report.baseline.empty() && all_match(*job.intent, report.baseline);
 }
 
 }  // namespace
 
-AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock) {
+AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock,
+                          const std::function<bool()>& may_begin) {
   AttemptReport report;
   report.attempt = job.attempt;
   std::string since = job.since;
@@ -130,6 +132,7 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
     report.effect.reason = std::move(held->reason);
     return report;
   }
+  if (!may_begin()) return never_sent(job.attempt, "its time was over before it could begin");
   EffectResult result = perform(target, job, since);
   report.effect = std::move(result.ended);
   report.effect.attempt = job.attempt;
@@ -137,7 +140,9 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
   report.retry_after = result.retry_after;
   const bool to_read = job.verify && (report.effect.kind == EffectKind::acknowledged ||
                                       report.effect.kind == EffectKind::unknown);
-  if (!to_read) return report;
+  // Where there is nothing to read, a yes is all there is; silence is followed by a question.
+  const bool nothing = job.intent->artifacts.empty();
+  if (!to_read || (nothing && report.effect.kind == EffectKind::acknowledged)) return report;
   const auto indexes = all_of(*job.intent);
   ReadReport read =
       run_read(target,
@@ -181,7 +186,7 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
                       .identity = job.identity,
                       .result = job.result};
   report.reads = read_level(*target.store, request, Level::store, clock);
-  if (any_mismatch(*job.intent, report.reads)) {
+  if (job.intent->artifacts.empty() || any_mismatch(*job.intent, report.reads)) {
     report.history = ask_history(target, {.operation = job.operation,
                                           .intent = job.intent,
                                           .since = job.since,

@@ -7,6 +7,7 @@
 // Threads: any; the arguments are not shared with the engine.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,7 +34,10 @@ struct AttemptJob {
   std::shared_ptr<const Intent> intent;
 };
 
-[[nodiscard]] AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock);
+/// `may_begin` is asked right before the effect, after the reads before it: where it says no, the
+/// effect was not sent.
+[[nodiscard]] AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock,
+                                        const std::function<bool()>& may_begin);
 
 /// The report of an attempt of which nothing left us.
 [[nodiscard]] AttemptReport never_sent(AttemptNo attempt, std::string reason);

@@ -29,24 +29,23 @@ bool runs_here(const Target& target) { return target.store->is_inline() && !targ
 }  // namespace
 
 void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Action& action) {
-  const auto found = ports_.targets.find(operation.target);
-  const bool configured = found != ports_.targets.end();
+  const Target* target = target_of(operation.definition, operation.target);
   const auto* attempt = std::get_if<RunAttempt>(&action);
   if (attempt != nullptr && jobs_.effect_out(operation.id)) {
     return post_local(operation.id,
                       never_sent(attempt->attempt, "an earlier attempt has not come back"));
   }
   const std::string missing =
-      !configured ? "the target '" + operation.target + "' is not configured any more"
-      : ensure_intent(operation.id, entry) ? ""
-                                           : "its intent cannot be read from the ledger";
+      target == nullptr || target->store == nullptr
+          ? "the target '" + operation.target + "' is not configured any more"
+      : ensure_intent(operation, entry) ? ""
+                                        : "its intent cannot be read from the ledger";
   if (missing.empty()) {
-    std::visit(
-        Overloaded{
-            [&](const RunAttempt& a) { dispatch_attempt(operation, entry, found->second, a); },
-            [&](const RunRead& a) { dispatch_read(operation, entry, found->second, a); },
-        },
-        action);
+    std::visit(Overloaded{
+                   [&](const RunAttempt& a) { dispatch_attempt(operation, entry, *target, a); },
+                   [&](const RunRead& a) { dispatch_read(operation, entry, *target, a); },
+               },
+               action);
     return;
   }
   if (attempt != nullptr) return post_local(operation.id, never_sent(attempt->attempt, missing));
@@ -83,10 +82,13 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .reported = operation.version,
                  .expected = action.anew ? baselines_of(operation) : std::vector<Observation>{},
                  .intent = entry.intent};
-  auto work = [&target, &clock = ports_.clock, job = std::move(job)]() -> Input {
-    return run_attempt(target, job, clock);
+  // What begins after its report is due would land when its outcome was already called unknown.
+  const WallTime begin_by = operation.due_at.value_or(WallTime::max());
+  auto work = [&target, &clock = ports_.clock, begin_by,
+               job = std::move(job)](const Jobs::Claim& claim) -> Input {
+    return run_attempt(target, job, clock, [&] { return clock.wall() < begin_by && claim(); });
   };
-  if (runs_here(target)) return post_local(operation.id, work());
+  if (runs_here(target)) return post_local(operation.id, work([] { return true; }));
   jobs_.effect(target, operation.id, action.attempt, std::move(work));
 }
 
@@ -131,12 +133,18 @@ void Engine::Impl::post_local(const OperationId& id, Input input) {
   local_.emplace_back(MoveMessage{.id = id, .input = std::move(input)});
 }
 
-bool Engine::Impl::ensure_intent(const OperationId& id, Entry& entry) {
+bool Engine::Impl::ensure_intent(const Operation& operation, Entry& entry) {
   if (entry.intent) return true;
-  auto stored = reader_->intent(id);
+  auto stored = reader_->intent(operation.id);
   if (!stored.has_value() || !stored.value()) return false;
   auto value = json::parse(*stored.value());
   if (!value.has_value()) return false;
+  if (ports_.types != nullptr && operation.identity.type != kWriteType) {
+    auto intent = ports_.types->restore(operation.definition, *value, operation.identity);
+    if (!intent) return false;
+    keep_intent(entry, std::move(intent));
+    return true;
+  }
   InputFault fault;
   auto input = parse_write_input(std::move(value.value()), nullptr, fault);
   if (!input) return false;

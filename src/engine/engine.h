@@ -34,6 +34,7 @@
 #include "engine/submission.h"
 #include "ledger/ledger.h"
 #include "target/target.h"
+#include "target/types.h"
 
 namespace trued {
 
@@ -53,6 +54,7 @@ struct EnginePorts {
   Runner& runner;
   Clock& clock;
   Random& random;
+  const OperationTypes* types = nullptr;  ///< null: only `write`
 };
 
 /// What a call of step() came to.

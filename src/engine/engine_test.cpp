@@ -284,6 +284,42 @@ TEST(Engine, T1_what_never_began_within_its_time_was_never_sent) {
   EXPECT_EQ(hung->operation().state, State::confirmed);
 }
 
+TEST(Engine, T1_an_effect_whose_time_went_by_in_the_reads_before_it_never_begins) {
+  for (const bool timer_first : {false, true}) {
+    Policy policy = quick_policy();
+    policy.effect_timeout = Duration{1'000};
+    World world(policy);
+    world.during_read = [&] {
+      world.clock.now += Duration{2'001};
+      if (timer_first) world.step();
+      EXPECT_EQ(world.store->performed(), 0U);
+    };
+    const auto asked = world.submit("k1", "a.md", "one", Duration{600'000});
+    world.settle();
+    const auto events = world.events(world.id_of("k1"));
+    const auto* ended = std::get_if<EffectEnded>(&events.at(2).event);
+    ASSERT_NE(ended, nullptr);
+    EXPECT_EQ(ended->kind, EffectKind::not_sent);
+    EXPECT_EQ(asked->operation().state, State::confirmed);
+    EXPECT_EQ(world.store->performed(), 1U);
+  }
+}
+
+TEST(Engine, T1_a_target_may_have_its_reads_given_time_of_their_own) {
+  Policy policy = quick_policy();
+  policy.effect_timeout = Duration{1'000};
+  policy.report_slack = Duration{5'000};
+  World world(policy);
+  world.during_read = [&] {
+    world.clock.now += Duration{4'000};
+    world.step();
+  };
+  const auto asked = world.submit("k1", "a.md", "one", Duration{600'000});
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+  EXPECT_EQ(asked->operation().attempts, 1U);
+}
+
 TEST(Engine, V6_no_attempt_begins_while_an_earlier_one_may_still_land) {
   Policy policy = quick_policy();
   policy.effect_timeout = Duration{1'000};

@@ -51,14 +51,18 @@ class ManualRunner final : public Runner {
 /// Hides that its store is inline, so that effects go through the runner.
 class SlowConnector final : public Connector {
  public:
-  SlowConnector(std::shared_ptr<MemoryConnector> inner, std::function<void()>& during)
-      : inner_(std::move(inner)), during_(during) {}
+  SlowConnector(std::shared_ptr<MemoryConnector> inner, std::function<void()>& during,
+                std::function<void()>& during_read)
+      : inner_(std::move(inner)), during_(during), during_read_(during_read) {}
   Capabilities capabilities() const override { return inner_->capabilities(); }
   EffectResult perform(const EffectRequest& request) override {
     if (during_) std::exchange(during_, {})();
     return inner_->perform(request);
   }
-  std::vector<RawRead> read(const ReadRequest& request) override { return inner_->read(request); }
+  std::vector<RawRead> read(const ReadRequest& request) override {
+    if (during_read_) std::exchange(during_read_, {})();
+    return inner_->read(request);
+  }
   History history(const HistoryRequest& request) override { return inner_->history(request); }
   Result<std::string> version() override { return inner_->version(); }
   std::string check_name(const std::string& name) const override {
@@ -68,6 +72,7 @@ class SlowConnector final : public Connector {
  private:
   std::shared_ptr<MemoryConnector> inner_;
   std::function<void()>& during_;
+  std::function<void()>& during_read_;
 };
 
 inline Policy quick_policy() {
@@ -86,9 +91,10 @@ class World {
   explicit World(Policy policy = quick_policy(), EngineOptions options = {},
                  MemoryOptions store_options = {})
       : options_(options), store(std::make_shared<MemoryConnector>(store_options)) {
-    targets.emplace(
-        "docs", make_target("docs", "memory", std::make_unique<SlowConnector>(store, during_effect),
-                            nullptr, "", policy));
+    targets.emplace("docs",
+                    make_target("docs", "memory",
+                                std::make_unique<SlowConnector>(store, during_effect, during_read),
+                                nullptr, "", policy));
     restart();
   }
 
@@ -204,6 +210,8 @@ class World {
   EngineOptions options_;
   /// What happens inside the target while the next effect is under way there.
   std::function<void()> during_effect;
+  /// The same for the next read.
+  std::function<void()> during_read;
   ManualClock clock;
   SeededRandom random{7};
   ManualRunner runner;

@@ -119,7 +119,10 @@ class Engine::Impl {
                                    const Tombstone** tombstone);
   void refuse_submissions(TurnState& turn, const EngineProblem& problem);
   void flush_repeats(TurnState& turn);
-  const Policy& policy_of(const std::string& target) const;
+  /// What operations of that definition are carried out at; null if it is not configured (any
+  /// more).
+  const Target* target_of(const std::string& definition, const std::string& target) const;
+  const Policy& policy_of(const std::string& definition, const std::string& target) const;
 
   // publish.cpp: what follows from a commit
   Turn commit(TurnState turn);
@@ -142,7 +145,7 @@ class Engine::Impl {
   void release_artifacts(const OperationId& id);
   void release_after(const std::vector<OperationId>& effects_ended);
   void post_local(const OperationId& id, Input input);
-  bool ensure_intent(const OperationId& id, Entry& entry);
+  bool ensure_intent(const Operation& operation, Entry& entry);
   void set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at);
   void answer_waiters(Entry& entry, Mono now, bool all);
   void expire_waiters(Mono now);

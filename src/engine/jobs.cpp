@@ -8,16 +8,21 @@ namespace trued {
 Jobs::Jobs(Runner& runner, std::shared_ptr<Inbox> inbox, std::size_t per_target_max)
     : runner_(runner), inbox_(std::move(inbox)), per_target_max_(per_target_max) {}
 
-Jobs::StagePtr Jobs::hand_out(const OperationId& id, Work work, const JobEnd& end) {
+Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, const JobEnd& end) {
   auto stage = std::make_shared<std::atomic<Stage>>(Stage::queued);
   ++out_;
   auto run = [box = inbox_, stage, id, end, work = std::move(work)]() mutable {
     Stage expected = Stage::queued;
-    if (!stage->compare_exchange_strong(expected, Stage::begun)) {
-      (void)box->push(MoveMessage{.id = id, .input = std::nullopt, .end = end});
-      return;
-    }
-    (void)box->push(MoveMessage{.id = id, .input = work(), .end = end});
+    // A read has begun with its job; an effect claims its beginning itself.
+    const bool goes_on =
+        stage->compare_exchange_strong(expected, end.effect ? Stage::looking : Stage::begun);
+    const Claim claim = [&stage] {
+      Stage looking = Stage::looking;
+      return stage->compare_exchange_strong(looking, Stage::begun);
+    };
+    std::optional<Input> input;
+    if (goes_on) input = work(claim);
+    (void)box->push(MoveMessage{.id = id, .input = std::move(input), .end = end});
   };
   Line& line = lines_[end.target];
   if (line.running >= per_target_max_) {
@@ -29,7 +34,7 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, Work work, const JobEnd& en
   return stage;
 }
 
-void Jobs::effect(const Target& target, const OperationId& id, AttemptNo attempt, Work work) {
+void Jobs::effect(const Target& target, const OperationId& id, AttemptNo attempt, EffectWork work) {
   const JobEnd end{.target = &target, .effect = true, .number = ++number_};
   effects_[id].emplace(end.number,
                        Effect{.attempt = attempt, .stage = hand_out(id, std::move(work), end)});
@@ -37,7 +42,8 @@ void Jobs::effect(const Target& target, const OperationId& id, AttemptNo attempt
 
 void Jobs::read(const Target& target, const OperationId& id, Work work) {
   const JobEnd end{.target = &target, .effect = false, .number = ++number_};
-  reads_[id] = hand_out(id, std::move(work), end);
+  auto read = [work = std::move(work)](const Claim&) mutable { return work(); };
+  reads_[id] = hand_out(id, std::move(read), end);
 }
 
 bool Jobs::call_back(std::atomic<Stage>& stage) {
@@ -46,7 +52,8 @@ bool Jobs::call_back(std::atomic<Stage>& stage) {
     --out_;
     return true;
   }
-  return expected == Stage::revoked;
+  return called_back(expected) ||
+         (expected == Stage::looking && stage.compare_exchange_strong(expected, Stage::forbidden));
 }
 
 bool Jobs::revoke(const OperationId& id, AttemptNo attempt) {
@@ -62,7 +69,7 @@ std::vector<std::pair<OperationId, AttemptNo>> Jobs::revoke_all() {
   std::vector<std::pair<OperationId, AttemptNo>> revoked;
   for (auto& [id, effects] : effects_) {
     for (auto& [number, effect] : effects) {
-      const bool before = effect.stage->load() == Stage::revoked;
+      const bool before = called_back(effect.stage->load());
       if (!before && call_back(*effect.stage)) revoked.emplace_back(id, effect.attempt);
     }
   }
@@ -73,7 +80,7 @@ std::vector<std::pair<OperationId, AttemptNo>> Jobs::revoke_all() {
 bool Jobs::effect_out(const OperationId& id) const {
   const auto found = effects_.find(id);
   return found != effects_.end() && std::ranges::any_of(found->second, [](const auto& entry) {
-           return entry.second.stage->load() != Stage::revoked;
+           return !called_back(entry.second.stage->load());
          });
 }
 

@@ -1,8 +1,9 @@
 // jobs.h: work handed out to targets: how much at once, what has begun, what can be called back.
 //
-// An effect waits its turn at its target. While it waits it has not happened, and revoke() makes
-// sure that it never will; once it has begun, nobody knows until it comes back. A target that hangs
-// holds at most its share of the runner, so the others go on.
+// An effect waits its turn at its target, and then for the reads before it. Until it claims its
+// beginning it has not happened, and revoke() makes sure that it never will; once it has begun,
+// nobody knows until it comes back. A target that hangs holds at most its share of the runner, so
+// the others go on.
 //
 // Invariant: every job handed out ends with one message that carries its JobEnd, begun or not.
 // Threads: the engine's, except stages, which the runner's threads move from queued to begun.
@@ -25,10 +26,13 @@ namespace trued {
 class Jobs {
  public:
   using Work = std::move_only_function<Input()>;
+  /// Called right before the effect; false if it was called back: then it must not be begun.
+  using Claim = std::function<bool()>;
+  using EffectWork = std::move_only_function<Input(const Claim&)>;
 
   Jobs(Runner& runner, std::shared_ptr<Inbox> inbox, std::size_t per_target_max);
 
-  void effect(const Target& target, const OperationId& id, AttemptNo attempt, Work work);
+  void effect(const Target& target, const OperationId& id, AttemptNo attempt, EffectWork work);
   void read(const Target& target, const OperationId& id, Work work);
 
   /// True if that attempt's effect had not begun: now it never will. Stays true until its end.
@@ -46,7 +50,16 @@ class Jobs {
   void end(const OperationId& id, const JobEnd& end);
 
  private:
-  enum class Stage : std::uint8_t { queued, begun, revoked };
+  enum class Stage : std::uint8_t {
+    queued,
+    looking,    ///< an effect's reads are made; it has not begun
+    begun,      ///< an effect that may land, or a read
+    revoked,    ///< called back from the queue
+    forbidden,  ///< called back while looking: it comes back, without an effect
+  };
+  static bool called_back(Stage stage) {
+    return stage == Stage::revoked || stage == Stage::forbidden;
+  }
   using StagePtr = std::shared_ptr<std::atomic<Stage>>;
   struct Effect {
     AttemptNo attempt{1};
@@ -58,7 +71,7 @@ class Jobs {
     std::deque<std::move_only_function<void()>> waiting;
   };
 
-  StagePtr hand_out(const OperationId& id, Work work, const JobEnd& end);
+  StagePtr hand_out(const OperationId& id, EffectWork work, const JobEnd& end);
   bool call_back(std::atomic<Stage>& stage);
 
   Runner& runner_;

@@ -6,6 +6,7 @@
 #include "base/overloaded.h"
 #include "engine/attempt.h"
 #include "engine/impl.h"
+#include "engine/write_input.h"
 
 namespace trued {
 namespace {
@@ -29,9 +30,19 @@ std::size_t DigestHash::operator()(const Digest& digest) const {
   return hash;
 }
 
-const Policy& Engine::Impl::policy_of(const std::string& target) const {
+const Target* Engine::Impl::target_of(const std::string& definition,
+                                      const std::string& target) const {
+  if (ports_.types != nullptr && definition != kWriteDefinition) {
+    if (const Target* defined = ports_.types->target(definition)) return defined;
+  }
   const auto found = ports_.targets.find(target);
-  return found == ports_.targets.end() ? fallback_policy_ : found->second.policy;
+  return found == ports_.targets.end() ? nullptr : &found->second;
+}
+
+const Policy& Engine::Impl::policy_of(const std::string& definition,
+                                      const std::string& target) const {
+  const Target* found = target_of(definition, target);
+  return found == nullptr ? fallback_policy_ : found->policy;
 }
 
 void Engine::Impl::take_messages(TurnState& turn) {
@@ -126,7 +137,7 @@ Work* Engine::Impl::work_on(TurnState& turn, const OperationId& id) {
 }
 
 std::optional<Refusal> Engine::Impl::apply(TurnState& turn, Work& work, const Input& input) {
-  const Policy& policy = policy_of(work.operation.target);
+  const Policy& policy = policy_of(work.operation.definition, work.operation.target);
   Decision decision = decide(std::move(work.operation), policy, input,
                              {.now = turn.now, .entropy = ports_.random.next()});
   work.operation = std::move(decision.after);
@@ -237,7 +248,7 @@ void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
   }
   ++counters_.decisions.at(std::to_underlying(SubmitDecision::fresh));
   const Submission& submission = message.submission;
-  const Policy& policy = policy_of(submission.intent->target);
+  const Policy& policy = policy_of(submission.definition, submission.intent->target);
   Accepted accepted{
       .identity = submission.identity,
       .fingerprint = submission.fingerprint,
@@ -334,7 +345,7 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
   if (overdue && jobs_.revoke(operation.id, AttemptNo(operation.attempts))) {
     apply(turn, *work,
           never_sent(AttemptNo(operation.attempts),
-                     "its target was busy for all the time an attempt may take"));
+                     "its target was busy, or was read, for all the time an attempt may take"));
     return;
   }
   apply(turn, *work, *message.input);

@@ -1,4 +1,5 @@
-// fields.h: reading and writing the members of a record, with defaults left out. Private.
+// fields.h: reading and writing the members of a record that is JSON, with defaults left out.
+// Private.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,11 @@
 #include <vector>
 
 #include "base/encoding.h"
+#include "base/result.h"
 #include "core/operation.h"
 #include "json/value.h"
 #include "json/writer.h"
+#include "ledger/packed.h"
 
 namespace trued::codec {
 
@@ -41,9 +44,6 @@ inline void put(json::Writer& out, std::string_view name, const Digest& digest) 
   out.member(name, std::string_view(base64_encode(
                        {reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()})));
 }
-
-/// Milliseconds that can be added to another such number without overflow: 280,000 years.
-inline constexpr std::int64_t kSpanMax = std::int64_t{1} << 53;
 
 /// Reads members of one object; remembers whether one was of the wrong kind.
 class Get {
@@ -143,11 +143,15 @@ class Get {
 // Shapes that events and rows share (shapes.cpp).
 void put_value(json::Writer& out, const ArtifactSummary& meant);
 void put_value(json::Writer& out, const Observation& read);
-void put_reads(json::Writer& out, std::string_view name, const std::vector<Observation>& reads);
 void put(json::Writer& out, std::string_view name, const History& history);
 void get_value(Get& get, ArtifactSummary& meant);
 void get_value(Get& get, Observation& read);
 void get_reads(Get& get, std::string_view name, std::vector<Observation>& reads);
 void get_history(Get& get, std::string_view name, History& history);
+
+// What was written before records were packed (text_events.cpp, text_rows.cpp).
+[[nodiscard]] Result<std::vector<Event>> decode_text_events(std::string_view text);
+[[nodiscard]] Result<OperationId> decode_text_id(std::string_view text);
+[[nodiscard]] Result<void> decode_text_row(std::string_view text, Operation& operation);
 
 }  // namespace trued::codec

@@ -117,6 +117,7 @@ struct AuditFinding {
 };
 
 struct AuditReport {
+  int schema = 0;  ///< version of the file's format
   std::uint64_t batches = 0;
   std::uint64_t events = 0;
   std::uint64_t operations = 0;

@@ -1,4 +1,4 @@
-// Shapes that events and rows share.
+// Shapes that events and rows share, as JSON.
 #include "ledger/fields.h"
 
 namespace trued::codec {
@@ -54,13 +54,6 @@ void get_value(Get& get, Observation& read) {
   get.text("d", read.detail);
   get.moment("t", read.read_at);
   get.span("ms", read.latency);
-}
-
-void put_reads(json::Writer& out, std::string_view name, const std::vector<Observation>& reads) {
-  if (reads.empty()) return;
-  out.key(name).begin_array();
-  for (const Observation& read : reads) put_value(out, read);
-  out.end_array();
 }
 
 void get_reads(Get& get, std::string_view name, std::vector<Observation>& reads) {

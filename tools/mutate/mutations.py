@@ -19,10 +19,10 @@ MUTATIONS = [
      "  if (attempt != nullptr && jobs_.effect_out(operation.id)) {",
      "  if (attempt != nullptr && jobs_.effect_out(operation.id) && operation.attempts > 9) {"),
     ("an attempt is repeated without looking first", "src/core/decide.cpp",
-     "  if (!operation.sent || operation.artifacts.empty()) return start_attempt(deciding);",
+     "  if (!operation.sent || !can_look(deciding)) return start_attempt(deciding);",
      "  if (operation.attempts > 0) return start_attempt(deciding);"),
     ("a person's retry writes without looking", "src/core/decide.cpp",
-     "  if (deciding.operation().artifacts.empty()) return start_attempt(deciding);\n"
+     "  if (!can_look(deciding)) return start_attempt(deciding);\n"
      "  deciding.act(RunRead{AttemptNo(deciding.operation().attempts)});",
      "  start_attempt(deciding);"),
     ("what failed is tried anew over a later writer's work", "src/core/follow.cpp",

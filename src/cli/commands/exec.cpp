@@ -1,29 +1,31 @@
 // trued exec: a command with an identity, carried out by the same engine, without a server.
-#include <csignal>
+#include <filesystem>
 #include <pwd.h>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 #include "api/receipts.h"
 #include "cli/commands.h"
+#include "cli/exec_record.h"
 #include "cli/exec_session.h"
 #include "cli/exec_target.h"
 #include "cli/exit_codes.h"
-#include "engine/write_input.h"
 #include "json/parse.h"
-#include "ledger/codec.h"
 #include "ledger/sqlite/sqlite_ledger.h"
 
 namespace trued::cli {
 namespace {
 
-constexpr std::string_view kType = "exec";
 constexpr Duration kLockPause{100};
 constexpr std::string_view kDurability = "fsync";
 
-Identity identity_of(const ExecOptions& options) {
-  return {"default", std::string(kType), options.key};
-}
+/// Where the ledger is.
+struct Place {
+  std::string path;
+  std::string option;  ///< that says so wherever the user may be then; empty for the usual place
+};
 
 // Another `trued exec` holds the ledger for as long as its command runs.
 Result<std::unique_ptr<SqliteLedger>> open_patiently(const std::string& path, Duration patience,
@@ -49,48 +51,29 @@ Result<std::unique_ptr<SqliteLedger>> open_patiently(const std::string& path, Du
   }
 }
 
-Submission submission_of(const ExecOptions& options) {
-  Intent intent;
-  intent.target = std::string(kType);
-  intent.verify = !options.verify.empty();
-  ArtifactIntent artifact;
-  artifact.name = "command";
-  artifact.content = encode_command({options.command, options.verify});
-  artifact.id = {.sha256 = sha256(artifact.content), .bytes = artifact.content.size()};
-  intent.artifacts.push_back(std::move(artifact));
-  Submission submission;
-  submission.identity = identity_of(options);
-  submission.definition = "exec@1";
-  submission.intent_json = write_input_json(intent);
-  submission.fingerprint = fingerprint_of(submission.intent_json, kType);
-  submission.intent = std::make_shared<const Intent>(std::move(intent));
-  return submission;
+// What a request asks for, under the terms it would be accepted with.
+ExecCommand command_of(const ExecOptions& options, Duration timeout) {
+  ExecTerms terms;
+  terms.attempts = options.attempts.value_or(terms.attempts);
+  terms.timeout = timeout;
+  std::error_code gone;  // then it runs where we are, which has no name any more
+  terms.directory = std::filesystem::current_path(gone).string();
+  return {.argv = options.command, .verify = options.verify, .terms = std::move(terms)};
 }
 
-Policy policy_of(const ExecOptions& options, Duration timeout) {
-  Policy policy;
-  policy.effect_timeout = timeout;
-  policy.deadline = timeout * (2 * options.attempts) + Duration{60'000};
-  policy.retry.attempts_max = options.attempts;
-  policy.store = {
-      .within = Duration{5'000}, .reads_max = 3, .first = Duration{200}, .cap = Duration{2'000}};
-  policy.unreadable = policy.store;
-  policy.retention = std::max(policy.retention, policy.deadline * 2);
-  return policy;
+std::string describe(const ExecTerms& terms) {
+  return "--attempts " + std::to_string(terms.attempts) + " --timeout " +
+         format_duration(terms.timeout) +
+         (terms.directory.empty() ? "" : ", in " + shell_quoted(terms.directory));
 }
 
 // ---- What is said ------------------------------------------------------------------------------
 
 // What may be typed next, whole: there is no server that `trued op` could ask.
-std::vector<std::string> next_commands(const Common& common, const ExecOptions& options,
-                                       const Operation& operation) {
-  std::string start = "trued exec";
-  if (!options.ledger.empty()) {
-    start += " --ledger " + shell_quoted(options.ledger);
-  } else if (!common.state_dir.empty()) {
-    start += " --state-dir " + shell_quoted(common.state_dir);
-  }
-  start += " --key " + shell_quoted(operation.identity.key);
+std::vector<std::string> next_commands(const Place& place, const Operation& operation) {
+  const std::string key = shell_quoted(operation.identity.key);
+  const std::string start =
+      "trued exec" + place.option + (key.starts_with('-') ? " --key=" : " --key ") + key;
   if (operation.state == State::failed) return {start + " --retry"};
   if (operation.state == State::needs_action) {
     return {start + " --resolve it_happened", start + " --resolve it_did_not", start + " --retry"};
@@ -152,7 +135,7 @@ std::string evidence_text(const Operation& operation, const std::string& ended) 
 }
 
 // One line of what it came to, why, and what to type next.
-int show(const Common& common, const ExecOptions& options, const Answer& answer,
+int show(const Common& common, const ExecOptions& options, const Place& place, const Answer& answer,
          const std::vector<EventRecord>& events) {
   if (answer.decision == SubmitDecision::conflict) {
     return complain(common, kBadData,
@@ -165,7 +148,7 @@ int show(const Common& common, const ExecOptions& options, const Answer& answer,
   }
   const Operation& operation = *answer.operation;
   const std::string text = api::receipt(operation, answer.decision, kDurability);
-  const auto commands = next_commands(common, options, operation);
+  const auto commands = next_commands(place, operation);
   if (common.json) {
     print(json_with(text, commands, events, false));
   } else if (const auto value = json::parse(text); value.has_value()) {
@@ -181,8 +164,8 @@ int show(const Common& common, const ExecOptions& options, const Answer& answer,
   return exit_code_of(to_string(status_of(operation.state)));
 }
 
-int show_reply(const Common& common, const ExecOptions& options, const EngineReply& reply,
-               Ledger& ledger) {
+int show_reply(const Common& common, const ExecOptions& options, const Place& place,
+               const EngineReply& reply, Ledger& ledger) {
   const auto* problem = std::get_if<EngineProblem>(&reply);
   if (problem == nullptr) {
     const Answer& answer = std::get<Answer>(reply);
@@ -192,7 +175,7 @@ int show_reply(const Common& common, const ExecOptions& options, const EngineRep
       auto found = (*reader)->events(answer.operation->id);
       if (found.has_value()) events = std::move(found).value();
     }
-    return show(common, options, answer, events);
+    return show(common, options, place, answer, events);
   }
   switch (problem->code) {
     case ProblemCode::refused:
@@ -209,39 +192,34 @@ int show_reply(const Common& common, const ExecOptions& options, const EngineRep
 }
 
 std::string command_text(const std::optional<std::string>& intent) {
-  if (!intent) return "";
-  auto value = json::parse(*intent);
-  InputFault fault;
-  if (!value.has_value()) return "";
-  const auto input = parse_write_input(std::move(value).value(), nullptr, fault);
-  if (!input || input->intent->artifacts.empty()) return "";
-  const auto command = decode_command(input->intent->artifacts.front().content);
+  const auto command = intent ? recorded_command(*intent) : std::nullopt;
   if (!command) return "";
   std::string text = "\n  command:";
   for (const std::string& argument : command->argv) text += " " + plain(shell_quoted(argument));
   if (!command->verify.empty()) text += "\n  verify: " + plain(command->verify);
+  if (command->terms) text += "\n  with " + plain(describe(*command->terms));
   return text;
 }
 
 // ---- What is done ------------------------------------------------------------------------------
 
-int no_such_key(const Common& common, const ExecOptions& options, const std::string& path) {
+int no_such_key(const Common& common, const ExecOptions& options, const Place& place) {
   return complain(common, kBadData,
-                  "nothing is known under the key '" + options.key + "' in " + path);
+                  "nothing is known under the key '" + options.key + "' in " + place.path);
 }
 
-Result<int> inspect(const Common& common, const ExecOptions& options, const std::string& path) {
-  TRUED_TRY(auto reader, naming(open_sqlite_reader(path), path));
+Result<int> inspect(const Common& common, const ExecOptions& options, const Place& place) {
+  TRUED_TRY(auto reader, naming(open_sqlite_reader(place.path), place.path));
   ListQuery query;
-  query.type = kType;
+  query.type = kExecType;
   query.key = options.key;
   TRUED_TRY(const ListPage page, reader->list(query));
-  if (page.operations.empty()) return no_such_key(common, options, path);
+  if (page.operations.empty()) return no_such_key(common, options, place);
   const Operation& operation = page.operations.front();
   TRUED_TRY(const auto events, reader->events(operation.id));
   TRUED_TRY(const auto intent, reader->intent(operation.id));
   const std::string text = api::receipt(operation, std::nullopt, kDurability);
-  const auto commands = next_commands(common, options, operation);
+  const auto commands = next_commands(place, operation);
   if (common.json) {
     print(json_with(text, commands, events, true));
   } else if (const auto value = json::parse(text); value.has_value()) {
@@ -263,40 +241,71 @@ std::string login() {
   return user != nullptr ? user->pw_name : "uid " + std::to_string(::getuid());
 }
 
-Result<int> carry_out(const Common& common, const ExecOptions& options, const std::string& path,
-                      Duration timeout, Duration patience) {
-  Children children;
-  const SignalPassage passage(children);  // before the ledger, which has threads of its own
-  TRUED_TRY(auto ledger, open_patiently(path, patience, children));
-  const bool decide = options.retry || !options.verdict.empty();
-  std::optional<OperationId> known;
-  if (decide) {
-    TRUED_TRY(const auto found, ledger->load(std::vector{identity_of(options)}));
-    if (!found.front().operation) return no_such_key(common, options, path);
-    known = found.front().operation->id;
+// What is held under the key, and the command recorded with it as far as it can be read.
+struct Held {
+  std::optional<Operation> operation;
+  std::optional<ExecCommand> command;
+};
+
+Result<Held> held_under(Ledger& ledger, const std::string& key) {
+  TRUED_TRY(auto found, ledger.load(std::vector{exec_identity(key)}));
+  Held held{.operation = std::move(found.front().operation), .command = {}};
+  if (!held.operation) return held;
+  TRUED_TRY(const auto reader, ledger.open_reader());
+  TRUED_TRY(const auto intent, reader->intent(held.operation->id));
+  if (intent) held.command = recorded_command(*intent);
+  return held;
+}
+
+// The terms that were recorded first hold; who asked for others hears of it.
+void keep_terms(ExecCommand& asked, const Held& held) {
+  const bool open = !is_settled(held.operation->state);
+  if (open && held.command->terms && *held.command->terms != *asked.terms) {
+    say("trued: this key's command goes on as it was accepted: " +
+        plain(describe(*held.command->terms)));
   }
-  const Policy policy = policy_of(options, timeout);
-  const auto output = common.json ? ChildOptions::Output::to_stderr : ChildOptions::Output::through;
-  Targets targets;
-  targets.emplace(std::string(kType), make_target(std::string(kType), std::string(kType),
-                                                  std::make_unique<ExecConnector>(
-                                                      children, options.attempts > 1, output),
-                                                  nullptr, "", policy));
-  ExecSession session(*ledger, targets, children);
-  TRUED_TRY_VOID(session.start());
-  const Duration wait = policy.deadline * 2;
-  if (!decide) {
-    return show_reply(common, options, session.submit(submission_of(options), wait), *ledger);
-  }
+  asked.terms = held.command->terms;
+}
+
+EngineReply decide_and_run(ExecSession& session, const ExecOptions& options, const Operation& known,
+                           Duration wait) {
   const PersonInput input{
       .action = options.retry ? PersonAction::retry
                               : parse_person_action(options.verdict).value_or(PersonAction::retry),
       .who = options.who.empty() ? login() : options.who,
       .why = options.why};
-  const EngineReply reply = session.person(*known, input, wait);
-  const int code = show_reply(common, options, reply, *ledger);
+  return session.person(known.id, input, wait);
+}
+
+Result<int> carry_out(const Common& common, const ExecOptions& options, const Place& place,
+                      Duration timeout, Duration patience) {
+  Children children;
+  const SignalPassage passage(children);  // before the ledger, which has threads of its own
+  TRUED_TRY(auto ledger, open_patiently(place.path, patience, children));
+  TRUED_TRY(const Held held, held_under(*ledger, options.key));
+  const bool decide = options.retry || !options.verdict.empty();
+  if (decide && !held.operation) return no_such_key(common, options, place);
+  ExecCommand command = command_of(options, timeout);
+  const ExecTerms asked = *command.terms;
+  if (held.command && (decide || same_work(*held.command, command))) keep_terms(command, held);
+  const ExecTerms terms = command.terms.value_or(asked);
+  const Policy policy = exec_policy(terms);
+  const auto output = common.json ? ChildOptions::Output::to_stderr : ChildOptions::Output::through;
+  const std::string type(kExecType);
+  Targets targets;
+  targets.emplace(
+      type,
+      make_target(type, type, std::make_unique<ExecConnector>(children, terms.attempts > 1, output),
+                  nullptr, "", policy));
+  ExecSession session(*ledger, exec_identity(options.key), targets, children);
+  TRUED_TRY_VOID(session.start());
+  const Duration wait = policy.deadline * 2;
+  const EngineReply reply = decide ? decide_and_run(session, options, *held.operation, wait)
+                                   : session.submit(exec_submission(options.key, command), wait);
+  const int code = show_reply(common, options, place, reply, *ledger);
   // Deciding succeeded even where the operation itself failed.
-  return !options.retry && std::holds_alternative<Answer>(reply) ? kOk : code;
+  const bool decided = decide && !options.retry && std::holds_alternative<Answer>(reply);
+  return decided ? kOk : code;
 }
 
 // What is wrong with the options; empty when nothing is.
@@ -309,14 +318,41 @@ std::string wrong_with(const ExecOptions& options) {
   if ((!options.who.empty() || !options.why.empty()) && !decides) {
     return "--who and --why go with --retry or --resolve";
   }
+  if (!options.misplaced.empty()) {
+    return "'" + options.misplaced.front() + "' is no option; give the command after '--'";
+  }
   if (asked == 0 && options.command.empty()) {
     return "give the command after '--', or one of --show, --retry and --resolve";
   }
-  if (asked == 1 && (!options.command.empty() || !options.verify.empty())) {
-    return "the command and its --verify are recorded under the key; leave them away";
+  const bool terms = options.attempts.has_value() || options.timeout.has_value();
+  if (asked == 1 && (!options.command.empty() || !options.verify.empty() || terms)) {
+    return "the command, its --verify, --timeout and --attempts are recorded under the key; leave "
+           "them away";
   }
   if (asked == 0 && options.command.front().empty()) return "the command is empty";
   return "";
+}
+
+std::string absolute(const std::string& path) {
+  std::error_code gone;
+  const auto whole = std::filesystem::absolute(path, gone);
+  return gone ? path : whole.lexically_normal().string();
+}
+
+Result<Place> place_of(const Common& common, const ExecOptions& options) {
+  Place place;
+  if (!options.ledger.empty()) {
+    TRUED_TRY(const std::string path, existing_ledger(common, options.ledger));
+    place.path = absolute(path);
+    place.option = " --ledger " + shell_quoted("sqlite:" + place.path);
+    return place;
+  }
+  TRUED_TRY(const std::string state, options.show ? state_place(common) : state_directory(common));
+  place.path = absolute(state + "/exec.db");
+  if (!common.state_dir.empty()) {
+    place.option = " --state-dir " + shell_quoted(absolute(common.state_dir));
+  }
+  return place;
 }
 
 }  // namespace
@@ -325,25 +361,23 @@ int exec(const Common& common, const ExecOptions& options) {
   if (const std::string wrong = wrong_with(options); !wrong.empty()) {
     return complain(common, kUsage, wrong);
   }
-  const auto timeout = parse_duration(options.timeout);
-  if (!timeout.has_value()) return complain(common, kUsage, timeout.error().message);
-  if (*timeout <= Duration{0}) {
+  Duration timeout = ExecTerms{}.timeout;
+  if (options.timeout) {
+    const auto given = parse_duration(*options.timeout);
+    if (!given.has_value()) return complain(common, kUsage, given.error().message);
+    timeout = *given;
+  }
+  if (timeout <= Duration{0}) {
     return complain(common, kUsage, "--timeout 0 leaves the command no time at all");
   }
   const auto patience = parse_duration(options.lock_timeout);
   if (!patience.has_value()) return complain(common, kUsage, patience.error().message);
-  std::string path;
-  if (options.ledger.empty()) {
-    const auto state = options.show ? state_place(common) : state_directory(common);
-    if (!state.has_value()) return complain(common, kConfig, state.error().message);
-    path = *state + "/exec.db";
-  } else {
-    const auto given = existing_ledger(common, options.ledger);
-    if (!given.has_value()) return complain(common, kUsage, given.error().message);
-    path = *given;
+  const auto place = place_of(common, options);
+  if (!place.has_value()) {
+    return complain(common, options.ledger.empty() ? kConfig : kUsage, place.error().message);
   }
-  const auto code = options.show ? inspect(common, options, path)
-                                 : carry_out(common, options, path, *timeout, *patience);
+  const auto code = options.show ? inspect(common, options, *place)
+                                 : carry_out(common, options, *place, timeout, *patience);
   if (code.has_value()) return *code;
   const bool missing = code.error().code == ErrorCode::not_found;
   return complain(common, missing ? kBadData : exit_code_of_start(code.error()),

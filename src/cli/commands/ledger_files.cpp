@@ -38,6 +38,7 @@ void print_json(const AuditReport& report) {
   std::string line;
   json::Writer out(line);
   out.begin_object().member("clean", !report.first.has_value());
+  out.member("schema", std::uint64_t(report.schema));
   out.member("batches", report.batches).member("events", report.events);
   out.member("operations", report.operations).member("intents", report.intents);
   out.member("tombstones", report.tombstones).member("head", std::string_view(report.head));
@@ -48,6 +49,14 @@ void print_json(const AuditReport& report) {
   }
   out.end_object();
   print(line);
+}
+
+// What an older file cannot prove is not passed over in silence.
+std::string older(const AuditReport& report) {
+  if (report.schema >= kLedgerSchema) return "";
+  return "\nschema version " + std::to_string(report.schema) +
+         ", audited as it is; 'trued serve' " + "brings it to version " +
+         std::to_string(kLedgerSchema) + ", in which every field of a tombstone can be proved";
 }
 
 }  // namespace
@@ -72,7 +81,8 @@ int audit(const Common& common, const LedgerFileOptions& options) {
   } else {
     print("clean: " + std::to_string(report->operations) + " operations, " +
           std::to_string(report->events) + " records in " + std::to_string(report->batches) +
-          " batches, " + std::to_string(report->tombstones) + " tombstones\nhead " + report->head);
+          " batches, " + std::to_string(report->tombstones) + " tombstones\nhead " + report->head +
+          older(*report));
   }
   return report->first ? kFailed : kOk;
 }

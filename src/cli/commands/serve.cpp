@@ -146,7 +146,9 @@ Result<void> warn_of_missing_targets(Running& r) {
 
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
-  TRUED_TRY(r.ledger, naming(SqliteLedger::open({.path = ledger_path}), ledger_path));
+  const SqliteOptions ledger{.path = ledger_path,
+                             .notice = [](const std::string& done) { spdlog::info("{}", done); }};
+  TRUED_TRY(r.ledger, naming(SqliteLedger::open(ledger), ledger_path));
   TRUED_TRY(r.targets, build_targets(config, state));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
   r.engine = std::make_unique<Engine>(
@@ -185,6 +187,7 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_TOP_PAD, 4 << 20);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  tune_sqlite_for_ledger();
 }
 
 }  // namespace

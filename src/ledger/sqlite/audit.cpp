@@ -17,6 +17,7 @@ void AuditWalk::advance() {
 }
 
 Result<AuditReport> AuditWalk::run() {
+  report_.schema = version_;
   TRUED_TRY_VOID(connection_.run("BEGIN"));
   TRUED_TRY(const std::int64_t batches, connection_.integer("SELECT count(*) FROM batch"));
   TRUED_TRY(const std::int64_t rows, connection_.integer("SELECT count(*) FROM operation"));
@@ -55,7 +56,8 @@ Result<void> AuditWalk::check_schema() {
 
 void AuditWalk::take_text(Statement& records, std::string_view body) {
   if (body.starts_with(kMarkPrefix)) {
-    ++marks_;
+    // Since the third schema a bare mark has a successor.
+    if (version_ < 3 || body != kBareMark) ++marks_;
   } else if (records.integer(1) == 0) {
     base_record_ = body;
   } else {
@@ -87,7 +89,7 @@ bool AuditWalk::add_records(Statement& records, int& code, std::uint64_t batch, 
 }
 
 Result<void> AuditWalk::check_chain() {
-  auto base = read_base(connection_);
+  auto base = read_base(connection_, version_);
   if (!base.has_value()) {
     if (base.error().code != ErrorCode::corrupt) return base.error();
     find("chain", "base", base.error().message);
@@ -138,6 +140,8 @@ Result<void> AuditWalk::check_chain() {
 
 // The log itself says where it begins; so its beginning cannot be cut off and the row be adapted.
 Result<void> AuditWalk::check_base() {
+  // The first schema did not write it into the log.
+  if (version_ < 2) return {};
   const std::string said = base_ == LogBase{} ? "" : encode_base(base_);
   if (said == base_record_) return {};
   find("chain", "base",
@@ -150,10 +154,8 @@ Result<void> AuditWalk::check_base() {
 }  // namespace sqlite
 
 Result<AuditReport> audit_sqlite(const std::string& path, const Progress& progress) {
-  TRUED_TRY(auto reader, open_sqlite_reader(path));
-  reader.reset();
-  TRUED_TRY(auto connection, sqlite::Connection::open(path, false));
-  return sqlite::AuditWalk(*connection, progress).run();
+  TRUED_TRY(auto open, sqlite::open_read_only(path, sqlite::Older::read));
+  return sqlite::AuditWalk(*open.connection, open.version, progress).run();
 }
 
 }  // namespace trued

@@ -48,13 +48,14 @@ void rechain(const std::string& file) {
 
 TEST(Audit, T11_the_audit_names_whatever_was_changed) {
   const char* changes[] = {
-      "UPDATE record SET body=replace(body,'acknowledged','unknown') WHERE body LIKE '%acknowl%'",
+      "UPDATE record SET body=CAST(substr(body,1,9)||x'3f'||substr(body,11) AS BLOB) WHERE "
+      "sequence=(SELECT last FROM operation WHERE key='second')",
       "UPDATE record SET at=at+1 WHERE sequence=(SELECT max(sequence) FROM record)",
       "DELETE FROM record WHERE sequence=(SELECT max(sequence) FROM record)",
       "UPDATE batch SET hash=zeroblob(32) WHERE no=(SELECT max(no) FROM batch)",
       "DELETE FROM batch WHERE no=(SELECT min(no)+1 FROM batch)",
       "UPDATE operation SET state=4 WHERE key='third'",
-      "UPDATE operation SET body=replace(body,'\"attempts\":1','\"attempts\":2')",
+      "UPDATE operation SET body=CAST(substr(body,1,34)||'other'||substr(body,40) AS BLOB)",
       "UPDATE operation SET key='other' WHERE key='second'",
       "UPDATE operation SET expires_at=0 WHERE key='second'",
       "UPDATE operation SET identity=zeroblob(16) WHERE key='second'",
@@ -65,7 +66,13 @@ TEST(Audit, T11_the_audit_names_whatever_was_changed) {
       "UPDATE tombstone SET state=8",
       "UPDATE tombstone SET fingerprint=zeroblob(32)",
       "UPDATE tombstone SET settled_at=settled_at+1",
-      "UPDATE record SET body=NULL, digest=zeroblob(32) WHERE body LIKE '%third%'",
+      "UPDATE tombstone SET retired_at=retired_at+1",
+      "UPDATE tombstone SET identity=zeroblob(16) WHERE operation=2",
+      "UPDATE tombstone SET id=zeroblob(16)",
+      "UPDATE tombstone SET operation=operation+100",
+      "UPDATE tombstone SET record=record+1",
+      "UPDATE record SET body=NULL, digest=zeroblob(32) WHERE sequence="
+      "(SELECT last FROM operation WHERE key='third')",
       "UPDATE record SET previous=0",
       "UPDATE base SET batch=batch+1",
       "UPDATE base SET tombs=zeroblob(32)",
@@ -83,15 +90,17 @@ TEST(Audit, T11_the_audit_names_whatever_was_changed) {
 }
 
 TEST(Audit, T11_every_flipped_character_of_the_log_is_found) {
-  for (int at = 1; at < 380; at += 13) {
+  for (int at = 1; at < 150; at += 5) {
     const Folder folder;
     fill(folder);
+    const std::string before = std::to_string(at - 1);
+    const std::string here = std::to_string(at);
     run_sql(folder.file(),
-            "UPDATE record SET body=substr(body,1," + std::to_string(at - 1) +
-                ")||char(unicode(substr(body," + std::to_string(at) + ",1))+1)||substr(body," +
-                std::to_string(at + 1) +
-                ") WHERE sequence=(SELECT max(sequence) FROM record WHERE length(body)>" +
-                std::to_string(at) + ")");
+            "UPDATE record SET body=CAST(substr(body,1," + before + ")||CASE substr(body," + here +
+                ",1) WHEN x'05' THEN x'06' ELSE x'05' END||substr(body," + std::to_string(at + 1) +
+                ") AS BLOB) WHERE sequence=(SELECT max(sequence) FROM record WHERE "
+                "length(body)>" +
+                here + " AND operation > 0 AND typeof(body)='blob')");
     const auto report = audit_sqlite(folder.file(), {});
     ASSERT_TRUE(report.has_value()) << at;
     EXPECT_TRUE(report->first.has_value()) << at;
@@ -101,6 +110,13 @@ TEST(Audit, T11_every_flipped_character_of_the_log_is_found) {
 TEST(Audit, T11_a_tombstone_older_than_the_log_is_still_protected) {
   for (const char* change :
        {"UPDATE tombstone SET state=8 WHERE operation=1", "DELETE FROM tombstone WHERE operation=1",
+        "UPDATE tombstone SET fingerprint=zeroblob(32) WHERE operation=1",
+        "UPDATE tombstone SET identity=zeroblob(16) WHERE operation=1",
+        "UPDATE tombstone SET id=zeroblob(16) WHERE operation=1",
+        "UPDATE tombstone SET settled_at=settled_at-1 WHERE operation=1",
+        "UPDATE tombstone SET retired_at=retired_at-1 WHERE operation=1",
+        "UPDATE tombstone SET operation=100 WHERE operation=1",
+        "UPDATE tombstone SET record=record-1 WHERE operation=1",
         "UPDATE tombstone SET record=1 WHERE operation=2"}) {
     const Folder folder;
     fill(folder);
@@ -120,8 +136,8 @@ TEST(Audit, T11_a_row_set_back_to_an_earlier_state_is_found) {
     earlier = encode_row(open);
     Lives::settle(*ledger, open, State::confirmed);
   }
-  run_sql(folder.file(), "UPDATE operation SET state=1, expires_at=NULL, last=1, body='" + earlier +
-                             "' WHERE key='a'");
+  run_sql(folder.file(), "UPDATE operation SET state=1, expires_at=NULL, last=1, body=" +
+                             blob_literal(earlier) + " WHERE key='a'");
   EXPECT_NE(folder.audit().find("its row does not know of it"), std::string::npos)
       << folder.audit();
 }
@@ -138,7 +154,8 @@ TEST(Audit, T11_an_operation_erased_as_if_it_had_been_retired_is_found) {
                      -1, &statement, nullptr);
   ASSERT_EQ(sqlite3_step(statement), SQLITE_ROW);
   const auto number = [&](int column) { return sqlite3_column_int64(statement, column); };
-  const std::string body(reinterpret_cast<const char*>(sqlite3_column_text(statement, 3)));
+  const std::string body(static_cast<const char*>(sqlite3_column_blob(statement, 3)),
+                         static_cast<std::size_t>(sqlite3_column_bytes(statement, 3)));
   const Digest digest =
       record_digest(static_cast<std::uint64_t>(number(0)), static_cast<std::uint64_t>(number(1)),
                     WallTime(Duration(number(2))), body);
@@ -196,12 +213,19 @@ TEST(Audit, T11_forged_events_that_cannot_follow_are_a_finding_and_no_crash) {
       R"([7])",
       R"({})",
       R"([)",
+      "x'01070400000000'",  // settled: confirmed, again
+      "x'010b02'",          // recovered: of another attempt
+      "x'0102010900010000000000'",
+      "x'01ff'",
+      "x'02'",
   };
   for (const char* record : forged) {
     const Folder folder;
     fill(folder);
-    run_sql(folder.file(), "UPDATE record SET body='" + std::string(record) +
-                               "' WHERE sequence=(SELECT last FROM operation WHERE key='second')");
+    const bool packed = std::string_view(record).starts_with("x'");
+    const std::string body = packed ? record : "'" + std::string(record) + "'";
+    run_sql(folder.file(), "UPDATE record SET body=" + body +
+                               " WHERE sequence=(SELECT last FROM operation WHERE key='second')");
     rechain(folder.file());
     EXPECT_TRUE(folder.audit().starts_with("event: ")) << record << " -> " << folder.audit();
   }

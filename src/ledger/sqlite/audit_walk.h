@@ -22,8 +22,9 @@ namespace trued::sqlite {
 /// read at all.
 class AuditWalk {
  public:
-  AuditWalk(Connection& connection, const Progress& progress)
-      : connection_(connection), progress_(progress) {}
+  /// `version` of the schema that the file has; each is audited as it is.
+  AuditWalk(Connection& connection, int version, const Progress& progress)
+      : connection_(connection), progress_(progress), version_(version) {}
 
   Result<AuditReport> run();
 
@@ -58,6 +59,7 @@ class AuditWalk {
 
   Connection& connection_;
   const Progress& progress_;
+  const int version_;
   AuditReport report_;
   LogBase base_;
   std::string base_record_;         ///< the newest in the log; empty = none

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/assert.h"
+#include "ledger/sqlite/sqlite_ledger.h"
 
 namespace trued::sqlite {
 Statement& Statement::bind(int at, std::int64_t value) {
@@ -113,3 +114,9 @@ std::optional<Digest> digest_of(std::string_view blob) {
 }
 
 }  // namespace trued::sqlite
+
+namespace trued {
+
+void tune_sqlite_for_ledger() { (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
+}  // namespace trued

@@ -45,8 +45,10 @@ Result<Ends> read_ends(Connection& connection) {
   return ends;
 }
 
-Result<LogBase> read_base(Connection& connection) {
-  TRUED_TRY(Statement row, connection.prepare("SELECT batch, sequence, hash, tombs FROM base"));
+Result<LogBase> read_base(Connection& connection, int version) {
+  TRUED_TRY(Statement row,
+            connection.prepare(version < 2 ? "SELECT batch, sequence, hash, zeroblob(32) FROM base"
+                                           : "SELECT batch, sequence, hash, tombs FROM base"));
   const int code = row.step();
   if (code != SQLITE_ROW && code != SQLITE_DONE) {
     return connection.failure("cannot read where the log begins");
@@ -80,8 +82,14 @@ Result<Grave> read_grave(Statement& statement) {
                .identity = statement.text(7)};
 }
 
+Digest Grave::bury_in(const Digest& tombs, int version) const {
+  const std::string text = mark();
+  if (version < 3) return bury_text(tombs, text);
+  return bury(tombs, record_digest(record, operation, tombstone.retired_at, text));
+}
+
 Result<Digest> bury_marks(Connection& connection, const Digest& tombs, std::uint64_t from,
-                          std::uint64_t to) {
+                          std::uint64_t to, int version) {
   TRUED_TRY(Statement graves,
             connection.prepare(std::string(kGraves) +
                                " WHERE record >= ?1 AND record < ?2 ORDER BY record"));
@@ -90,7 +98,7 @@ Result<Digest> bury_marks(Connection& connection, const Digest& tombs, std::uint
   int code = SQLITE_ROW;
   while ((code = graves.step()) == SQLITE_ROW) {
     TRUED_TRY(const Grave grave, read_grave(graves));
-    hash = bury(hash, grave.mark());
+    hash = grave.bury_in(hash, version);
   }
   if (code != SQLITE_DONE) return connection.failure("cannot read the tombstones");
   return hash;

@@ -9,6 +9,7 @@
 #include "core/identity.h"
 #include "ledger/codec.h"
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/schema.h"
 
 namespace trued::sqlite {
 
@@ -22,7 +23,8 @@ struct Ends {
 };
 
 [[nodiscard]] Result<Ends> read_ends(Connection& connection);
-[[nodiscard]] Result<LogBase> read_base(Connection& connection);
+/// `version` of the schema that the file has: the first knew of no hash over dropped marks.
+[[nodiscard]] Result<LogBase> read_base(Connection& connection, int version = kSchemaVersion);
 
 /// A tombstone as its row has it.
 struct Grave {
@@ -32,6 +34,9 @@ struct Grave {
   std::string identity;
 
   [[nodiscard]] std::string mark() const { return encode_mark(tombstone, identity); }
+  /// Adds this one to LogBase::tombs, as a schema of that version does: since the third by all
+  /// that the record of its mark is, its number and its operation's among it.
+  [[nodiscard]] Digest bury_in(const Digest& tombs, int version) const;
 };
 /// The columns read_grave() expects, and their table.
 inline constexpr const char* kGraves =
@@ -42,7 +47,8 @@ inline constexpr const char* kGraves =
 
 /// The hash over the marks of every tombstone whose mark lies in [from, to), added to `tombs`.
 [[nodiscard]] Result<Digest> bury_marks(Connection& connection, const Digest& tombs,
-                                        std::uint64_t from, std::uint64_t to);
+                                        std::uint64_t from, std::uint64_t to,
+                                        int version = kSchemaVersion);
 
 /// Writes the record that tells where the log begins, as the next of the batch that `next` is.
 [[nodiscard]] Result<Digest> write_base(Connection& connection, const LogBase& base, Ends& next,

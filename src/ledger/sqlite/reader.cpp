@@ -74,7 +74,7 @@ std::string SqliteReader::where(const ListQuery& query) const {
   }
   text += " AND state IN (" + list + ")";
   if (std::ranges::all_of(states, in_attention_index)) {
-    text += " AND state IN (0, 1, 2, 3, 8, 9, 10)";
+    text += " AND " + std::string(sqlite::kInAttention);
   }
   return text;
 }
@@ -148,12 +148,11 @@ Result<std::optional<std::string>> SqliteReader::intent(const OperationId& id) {
 
 Result<Counts> SqliteReader::counts() {
   // Numbers are dense, so ends tell counts without walking a table of millions.
-  constexpr const char* kSql =
-      "SELECT (SELECT count(*) FROM tombstone), "
-      "(SELECT count(*) FROM operation WHERE state IN (0, 1, 2, 3, 10)), "
-      "(SELECT count(*) FROM operation WHERE state = 9), "
-      "coalesce((SELECT max(no) FROM batch), 0)";
-  TRUED_TRY(Statement s, connection_->prepare(kSql));
+  const std::string sql =
+      "SELECT (SELECT count(*) FROM tombstone), (SELECT count(*) FROM operation WHERE " +
+      std::string(sqlite::kIsOpen) + "), (SELECT count(*) FROM operation WHERE state = 9 AND " +
+      sqlite::kInAttention + "), coalesce((SELECT max(no) FROM batch), 0)";
+  TRUED_TRY(Statement s, connection_->prepare(sql));
   if (s.step() != SQLITE_ROW) return connection_->failure("cannot count");
   Counts counts;
   counts.tombstones = s.unsigned_integer(0);
@@ -171,22 +170,9 @@ Result<Counts> SqliteReader::counts() {
 }  // namespace
 
 Result<std::unique_ptr<LedgerReader>> open_sqlite_reader(const std::string& path) {
-  struct stat file{};
-  if (::stat(path.c_str(), &file) != 0) {
-    return Error{.code = ErrorCode::not_found, .message = "there is no ledger at " + path};
-  }
-  TRUED_TRY(auto connection, Connection::open(path, false));
-  TRUED_TRY(const int version, sqlite::schema_version(*connection));
-  if (version != sqlite::kSchemaVersion) {
-    const bool older = version < sqlite::kSchemaVersion;
-    return Error{.code = ErrorCode::unsupported,
-                 .message = "the ledger " + path + " has schema version " +
-                            std::to_string(version) + "; this program reads " +
-                            std::to_string(sqlite::kSchemaVersion) +
-                            (older ? ": start the server on it once, which brings it forward"
-                                   : ": use the newer program that wrote it")};
-  }
-  return std::unique_ptr<LedgerReader>(std::make_unique<SqliteReader>(path, std::move(connection)));
+  TRUED_TRY(auto open, sqlite::open_read_only(path, sqlite::Older::refuse));
+  return std::unique_ptr<LedgerReader>(
+      std::make_unique<SqliteReader>(path, std::move(open.connection)));
 }
 
 }  // namespace trued

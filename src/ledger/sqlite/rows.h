@@ -15,6 +15,11 @@ inline constexpr const char* kColumns =
 inline constexpr int kColumnNo = 8;
 inline constexpr int kColumnLast = 9;
 
+/// Which rows are in the index `operation_attention`. A query that says so in these words uses it.
+inline constexpr const char* kInAttention = "(state < 4 OR state BETWEEN 8 AND 10)";
+inline constexpr const char* kIsOpen =
+    "state IN (0, 1, 2, 3, 10) AND (state < 4 OR state BETWEEN 8 AND 10)";
+
 /// From a statement that selected kColumns and stands on a row. `corrupt` if it cannot be read.
 [[nodiscard]] Result<Operation> read_operation(Statement& statement);
 

@@ -2,7 +2,11 @@
 
 #include <array>
 #include <string>
+#include <sys/stat.h>
+#include <utility>
+#include <vector>
 
+#include "ledger/sqlite/backup.h"
 #include "ledger/sqlite/log_base.h"
 
 namespace trued::sqlite {
@@ -73,7 +77,7 @@ CREATE INDEX tombstone_record ON tombstone(record);
 Result<void> put_base_into_the_log(Connection& connection) {
   TRUED_TRY(LogBase base, read_base(connection));
   if (base.batch == 0) return {};
-  TRUED_TRY(base.tombs, bury_marks(connection, Digest{}, 0, base.sequence));
+  TRUED_TRY(base.tombs, bury_marks(connection, Digest{}, 0, base.sequence, 2));
   TRUED_TRY(const Ends ends, read_ends(connection));
   TRUED_TRY(const std::int64_t at, connection.integer("SELECT max(at) FROM batch"));
   const WallTime when{Duration(at)};
@@ -86,9 +90,89 @@ Result<void> put_base_into_the_log(Connection& connection) {
   return write_batch(connection, next, when, 1);
 }
 
+// Records and rows are packed from now on; what is text stays text. The index of what needs
+// attention says which rows are in it without a list: SQLite builds a table in memory for a list,
+// each time it writes a row. Nothing stored changes, so nothing needs to be written anew.
+Result<void> change_definitions(Connection& connection) {
+  TRUED_TRY(const std::int64_t cookie, connection.integer("PRAGMA schema_version"));
+  const std::string sql =
+      "PRAGMA writable_schema=ON;"
+      "UPDATE sqlite_schema SET sql=replace(sql, 'body TEXT', 'body ANY') "
+      "WHERE type='table' AND name IN ('operation', 'record');"
+      "UPDATE sqlite_schema SET sql=replace(sql, 'state IN (0, 1, 2, 3, 8, 9, 10)', "
+      "'state < 4 OR state BETWEEN 8 AND 10') WHERE name='operation_attention';"
+      "PRAGMA schema_version=" +
+      std::to_string(cookie + 1) + "; PRAGMA writable_schema=RESET";
+  return connection.run(sql.c_str());
+}
+
+Result<std::vector<Grave>> find_bare(Connection& connection) {
+  TRUED_TRY(Statement graves,
+            connection.prepare(std::string(kGraves) +
+                               " WHERE EXISTS(SELECT 1 FROM record WHERE sequence=tombstone.record "
+                               "AND body=?1) ORDER BY record"));
+  graves.bind_text(1, kBareMark);
+  std::vector<Grave> bare;
+  int code = SQLITE_ROW;
+  while ((code = graves.step()) == SQLITE_ROW) {
+    TRUED_TRY(Grave grave, read_grave(graves));
+    bare.push_back(std::move(grave));
+  }
+  if (code != SQLITE_DONE) return connection.failure("cannot read the tombstones");
+  return bare;
+}
+
+// A mark that says nothing of its tombstone is followed by one that does.
+Result<void> mark_again(Connection& connection, const std::vector<Grave>& bare, Ends& next,
+                        BatchHash& hash) {
+  TRUED_TRY(Statement point,
+            connection.prepare("UPDATE tombstone SET record=?2 WHERE operation=?1"));
+  for (const Grave& grave : bare) {
+    point.bind(1, grave.operation).bind(2, next.sequence);
+    TRUED_TRY_VOID(run_one(connection, point, "cannot mark a tombstone"));
+    TRUED_TRY(const Digest record, write_record(connection, grave.operation, grave.mark(), next,
+                                                grave.tombstone.retired_at));
+    hash.add(record);
+  }
+  return {};
+}
+
+// Every field of a tombstone is in the log or in the hash over what was dropped from it. A hash
+// that does not fit its tombstones stays as it is: the audit goes on finding what was changed.
+Result<void> cover_tombstones(Connection& connection) {
+  TRUED_TRY(LogBase base, read_base(connection));
+  TRUED_TRY(const std::vector<Grave> bare, find_bare(connection));
+  if (base.batch == 0 && bare.empty()) return {};
+  TRUED_TRY(const Ends ends, read_ends(connection));
+  TRUED_TRY(const std::int64_t at, connection.integer("SELECT max(at) FROM batch"));
+  const WallTime when{Duration(at)};
+  Ends next = ends;
+  ++next.batch;
+  BatchHash hash(ends.hash, next.batch, when);
+  std::uint64_t records = bare.size();
+  TRUED_TRY(const Digest before, bury_marks(connection, Digest{}, 0, base.sequence, 2));
+  if (base.batch > 0) {
+    if (before == base.tombs) {
+      TRUED_TRY(base.tombs, bury_marks(connection, Digest{}, 0, base.sequence, 3));
+    }
+    TRUED_TRY(const Digest record, write_base(connection, base, next, when));
+    hash.add(record);
+    ++records;
+  }
+  TRUED_TRY_VOID(mark_again(connection, bare, next, hash));
+  next.hash = hash.finish();
+  return write_batch(connection, next, when, records);
+}
+
+Result<void> bring_to_third(Connection& connection) {
+  TRUED_TRY_VOID(change_definitions(connection));
+  return cover_tombstones(connection);
+}
+
 constexpr std::array<Migration, kSchemaVersion> kMigrations{
     Migration{kFirst, nullptr},
     Migration{kBaseInTheLog, &put_base_into_the_log},
+    Migration{"", &bring_to_third},
 };
 
 Result<void> bring_forward(Connection& connection, int found) {
@@ -101,6 +185,25 @@ Result<void> bring_forward(Connection& connection, int found) {
   return connection.run(stamp.c_str());
 }
 
+Error newer(const std::string& path, int found) {
+  return {.code = ErrorCode::unsupported,
+          .message = "the ledger " + path + " has schema version " + std::to_string(found) +
+                     "; this program knows up to " + std::to_string(kSchemaVersion) +
+                     ": use the newer program that wrote it, or a backup from before it did"};
+}
+
+Error too_old(const std::string& path, int found) {
+  if (found <= 0) {
+    return {.code = ErrorCode::unsupported,
+            .message = path + " holds no ledger: its schema version is " + std::to_string(found) +
+                       "; name the file that a server or 'trued exec' keeps"};
+  }
+  return {.code = ErrorCode::unsupported,
+          .message = "the ledger " + path + " has schema version " + std::to_string(found) +
+                     "; this program reads " + std::to_string(kSchemaVersion) +
+                     ": start the server on it once, which brings it forward"};
+}
+
 }  // namespace
 
 Result<int> schema_version(Connection& connection) {
@@ -108,19 +211,34 @@ Result<int> schema_version(Connection& connection) {
   return static_cast<int>(version);
 }
 
-Result<void> migrate(Connection& connection) {
+Result<void> migrate(Connection& connection, const std::string& path,
+                     const std::function<void(const std::string&)>& notice) {
   TRUED_TRY(const int found, schema_version(connection));
   if (found == kSchemaVersion) return {};
-  if (found > kSchemaVersion || found < 0) {
-    return Error{.code = ErrorCode::unsupported,
-                 .message = "the ledger has schema version " + std::to_string(found) +
-                            "; this program knows up to " + std::to_string(kSchemaVersion) +
-                            ": use the newer program that wrote it"};
-  }
+  if (found > kSchemaVersion || found < 0) return newer(path, found);
+  if (found > 0) TRUED_TRY_VOID(save_before_migration(path, found, notice));
   TRUED_TRY_VOID(connection.run("BEGIN IMMEDIATE"));
   auto moved = bring_forward(connection, found);
   if (!moved.has_value() && connection.in_transaction()) (void)connection.run("ROLLBACK");
+  if (moved.has_value() && found > 0 && notice) {
+    notice("the ledger " + path + " was brought forward from schema version " +
+           std::to_string(found) + " to " + std::to_string(kSchemaVersion));
+  }
   return moved;
+}
+
+Result<ReadOnly> open_read_only(const std::string& path, Older older) {
+  struct stat file{};
+  if (::stat(path.c_str(), &file) != 0) {
+    return Error{.code = ErrorCode::not_found, .message = "there is no ledger at " + path};
+  }
+  ReadOnly open;
+  TRUED_TRY(open.connection, Connection::open(path, false));
+  TRUED_TRY(open.version, schema_version(*open.connection));
+  if (open.version > kSchemaVersion) return newer(path, open.version);
+  const int oldest = older == Older::read ? 1 : kSchemaVersion;
+  if (open.version < oldest) return too_old(path, open.version);
+  return open;
 }
 
 }  // namespace trued::sqlite

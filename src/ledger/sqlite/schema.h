@@ -3,7 +3,8 @@
 //   operation  one row an operation: columns to find it by, and `body`, its fold (codec.h);
 //              `last` is the sequence of its newest record
 //   intent     its canonical input, written once
-//   record     the log: the events of one operation in one batch. `sequence` is that of its first
+//   record     the log: the events of one operation in one batch, or a mark or base (codec.h).
+//   `sequence` is that of its first
 //              event; `previous` the operation's record before (0 = none). A retired operation's
 //              records keep their digest only.
 //   batch      one row a commit: the hash over its records and the batch before
@@ -14,18 +15,37 @@
 // `identity` is the first 16 bytes of identity_digest(): 128 bits of SHA-256.
 #pragma once
 
+#include <functional>
+#include <memory>
+#include <string>
+
 #include "base/result.h"
 #include "ledger/sqlite/connection.h"
+#include "ledger/sqlite/sqlite_ledger.h"
 
 namespace trued::sqlite {
 
 /// The schema this program writes.
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = kLedgerSchema;
 
-/// Brings the schema forward, in one transaction. A newer one is `unsupported`; nothing happened.
-[[nodiscard]] Result<void> migrate(Connection& connection);
+/// Brings the ledger at `path` forward, in one transaction, after a copy of it as it was is safe
+/// beside it (backup.h). A newer one is `unsupported`. Nothing happened on failure. `notice` is
+/// told what was done; may be empty.
+[[nodiscard]] Result<void> migrate(Connection& connection, const std::string& path,
+                                   const std::function<void(const std::string&)>& notice);
 
 /// The version found; 0 for an empty file.
 [[nodiscard]] Result<int> schema_version(Connection& connection);
+
+/// Who knows how to read a schema before this one, and who waits for the server to bring it
+/// forward.
+enum class Older : std::uint8_t { read, refuse };
+
+struct ReadOnly {
+  std::unique_ptr<Connection> connection;
+  int version = 0;
+};
+/// Opens a ledger to read it. `not_found`; `unsupported` names both versions and the next step.
+[[nodiscard]] Result<ReadOnly> open_read_only(const std::string& path, Older older);
 
 }  // namespace trued::sqlite

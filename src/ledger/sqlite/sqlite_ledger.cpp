@@ -116,7 +116,7 @@ Result<void> SqliteLedger::Impl::reopen() {
   close();
   const auto all = [this]() -> Result<void> {
     TRUED_TRY(connection_, Connection::open(options_.path, true));
-    TRUED_TRY_VOID(sqlite::migrate(*connection_));
+    TRUED_TRY_VOID(sqlite::migrate(*connection_, options_.path, options_.notice));
     if (options_.pages_max > 0) TRUED_TRY_VOID(set_pages_max(options_.pages_max));
     TRUED_TRY_VOID(prepare());
     TRUED_TRY(ends_, sqlite::read_ends(*connection_));
@@ -244,8 +244,8 @@ Result<std::vector<std::optional<Operation>>> SqliteLedger::Impl::load(
 
 Result<void> SqliteLedger::Impl::each_open(const std::function<void(Operation&&)>& visit) {
   TRUED_TRY_VOID(ready());
-  const std::string sql = "SELECT " + std::string(sqlite::kColumns) +
-                          " FROM operation WHERE state IN (0, 1, 2, 3, 10) ORDER BY no";
+  const std::string sql = "SELECT " + std::string(sqlite::kColumns) + " FROM operation WHERE " +
+                          sqlite::kIsOpen + " ORDER BY no";
   TRUED_TRY(Statement statement, connection_->prepare(sql));
   int code = SQLITE_ROW;
   while ((code = statement.step()) == SQLITE_ROW) {
@@ -280,7 +280,7 @@ int SqliteLedger::Impl::insert(const Change& change, const std::string& body, Pl
   const auto expiry = sqlite::expiry_of(row);
   expiry ? s.bind(6, *expiry) : s.bind_null(6);
   s.bind(7, next_.sequence).bind_text(8, row.identity.scope).bind_text(9, row.identity.type);
-  s.bind_text(10, row.identity.key).bind_text(11, row.target).bind_text(12, body);
+  s.bind_text(10, row.identity.key).bind_text(11, row.target).bind_blob(12, body);
   const int code = s.step();
   if (code != SQLITE_DONE) return code;
   if (sqlite3_changes(connection_->handle()) == 0) return SQLITE_CONSTRAINT_UNIQUE;
@@ -295,7 +295,7 @@ int SqliteLedger::Impl::update(const Change& change, const std::string& body, co
   s.bind(1, place.no).bind(2, std::int64_t{sqlite::state_number(change.row.state)});
   const auto expiry = sqlite::expiry_of(change.row);
   expiry ? s.bind(3, *expiry) : s.bind_null(3);
-  return s.bind(4, next_.sequence).bind_text(5, body).step();
+  return s.bind(4, next_.sequence).bind_blob(5, body).step();
 }
 
 int SqliteLedger::Impl::write(const Change& change, BatchHash& hash) {
@@ -315,7 +315,7 @@ int SqliteLedger::Impl::write(const Change& change, BatchHash& hash) {
   Statement& s = statements_.record;
   const Scope scope(s);
   s.bind(1, sequence).bind(2, next_.batch).bind(3, place.no).bind(4, place.last);
-  code = s.bind(5, change.at).bind_text(6, record).step();
+  code = s.bind(5, change.at).bind_blob(6, record).step();
   if (code != SQLITE_DONE) return code;
   hash.add(record_digest(sequence, place.no, change.at, record));
   next_.sequence += change.events.size();

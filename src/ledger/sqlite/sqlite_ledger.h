@@ -18,15 +18,25 @@
 
 namespace trued {
 
+/// The version of the file's format that this program writes.
+inline constexpr int kLedgerSchema = 3;
+
 struct SqliteOptions {
   std::string path;
   std::uint64_t pages_max = 0;  ///< refuses to grow beyond; 0 = no limit. For tests of a full disk
+  /// Told what happens to an older ledger: copied to "<path>.v<version>-backup", brought forward.
+  std::function<void(const std::string&)> notice = {};
 };
+
+/// For a program that leaves SQLite to the ledger: it stops counting every allocation under one
+/// lock. Before the first ledger is opened; does nothing later.
+void tune_sqlite_for_ledger();
 
 class SqliteLedger final : public Ledger {
  public:
-  /// Opens or creates. `already_exists`: another process owns it (named). `unsupported`: a newer
-  /// schema. `corrupt`, `io`, `permission_denied` as they say. Nothing happened on failure.
+  /// Opens or creates; an older ledger is copied and brought forward. `already_exists`: another
+  /// process owns it (named). `unsupported`: a newer schema. `corrupt`, `io`, `permission_denied`
+  /// as they say. Nothing happened on failure.
   [[nodiscard]] static Result<std::unique_ptr<SqliteLedger>> open(const SqliteOptions& options);
   ~SqliteLedger() override;
 
@@ -55,11 +65,13 @@ class SqliteLedger final : public Ledger {
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 /// Recomputes the whole chain and every row, on one snapshot, beside a running server. A difference
-/// is a finding in the report; a failure means that the file could not be read.
+/// is a finding in the report; a failure means that the file could not be read. An older schema is
+/// audited as it is, a newer one is `unsupported`.
 [[nodiscard]] Result<AuditReport> audit_sqlite(const std::string& path, const Progress& progress);
 
-/// Copies the ledger while it is in use. Written under a temporary name, synced, then renamed;
-/// refuses an existing destination (`already_exists`). Returns the bytes of the copy.
+/// Copies the ledger while it is in use, whatever older schema it has. Written under a temporary
+/// name, synced, then renamed; refuses an existing destination (`already_exists`). Returns the
+/// bytes of the copy.
 [[nodiscard]] Result<std::uint64_t> backup_sqlite(const std::string& path,
                                                   const std::string& destination,
                                                   const Progress& progress);

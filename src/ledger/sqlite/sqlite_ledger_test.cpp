@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <list>
-#include <sstream>
 #include <sys/stat.h>
 
 #include "ledger/ledger_conformance.h"
@@ -50,27 +48,6 @@ TEST(SqliteLedger, T3_everything_is_there_after_reopening_and_the_chain_goes_on)
   EXPECT_EQ(report->tombstones, 1U);
 }
 
-TEST(SqliteLedger, T11_a_ledger_of_the_first_schema_is_brought_forward_and_its_tombstones_count) {
-  const Folder folder;
-  std::ostringstream first;
-  first << std::ifstream(TRUED_SOURCE_DIR "/src/ledger/sqlite/testdata/schema_v1.sql").rdbuf();
-  run_sql(folder.file(), first.str());
-  EXPECT_NE(folder.audit().find("start the server on it once"), std::string::npos);
-  {
-    const auto ledger = folder.open();
-    const auto known = ledger->load(std::vector<Identity>{{"default", "write", "open"},
-                                                          {"default", "write", "first"},
-                                                          {"default", "write", "second"}});
-    EXPECT_EQ(known->at(0).operation->state, State::attempting);
-    EXPECT_EQ(known->at(1).tombstone->state, State::confirmed);
-    EXPECT_EQ(known->at(2).tombstone->state, State::confirmed);
-    Lives::settle(*ledger, *known->at(0).operation, State::confirmed);
-    EXPECT_EQ(folder.audit(), "");
-  }
-  run_sql(folder.file(), "UPDATE tombstone SET state=8 WHERE operation=1");
-  EXPECT_NE(folder.audit(), "");
-}
-
 TEST(SqliteLedger, a_second_owner_is_refused_and_told_who_owns_it) {
   const Folder folder;
   const auto owner = folder.open();
@@ -78,16 +55,6 @@ TEST(SqliteLedger, a_second_owner_is_refused_and_told_who_owns_it) {
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().code, ErrorCode::already_exists);
   EXPECT_NE(second.error().message.find(std::to_string(::getpid())), std::string::npos);
-}
-
-TEST(SqliteLedger, a_newer_schema_is_refused_and_left_alone) {
-  const Folder folder;
-  fill(folder);
-  run_sql(folder.file(), "PRAGMA user_version=99");
-  const auto opened = SqliteLedger::open({.path = folder.file()});
-  ASSERT_FALSE(opened.has_value());
-  EXPECT_EQ(opened.error().code, ErrorCode::unsupported);
-  EXPECT_FALSE(audit_sqlite(folder.file(), {}).has_value());
 }
 
 TEST(SqliteLedger, the_file_is_its_owners_alone) {

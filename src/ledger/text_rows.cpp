@@ -1,3 +1,4 @@
+// Rows as JSON: as the first two schemas wrote them, and to show a person what differs.
 #include "json/parse.h"
 #include "ledger/codec.h"
 #include "ledger/fields.h"
@@ -152,7 +153,7 @@ void get_progress(Get& get, Operation& o) {
 
 }  // namespace
 
-std::string encode_row(const Operation& operation) {
+std::string text_of_row(const Operation& operation) {
   std::string text;
   text.reserve(512);
   json::Writer out(text);
@@ -171,7 +172,9 @@ std::string encode_row(const Operation& operation) {
   return text;
 }
 
-Result<void> decode_row(std::string_view text, Operation& operation) {
+namespace codec {
+
+Result<void> decode_text_row(std::string_view text, Operation& operation) {
   TRUED_TRY(const json::Value row,
             json::parse(text, {.depth_max = 64, .bytes_max = std::size_t{1} << 30}));
   Get get(row);
@@ -202,4 +205,5 @@ Result<void> decode_row(std::string_view text, Operation& operation) {
   return {};
 }
 
+}  // namespace codec
 }  // namespace trued
