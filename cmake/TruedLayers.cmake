@@ -31,7 +31,7 @@ endif()
 
 # ---- the table -----------------------------------------------------------------------------------
 set(TRUED_LAYERS
-  base core json pg ledger ledger_driver target io connector engine config api embed lab cli
+  base core json pg ledger ledger_driver target define io connector engine config api embed lab cli
   sim test bench)
 
 set(TRUED_MAY_USE_base)
@@ -41,17 +41,18 @@ set(TRUED_MAY_USE_pg base)
 set(TRUED_MAY_USE_ledger base core json)
 set(TRUED_MAY_USE_ledger_driver ledger pg json core base)
 set(TRUED_MAY_USE_target base core json)
+set(TRUED_MAY_USE_define target json core base)
 set(TRUED_MAY_USE_io base)
 set(TRUED_MAY_USE_connector target io pg json core base)
 set(TRUED_MAY_USE_engine ledger target json core base)
-set(TRUED_MAY_USE_config engine target json core base)
-set(TRUED_MAY_USE_api engine ledger target config io json core base)
-set(TRUED_MAY_USE_embed engine ledger ledger_driver target connector json core base)
+set(TRUED_MAY_USE_config engine define target json core base)
+set(TRUED_MAY_USE_api engine ledger target define config io json core base)
+set(TRUED_MAY_USE_embed engine ledger ledger_driver target define connector json core base)
 set(TRUED_MAY_USE_lab
-  engine ledger ledger_driver target connector io api config json core base embed)
+  engine ledger ledger_driver target define connector io api config json core base embed)
 set(TRUED_MAY_USE_cli
-  base core json pg ledger ledger_driver target io connector engine config api embed lab)
-set(TRUED_MAY_USE_sim engine ledger ledger_driver target connector json core base)
+  base core json pg ledger ledger_driver target define io connector engine config api embed lab)
+set(TRUED_MAY_USE_sim engine ledger ledger_driver target define connector json core base)
 set(TRUED_MAY_USE_test ${TRUED_LAYERS})
 set(TRUED_MAY_USE_bench ${TRUED_LAYERS})
 

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "config/http.h"
+#include "config/operations.h"
 #include "config/postgres.h"
 #include "config/rules.h"
 #include "config/table.h"
@@ -241,6 +242,7 @@ std::string to_string(const Fault& fault) {
 
 Loaded parse(const std::string& text, const std::string& path, const Rules& rules) {
   Loaded loaded;
+  loaded.file = path;
   Faults faults(path, loaded.faults);
   toml::table document;
   try {
@@ -263,12 +265,22 @@ Loaded parse(const std::string& text, const std::string& path, const Rules& rule
       loaded.places[std::string(name.str())] = {path, begin.line, begin.column, ""};
     }
   }
+  if (const toml::table* operations = root.table("operation")) {
+    read_operations(*operations, faults, loaded);
+  }
   if (const toml::table* tokens = root.table("token")) {
     read_tokens(*tokens, faults, loaded.config);
   }
   root.check_names();
   for (const Wrong& wrong : wrong_with(loaded.config, rules)) {
     faults.add(place_of(document, wrong.path), to_string(wrong));
+  }
+  if (loaded.faults.empty() && rules.operations) {
+    for (const auto& [name, wrong] : rules.operations(loaded.config)) {
+      for (const define::Fault& fault : wrong) {
+        loaded.faults.push_back(loaded.fault_of(name, fault));
+      }
+    }
   }
   return loaded;
 }

@@ -16,6 +16,8 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "config/rights.h"
+#include "define/check.h"
+#include "define/definition.h"
 #include "target/spec.h"
 
 namespace trued::config {
@@ -32,6 +34,7 @@ struct Config {
   std::string ledger;     ///< path of the SQLite file; empty: in the state directory
   std::string state_dir;  ///< empty: by XDG
   std::vector<TargetSpec> targets;
+  define::Definitions operations;  ///< sound in themselves; see Rules::operations
   std::vector<TokenSpec> tokens;
   std::vector<std::string> allowed_hosts;
   std::vector<std::string> allowed_origins;
@@ -51,6 +54,12 @@ struct Fault {
 /// "trued.toml:4:7: unknown key 'repositry'; did you mean 'repository'?"
 [[nodiscard]] std::string to_string(const Fault& fault);
 
+/// Where something stands in a file; from 1.
+struct Place {
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+};
+
 /// Rules of parts that this folder does not know, lent by whoever puts the program together.
 struct Rules {
   /// What is wrong with a serving level, headers included; empty when nothing is.
@@ -59,6 +68,9 @@ struct Rules {
   std::function<std::vector<SpecFault>(const HttpSpec&)> http = {};
   /// The same of kind "postgres".
   std::function<std::vector<SpecFault>(const PostgresSpec&)> postgres = {};
+  /// What is wrong with each operation in its surroundings (define::check_definition), by name:
+  /// asked once everything else is sound, because it needs the targets.
+  std::function<std::map<std::string, define::Faults>(const Config&)> operations = {};
   std::string state_dir_option = {};   ///< of the command line: before the file's
   std::string state_dir_default = {};  ///< if neither says
 };
@@ -69,7 +81,16 @@ struct Loaded {
   std::vector<Fault> faults;
   /// Where each target stands, for faults that are found when it is opened; `message` is empty.
   std::map<std::string, Fault> places;
+  std::string file;  ///< for messages
+  /// Where the parts of each operation stand, by name and JSON pointer.
+  std::map<std::string, std::map<std::string, Place>> operation_places = {};
+
+  /// What is wrong with an operation, with its place in the file: for faults that are found later.
+  [[nodiscard]] Fault fault_of(const std::string& operation, const define::Fault& fault) const;
 };
+
+/// "operation.charge.retry.cap", for the pointer "/retry/cap".
+[[nodiscard]] std::string operation_path(const std::string& operation, const std::string& pointer);
 [[nodiscard]] Loaded load(const std::string& path, const Rules& rules);
 /// The same from text; `path` is for messages.
 [[nodiscard]] Loaded parse(const std::string& text, const std::string& path, const Rules& rules);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "json/pointer.h"
+
 namespace trued::json {
 namespace {
 
@@ -23,18 +25,7 @@ class Walk {
  private:
   bool full() const { return found_.size() >= max_; }
 
-  void step(std::string_view name) {
-    at_ += '/';
-    for (const char c : name) {
-      if (c == '~') {
-        at_ += "~0";
-      } else if (c == '/') {
-        at_ += "~1";
-      } else {
-        at_ += c;
-      }
-    }
-  }
+  void step(std::string_view name) { append_step(at_, name); }
 
   void report(std::string_view name) {
     if (full()) return;

@@ -267,5 +267,15 @@ TEST(Writer, writes_what_it_is_told_with_the_commas_in_place) {
       "assertion failed");
 }
 
+TEST(Parse, V4_what_is_only_compared_may_hold_large_integers) {
+  const ParseLimits near{.exact = false};
+  const auto value =
+      parse("[9007199254740993,-9007199254740993,18446744073709551615,9007199254740992]", near);
+  ASSERT_TRUE(value.has_value()) << value.error().message;
+  EXPECT_EQ(canonical(*value),
+            "[9007199254740994,-9007199254740994,18446744073709552000,9007199254740992]");
+  EXPECT_FALSE(parse("[9007199254740993]").has_value());
+}
+
 }  // namespace
 }  // namespace trued::json

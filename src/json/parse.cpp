@@ -25,7 +25,8 @@ Error refused(std::string message) {
 // Builds our tree from simdjson's; remembers where it is for messages.
 class Builder {
  public:
-  explicit Builder(std::size_t depth_max) : depth_max_(depth_max) {}
+  explicit Builder(const ParseLimits& limits)
+      : depth_max_(limits.depth_max), exact_(limits.exact) {}
 
   bool build(dom::element element, std::size_t depth, Value& out) {
     if (depth > depth_max_) {
@@ -42,6 +43,7 @@ class Builder {
       case dom::element_type::INT64:
         return build_int(std::int64_t(element), out);
       case dom::element_type::UINT64:
+        if (!exact_) return build_near(static_cast<double>(std::uint64_t(element)), out);
         return fail("is an integer beyond 2^53, which JSON cannot carry exactly; use a string");
       case dom::element_type::DOUBLE:
         return build_double(double(element), out);
@@ -66,8 +68,16 @@ class Builder {
     return false;
   }
 
+  // Never rounded down to what an exact integer may be.
+  bool build_near(double number, Value& out) {
+    constexpr double kBeyond = static_cast<double>(kExactMax) + 2;
+    out = Value(number > 0 ? std::max(number, kBeyond) : std::min(number, -kBeyond));
+    return true;
+  }
+
   bool build_int(std::int64_t number, Value& out) {
     if (number > kExactMax || number < -kExactMax) {
+      if (!exact_) return build_near(static_cast<double>(number), out);
       return fail("is an integer beyond 2^53, which JSON cannot carry exactly; use a string");
     }
     out = Value(number);
@@ -80,6 +90,7 @@ class Builder {
     // ECMAScript writes these as integers, which are refused: equal numbers are treated alike.
     const double size = std::fabs(number);
     if (size > static_cast<double>(kExactMax) && size < kExponentFrom) {
+      if (!exact_) return build_near(number, out);
       return fail("is an integer beyond 2^53, which JSON cannot carry exactly; use a string");
     }
     if (std::trunc(number) == number && std::fabs(number) <= static_cast<double>(kExactMax)) {
@@ -139,6 +150,7 @@ class Builder {
   }
 
   std::size_t depth_max_;
+  bool exact_;
   std::string pointer_;
   std::string message_;
 };
@@ -173,7 +185,7 @@ Result<Value> parse(std::string_view text, const ParseLimits& limits, std::strin
   dom::element root;
   const auto failure = parser.parse(text.data(), text.size(), true).get(root);
   Value value;
-  Builder builder(limits.depth_max);
+  Builder builder(limits);
   bool built = false;
   if (failure == simdjson::SUCCESS) built = builder.build(root, 1, value);
   if (text.size() > kKeepBytes) parser = dom::parser();

@@ -17,6 +17,9 @@ namespace trued::json {
 struct ParseLimits {
   std::size_t depth_max = 64;
   std::size_t bytes_max = std::size_t{64} << 20;
+  /// False: an integer of more than 2^53 becomes a double of more than 2^53 that is near it. Only
+  /// for what is compared with something exact, never for what is passed on.
+  bool exact = true;
 };
 
 /// The document, or `invalid_argument` / `too_large` with a message for people that says where

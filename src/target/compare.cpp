@@ -5,6 +5,9 @@
 
 #include "base/digest.h"
 #include "base/encoding.h"
+#include "json/canonical.h"
+#include "json/parse.h"
+#include "json/projection.h"
 
 namespace trued {
 namespace {
@@ -97,6 +100,64 @@ std::string describe_difference(const ArtifactIntent& meant, std::string_view fo
          side(found, from);
 }
 
+// A value as it stands in an excerpt; containers only in so far as they are none of the others.
+std::string shown(const json::Value* value) {
+  if (value == nullptr) return "nothing";
+  if (value->is_object()) return "an object";
+  if (value->is_array()) return "an array of " + std::to_string(value->items().size());
+  return printable(json::canonical(*value), kSideMax);
+}
+
+// What is found as the part of it that was meant.
+void observe_subset(const ArtifactIntent& meant, const std::string& content, Observation& seen) {
+  const auto whole = [&](const std::string& detail) {
+    seen.id = {.sha256 = sha256(content), .bytes = content.size()};
+    seen.detail = printable(detail, kExcerptMax);
+  };
+  // Of what nobody meant, nothing is expected, not even that its integers are small.
+  auto found = json::parse(content, {.exact = false});
+  if (!found.has_value()) return whole("no JSON: " + found.error().message);
+  const auto wanted = json::parse(meant.content);
+  if (!wanted.has_value()) return whole("what was meant is no JSON: " + wanted.error().message);
+  if (const auto difference = json::first_difference(*found, *wanted)) {
+    const std::string place = difference->pointer.empty() ? "" : difference->pointer + ": ";
+    // The end of a long pointer and both values are what matters.
+    const std::string values =
+        "meant " + shown(difference->meant) + ", found " + shown(difference->found);
+    const std::size_t room = kExcerptMax - std::min(kExcerptMax, values.size());
+    seen.detail = printable(place, room) + printable(values, kExcerptMax);
+  }
+  const std::string part = json::canonical(json::project(std::move(*found), *wanted));
+  seen.id = {.sha256 = sha256(part), .bytes = part.size()};
+}
+
+bool by_digest_alone(const ArtifactIntent& meant) {
+  static const Digest kNothing = sha256("");
+  return meant.content.empty() && meant.id.sha256 != kNothing;
+}
+
+void observe_bytes(const ArtifactIntent& meant, const std::string& content, Observation& seen) {
+  if (!by_digest_alone(meant) && content == meant.content) {
+    seen.id = meant.id;  // equal bytes have equal digests: no need to compute it again
+    return;
+  }
+  seen.id = {.sha256 = sha256(content), .bytes = content.size()};
+  if (by_digest_alone(meant)) {
+    if (seen.id.sha256 == meant.id.sha256) {
+      seen.id = meant.id;  // how many bytes were meant may not be known
+    } else {
+      constexpr std::size_t kDigits = 12;
+      seen.detail = "meant sha256 " + meant.id.sha256.hex().substr(0, kDigits) + ", found " +
+                    seen.id.sha256.hex().substr(0, kDigits) + " of " +
+                    std::to_string(content.size()) + " bytes";
+    }
+    return;
+  }
+  seen.proper_prefix = !content.empty() && content.size() < meant.content.size() &&
+                       meant.content.starts_with(content);
+  seen.detail = printable(describe_difference(meant, content), kExcerptMax);
+}
+
 }  // namespace
 
 std::string printable(std::string_view text, std::size_t bytes_max) {
@@ -141,17 +202,18 @@ Observation observe(const ArtifactIntent& meant, std::uint32_t artifact, Level l
     case Seen::unreadable:
       seen.detail = printable(read.detail, kDetailMax);
       break;
-    case Seen::found:
-      if (!meant.absent && read.content == meant.content) {
-        seen.id = meant.id;  // equal bytes have equal digests: no need to compute it again
-        break;
+    case Seen::found: {
+      const std::string content = std::move(read.content);
+      if (meant.absent) {
+        seen.id = {.sha256 = sha256(content), .bytes = content.size()};
+        seen.detail = printable(describe_difference(meant, content), kExcerptMax);
+      } else if (meant.comparison == Comparison::json_subset) {
+        observe_subset(meant, content, seen);
+      } else {
+        observe_bytes(meant, content, seen);
       }
-      seen.id = {.sha256 = sha256(read.content), .bytes = read.content.size()};
-      seen.proper_prefix = !meant.absent && !read.content.empty() &&
-                           read.content.size() < meant.content.size() &&
-                           meant.content.starts_with(read.content);
-      seen.detail = printable(describe_difference(meant, read.content), kExcerptMax);
       break;
+    }
   }
   return seen;
 }

@@ -14,6 +14,11 @@ namespace trued {
 /// made printable), so that evidence can be understood without the content. What a target says of
 /// itself (version, served_by, detail) is made printable and bounded too. An empty file is never
 /// called a proper prefix: emptiness is no sign of having been written by us.
+///
+/// json_subset: what was found counts as that part of it that was meant, in canonical form, so that
+/// its id is the meant one if and only if the subset holds; the excerpt names the first member that
+/// differs. What is no JSON differs. Where a digest alone is known of what was meant (content is
+/// empty, its id is not that of nothing), the digest decides.
 [[nodiscard]] Observation observe(const ArtifactIntent& meant, std::uint32_t artifact, Level level,
                                   RawRead read, WallTime read_at);
 

@@ -165,5 +165,64 @@ TEST(Compare, V6_names_that_mean_the_git_directory) {
   }
 }
 
+ArtifactIntent meant_subset(std::string canonical) {
+  ArtifactIntent artifact = meant(std::move(canonical));
+  artifact.comparison = Comparison::json_subset;
+  return artifact;
+}
+
+TEST(Compare, V4_a_document_that_holds_what_was_meant_matches) {
+  const auto artifact = meant_subset(R"({"amount":1200,"items":[{"sku":"a"}],"status":"ok"})");
+  const Observation o =
+      seen(artifact,
+           found_with("{ \"id\": 12345678901234567890, \"status\": \"ok\", \"amount\": 1200.0,\n"
+                      "\"items\": [{\"sku\": \"a\", \"n\": 2}] }"));
+  EXPECT_EQ(judge(artifact, o), Verdict::match) << o.detail;
+  EXPECT_EQ(o.id, artifact.id);
+  EXPECT_EQ(o.detail, "");
+}
+
+TEST(Compare, V4_the_first_member_that_differs_is_named) {
+  const auto artifact = meant_subset(R"({"amount":1200,"status":"succeeded"})");
+  Observation o = seen(artifact, found_with(R"({"status":"pending","amount":1200})"));
+  EXPECT_EQ(judge(artifact, o), Verdict::mismatch);
+  EXPECT_EQ(o.detail, R"(/status: meant "succeeded", found "pending")");
+  EXPECT_FALSE(o.proper_prefix);
+  o = seen(artifact, found_with(R"({"status":"succeeded"})"));
+  EXPECT_EQ(o.detail, "/amount: meant 1200, found nothing");
+  o = seen(artifact, found_with("[]"));
+  EXPECT_EQ(o.detail, "meant an object, found an array of 0");
+  const auto number = meant_subset(R"({"n":9007199254740992})");
+  EXPECT_EQ(judge(number, seen(number, found_with(R"({"n":9007199254740993})"))),
+            Verdict::mismatch);
+}
+
+TEST(Compare, V4_what_is_no_json_differs) {
+  const auto artifact = meant_subset("{}");
+  for (const char* content : {"", "<html>", R"({"a":1)", R"({"a":1,"a":1})"}) {
+    const Observation o = seen(artifact, found_with(content));
+    EXPECT_EQ(judge(artifact, o), Verdict::mismatch) << content;
+    EXPECT_TRUE(o.detail.starts_with("no JSON: ")) << o.detail;
+    EXPECT_EQ(o.id.sha256, sha256(content));
+    EXPECT_LE(o.detail.size(), 120U);
+  }
+  RawRead absent;
+  absent.seen = Seen::absent;
+  EXPECT_EQ(judge(artifact, seen(artifact, absent)), Verdict::mismatch);
+}
+
+TEST(Compare, V1_a_digest_alone_decides_where_nothing_else_was_declared) {
+  ArtifactIntent artifact;
+  artifact.name = "a.bin";
+  artifact.id.sha256 = sha256("content");
+  EXPECT_EQ(judge(artifact, seen(artifact, found_with("content"))), Verdict::match);
+  const Observation o = seen(artifact, found_with("other"));
+  EXPECT_EQ(judge(artifact, o), Verdict::mismatch);
+  EXPECT_EQ(o.id.bytes, 5U);
+  EXPECT_TRUE(o.detail.starts_with("meant sha256 ed7002b439e9, found d9298a10d1b0 of 5 bytes"))
+      << o.detail;
+  EXPECT_EQ(judge(artifact, seen(artifact, found_with(""))), Verdict::mismatch);
+}
+
 }  // namespace
 }  // namespace trued

@@ -36,7 +36,8 @@ struct EffectRequest {
   /// The operation's identity for the other side: the same for every attempt of one (scope, type,
   /// key), also if the ledger was lost. Visible ASCII; see effect_identity().
   std::string identity = {};
-  std::string key;  ///< the identity's key, as the client gave it
+  std::string key;         ///< the identity's key, as the client gave it or as it was derived
+  std::string scope = {};  ///< the identity's scope
   std::string actor;
   std::shared_ptr<const Intent> intent;
   std::string since;  ///< the store's version before the first attempt; history starts there
@@ -60,6 +61,8 @@ struct ReadRequest {
   OperationId operation = {};            ///< for whom
   std::string identity = {};             ///< see EffectRequest
   std::string result = {};  ///< what its effect was answered with, as JSON text; may be empty
+  std::string key = {};     ///< see EffectRequest
+  std::string scope = {};   ///< see EffectRequest
   Duration timeout{10'000};
 };
 
@@ -92,6 +95,8 @@ struct HistoryRequest {
   std::optional<WallTime> untouched_since = {};
   std::string identity = {};  ///< see EffectRequest
   std::string result = {};    ///< see ReadRequest
+  std::string key = {};       ///< see EffectRequest
+  std::string scope = {};     ///< see EffectRequest
   Duration timeout{10'000};
 };
 
