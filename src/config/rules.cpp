@@ -34,10 +34,12 @@ class TargetRules {
     } else if (spec_.kind == "postgres") {
       if (rules_.postgres) add_all(rules_.postgres(spec_.postgres));
       if (spec_.serving) add({"serving"}, "is not for kind \"postgres\": it is read by its calls");
+    } else if (spec_.kind == "worker") {
+      check_worker();
     } else if (spec_.kind != "memory") {
-      add({"kind"}, spec_.kind.empty() ? "is missing: file, git, memory, http or postgres"
+      add({"kind"}, spec_.kind.empty() ? "is missing: file, git, memory, http, postgres or worker"
                                        : "there is no kind '" + spec_.kind +
-                                             "'; known: file, git, memory, http, postgres");
+                                             "'; known: file, git, memory, http, postgres, worker");
     }
     if (spec_.serving) {
       const std::string wrong = rules_.serving(*spec_.serving);
@@ -98,6 +100,17 @@ class TargetRules {
                                      format_duration(spec_.policy.effect_timeout) +
                                      ", after which an attempt counts as unknown");
     }
+  }
+
+  void check_worker() {
+    constexpr Duration kLeaseMin{1'000};
+    constexpr Duration kLeaseMax{3'600'000};
+    const Duration lease = spec_.worker.lease;
+    if (lease < kLeaseMin || lease > kLeaseMax) {
+      add({"lease"}, format_duration(lease) + " is out of range; expected 1s to 1h: the time for "
+                                              "which a worker may be silent");
+    }
+    if (spec_.serving) add({"serving"}, "is not for kind \"worker\": it is read by other targets");
   }
 
   // git writes "NAME <EMAIL>" into every commit and refuses what would break that line.

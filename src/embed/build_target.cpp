@@ -8,6 +8,7 @@
 #include "target/http/http_target.h"
 #include "target/memory/memory_connector.h"
 #include "target/postgres/postgres_target.h"
+#include "target/worker/worker_target.h"
 
 namespace trued {
 namespace {
@@ -34,7 +35,8 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
   }
   return Error{
       .code = ErrorCode::invalid_argument,
-      .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http, postgres"};
+      .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http, postgres, "
+                 "worker"};
 }
 
 template <class Calls>
@@ -52,6 +54,10 @@ Result<Target> with_calls(const TargetSpec& spec, Result<Calls> calls) {
 Result<Target> build_target(const TargetSpec& spec, const std::string& state_directory) {
   if (spec.kind == "http") return with_calls(spec, HttpTarget::open(spec.http));
   if (spec.kind == "postgres") return with_calls(spec, PostgresTarget::open(spec.postgres));
+  if (spec.kind == "worker") {
+    return make_call_target(spec.name, spec.kind, std::make_shared<WorkerTarget>(spec.worker),
+                            spec.policy);
+  }
   auto store = open_store(spec, state_directory);
   if (!store.has_value()) {
     Error error = store.error();

@@ -47,6 +47,7 @@ struct GateTicket {
   Line line = Line::none;
   bool admitted = false;    ///< released from its line, and not called yet
   bool inside = false;      ///< a call of it is under way
+  bool wants_worker = false;  ///< waits for a worker, in no line (leases.h)
   std::uint64_t probe = 0;  ///< and finds out about this opening of the breaker; 0 = it does not
 };
 

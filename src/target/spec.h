@@ -61,6 +61,14 @@ struct HttpSpec {
   std::optional<bool> fresh_connections;
 };
 
+/// Kind "worker": programs that ask for work carry the effects out.
+struct WorkerSpec {
+  /// A worker that is not heard of for so long has lost its attempt.
+  Duration lease{30'000};
+  /// The workers execute one identity once, however often they are handed it.
+  bool deduplicates = false;
+};
+
 /// What is wrong with one setting of a specification.
 struct SpecFault {
   std::string setting;  ///< "base_url", "headers.Accept"
@@ -69,7 +77,7 @@ struct SpecFault {
 
 struct TargetSpec {
   std::string name;
-  std::string kind;      ///< "file", "git", "memory", "http" or "postgres"
+  std::string kind;      ///< "file", "git", "memory", "http", "postgres", "worker"
   std::string location;  ///< directory, or repository path or URL; without any secret
   std::string branch;    ///< git: empty for the one that the repository's HEAD names
   std::string author_name = "Trued";
@@ -80,6 +88,7 @@ struct TargetSpec {
   std::optional<ServingSpec> serving;
   HttpSpec http;
   PostgresSpec postgres;
+  WorkerSpec worker;
   Policy policy;
 };
 
