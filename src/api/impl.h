@@ -75,8 +75,16 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   void events(Call call);
   // people.cpp
   void person(Call call);
+  // leases.cpp
+  void lease(Call call);
+  void heartbeat(Call call);
+  void complete(Call call);
   // batch.cpp
   void batch(Call call);
+  // definitions.cpp
+  void apply_definitions(Call call);
+  void list_definitions(Call call);
+  void show_definition(Call call);
   // status.cpp
   void status(Call call);
   void health(Call call);
@@ -105,6 +113,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   /// Runs `work` on the pool; answers `overloaded` if it is full.
   void on_pool(Call call, std::move_only_function<void(Call)> work);
 
+  std::unique_ptr<define::Registry> no_types;  ///< where none were given: none are defined
   ServicePorts ports;
   const ServiceOptions options;
   Auth auth;

@@ -115,6 +115,8 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   Table table(found, faults, "target." + name);
   TargetSpec spec;
   spec.name = name;
+  if (name.starts_with("trued."))
+    table.fault("kind", "names that begin with 'trued.' are the program's own");
   table.text("kind", spec.kind);
   spec.policy = default_policy(spec.kind);
   read_place(table, spec);
@@ -170,7 +172,8 @@ void read_rights(Table& table, Rights& rights) {
   for (const std::string& action : actions) {
     const auto known = std::ranges::find(kActionNames, action);
     if (known == kActionNames.end()) {
-      table.fault("actions", "there is no action '" + action + "'; known: submit, read, resolve, work");
+      table.fault("actions", "there is no action '" + action + "'; "
+                             "known: submit, read, resolve, apply, work");
     } else {
       rights.actions.at(static_cast<std::size_t>(known - kActionNames.begin())) = true;
     }
