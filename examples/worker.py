@@ -45,11 +45,10 @@ class Lease:
         self.identity = fields["identity"]  # the same for every attempt: deduplicate by it
         self.attempt = fields["attempt"]    # only grows: refuse older ones where you can
         self.lost = threading.Event()
-        self.heard = time.monotonic()
+        self.heard = time.monotonic()  # when we last asked and were told that it is ours
 
     def check(self):
-        # Counted from when we asked, by our own clock: whoever was paused for so long finds out
-        # here, before anybody has told it.
+        # By our own clock: who was paused for so long finds out here, before being told.
         silent = time.monotonic() - self.heard
         if self.lost.is_set() or silent * 1000 >= self.fields["lease_ms"]:
             raise LeaseLost()
@@ -92,17 +91,21 @@ class Worker:
             pause = min(pause * 2, 5)
         return None, None
 
+    def beat(self, lease, give_up):
+        """One heartbeat; False once the lease is lost."""
+        asked = time.monotonic()
+        status, _ = self.patiently(f"/v1/leases/{lease.fields['id']}/heartbeat",
+                                   {"worker": self.name, "attempt": lease.attempt}, give_up)
+        if status == 200:
+            lease.heard = asked
+        elif status is not None:
+            lease.lost.set()
+        return status == 200
+
     def keep(self, lease, done):
-        """Heartbeats, three in the time of a lease, until it is done or lost."""
-        path = f"/v1/leases/{lease.fields['id']}/heartbeat"
-        body = {"worker": self.name, "attempt": lease.attempt}
+        """Three heartbeats in the time of a lease, until it is done or lost."""
         while not done.wait(lease.fields["lease_ms"] / 3000):
-            asked = time.monotonic()
-            status, _ = self.patiently(path, body, done.is_set)
-            if status == 200:
-                lease.heard = asked
-            elif status is not None:
-                lease.lost.set()
+            if not self.beat(lease, done.is_set):
                 return
 
     def outcome_of(self, lease):
@@ -122,6 +125,8 @@ class Worker:
 
     def work(self, lease):
         done = threading.Event()
+        # Who was paused while the answer was on its way learns here that it is too late.
+        self.beat(lease, done.is_set)
         beats = threading.Thread(target=self.keep, args=(lease, done), daemon=True)
         beats.start()
         said = self.outcome_of(lease)
@@ -135,7 +140,6 @@ class Worker:
     def run(self):
         pause = 0.1
         while not self.stopping.is_set():
-            asked = time.monotonic()
             try:
                 status, answer = self.call(
                     "/v1/leases", {"worker": self.name, "targets": [self.target], "wait": 20}, 40)
@@ -144,10 +148,7 @@ class Worker:
             if status == 200:
                 pause = 0.1
                 for fields in answer["leases"]:
-                    lease = Lease(fields)
-                    # It was handed out some time after we had asked; never reckon with more.
-                    lease.heard = max(asked, time.monotonic() - 1)
-                    self.work(lease)
+                    self.work(Lease(fields))
                 continue
             print(f"{status}: {answer.get('detail')}", file=sys.stderr, flush=True)
             if status < 500 and status != 429:

@@ -119,8 +119,7 @@ class Workers(Mailing):
         # Who looked says so, and the next worker gets it.
         self.server.request("POST", f"/v1/operations/{receipt['id']}/retry", {"who": "ada"})
         self.assertEqual(other.said()["attempt"], 2)
-        after = self.settled(waiting)
-        self.assertEqual(after["state"], "confirmed", (after, self.server.request("GET", f"/v1/operations/{receipt['id']}/events")[2]))
+        self.assertEqual(self.settled(waiting)["state"], "confirmed")
         self.assertEqual(self.gateway.executions("ada"), 1)
 
     def test_T9_killed_before_the_effect_another_does_it_where_a_repeat_is_safe(self):
