@@ -20,8 +20,8 @@ using Definitions = std::map<std::string, std::shared_ptr<const Definition>, std
 struct Surroundings {
   const Targets& targets;
   const Definitions& definitions;  ///< all of them, this one included
-  /// For how long a target remembers an identity that it deduplicates by; nothing if it does not
-  /// say. May be null.
+  /// For how long a target remembers an identity that it deduplicates by; nothing, or no time
+  /// at all, if it does not say. May be null.
   std::function<std::optional<Duration>(const std::string& target)> remembers = {};
 };
 
