@@ -234,7 +234,8 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
                                           .reported = job.reported,
                                           .untouched_since = job.untouched_since,
                                           .identity = job.identity,
-                                          .result = job.result});
+                                          .result = job.result,
+                                          .attempt = job.attempt});
     return report;
   }
   const bool store_holds = all_match(*job.intent, report.reads);
