@@ -152,7 +152,7 @@ Result<void> connect_all(const std::string& file, config::Loaded& loaded) {
 }  // namespace
 
 int check(const Common& common, const CheckOptions& options) {
-  config::Loaded loaded = config::load(options.file, config_rules(common));
+  config::Loaded loaded = config::load(options.file, config_rules(common, options.allow_exec));
   const bool connect = options.connect && loaded.faults.empty();
   if (connect) {
     const auto tried = connect_all(options.file, loaded);

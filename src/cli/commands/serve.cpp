@@ -22,6 +22,7 @@
 #include "io/loop.h"
 #include "json/writer.h"
 #include "ledger/sqlite/sqlite_ledger.h"
+#include "target/exec/command.h"
 
 namespace trued::cli {
 namespace {
@@ -219,6 +220,8 @@ int serve(const Common& common, const ServeOptions& options) {
   running.server->stop(Duration{2'000});
   if (drained) return kOk;
   // Their threads cannot be ended, and everything they lead to is durable or will be found.
+  // Commands would outlive this process, or what they started would.
+  stop_commands(Duration{2'000});
   spdlog::warn("some effects were still under way; they are resolved at next start");
   spdlog::default_logger()->flush();
   std::_Exit(kOk);
