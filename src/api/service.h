@@ -19,6 +19,7 @@
 
 #include "api/auth.h"
 #include "base/clock.h"
+#include "define/registry.h"
 #include "engine/engine.h"
 #include "io/blocking_pool.h"
 #include "io/http_server.h"
@@ -45,6 +46,7 @@ struct ServicePorts {
   Clock& clock;
   io::BlockingPool& pool;
   std::unique_ptr<LedgerReader> reader;  ///< its own; used on the pool only
+  define::Registry* types = nullptr;     ///< null: only `write`
 };
 
 /// Method and path pattern of a route, for the test that holds them to openapi.yaml.

@@ -34,6 +34,7 @@ void read_exit(Table& parent, Faults& faults, ExitCodes& codes) {
 }  // namespace
 
 void read_exec(Table& table, Faults& faults, ExecSpec& spec) {
+  table.texts("commands", spec.commands);
   table.texts("path", spec.path);
   table.text("directory", spec.directory);
   read_environment(table, faults, spec);

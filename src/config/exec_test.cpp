@@ -40,6 +40,7 @@ std::string faults_of(const std::string& lines, bool allow_exec = true,
 TEST(ConfigExec, V10_every_setting_is_read) {
   ::setenv("TRUED_CONFIG_TEST_EXEC", "tok-1", 1);
   const Loaded loaded = load_text(R"(
+commands = ["charge", "/opt/refund"]
 path = ["/usr/local/bin", "/usr/bin"]
 directory = "/srv/jobs"
 env = { LANG = "C.UTF-8", TOKEN = "${env:TRUED_CONFIG_TEST_EXEC}" }
@@ -54,6 +55,7 @@ exit = { acknowledged = [0, 10], rejected = [2], retryable = [75], unknown = [1]
   ASSERT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
   EXPECT_EQ(loaded.config.targets.at(0).location, "/srv/jobs");
   const ExecSpec& spec = loaded.config.targets.at(0).exec;
+  EXPECT_EQ(spec.commands, (std::vector<std::string>{"charge", "/opt/refund"}));
   EXPECT_EQ(spec.path, (std::vector<std::string>{"/usr/local/bin", "/usr/bin"}));
   EXPECT_EQ(spec.directory, "/srv/jobs");
   ASSERT_EQ(spec.environment.size(), 2U);

@@ -78,6 +78,9 @@ struct ExitCodes {
 
 /// Kind "exec": commands on this machine.
 struct ExecSpec {
+  /// What may be run, spelled as calls spell it; "*" for anything. Definitions can be applied over
+  /// the API, this cannot.
+  std::vector<std::string> commands;
   std::vector<std::string> path;          ///< where commands without a '/' are looked for
   std::string directory = "/";            ///< in which they run
   std::vector<ExecVariable> environment;  ///< all that they are given besides what a call gives

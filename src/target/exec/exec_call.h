@@ -11,8 +11,9 @@
 //              the target says of the same code
 //   absent_on  [4]: the exit codes that say that it is not there
 //
-// What is run is never for an input to say: the command itself, the names in `env`, what the loader
-// and shells take out of it, and the script of a shell or interpreter are written out, or refused.
+// What is run is never for an input to say: the command itself (one of the target's `commands`),
+// the names in `env`, what the loader and shells take out of it, and the script of a shell or
+// interpreter are written out, or refused.
 //
 // Pure; any thread.
 #pragma once
@@ -54,6 +55,9 @@ struct ReadExecCall {
 
 [[nodiscard]] ReadExecCall read_exec_call(const json::Value& request, ExecUse use, ExecForm form,
                                           const ExecSpec& spec);
+
+/// Why that is no command which could be found; empty when it is.
+[[nodiscard]] std::string wrong_with_command(const std::string& command, const ExecSpec& spec);
 
 /// Why a variable of that name is not for a target or call to set; empty when it is.
 [[nodiscard]] std::string wrong_with_variable(const std::string& name);

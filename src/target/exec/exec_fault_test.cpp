@@ -377,7 +377,11 @@ TEST_F(Exec, V10_what_of_a_target_cannot_work_is_said_by_its_setting) {
   EXPECT_EQ(fault([](ExecSpec& s) { s.exit.acknowledged = s.exit.unknown = {1}; }), "exit.unknown");
   EXPECT_EQ(fault([](ExecSpec& s) { s.environment = {{.name = "TRUED_KEY", .value = ""}}; }),
             "env.TRUED_KEY");
-  EXPECT_EQ(fault([](ExecSpec& s) { s.directory = "/no/such/place"; }), "");
+  ExecSpec spec = directory_.spec();
+  EXPECT_EQ(missing_for(spec), "");
+  spec.directory = "/no/such/place";
+  EXPECT_TRUE(ExecTarget::open(spec).has_value()) << "another machine may have it";
+  EXPECT_EQ(missing_for(spec), "there is no directory '/no/such/place'");
 }
 
 }  // namespace

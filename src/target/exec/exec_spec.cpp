@@ -34,6 +34,15 @@ bool is_mask(const std::string& text) {
 
 std::vector<SpecFault> wrong_with(const ExecSpec& spec) {
   std::vector<SpecFault> out;
+  if (spec.commands.empty()) {
+    out.push_back({"commands",
+                   "is missing: name what may be run, [\"/usr/bin/charge\"], or [\"*\"] "
+                   "for anything that a definition says"});
+  }
+  for (const std::string& command : spec.commands) {
+    const std::string why = command == "*" ? "" : wrong_with_command(command, spec);
+    if (!why.empty()) out.push_back({"commands", why});
+  }
   for (const std::string& directory : spec.path) {
     // A ':' would be two of them in PATH.
     if (directory.starts_with('/') && directory.find(':') == std::string::npos) continue;

@@ -121,12 +121,19 @@ Result<std::shared_ptr<CallTarget>> ExecTarget::open(const ExecSpec& spec) {
   for (const SpecFault& fault : wrong_with(spec)) {
     wrong += (wrong.empty() ? "" : "; ") + fault.setting + " " + fault.detail;
   }
-  std::error_code failure;
-  if (wrong.empty() && !std::filesystem::is_directory(spec.directory, failure)) {
-    wrong = "directory '" + spec.directory + "' is not there";
-  }
   if (!wrong.empty()) return Error{.code = ErrorCode::invalid_argument, .message = wrong};
   return std::shared_ptr<CallTarget>(new ExecTarget(spec));
+}
+
+std::string missing_for(const ExecSpec& spec) {
+  std::error_code failure;
+  for (const std::string& directory : spec.path) {
+    if (!std::filesystem::is_directory(directory, failure)) {
+      return "path: there is no directory '" + directory + "'";
+    }
+  }
+  if (std::filesystem::is_directory(spec.directory, failure)) return "";
+  return "there is no directory '" + spec.directory + "'";
 }
 
 ExecTarget::ExecTarget(const ExecSpec& spec)

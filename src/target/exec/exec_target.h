@@ -36,10 +36,12 @@ struct CommandPlan;
 /// What of the specification cannot work; empty when nothing. Nothing is looked at or run.
 [[nodiscard]] std::vector<SpecFault> wrong_with(const ExecSpec& spec);
 
+/// What it needs and this machine has not; empty when it is all there. Runs nothing.
+[[nodiscard]] std::string missing_for(const ExecSpec& spec);
+
 class ExecTarget final : public CallTarget {
  public:
-  /// `invalid_argument` says what wrong_with() does, or that the directory is not there. Runs
-  /// nothing.
+  /// `invalid_argument` says what wrong_with() does. Nothing is looked at or run.
   [[nodiscard]] static Result<std::shared_ptr<CallTarget>> open(const ExecSpec& spec);
 
   [[nodiscard]] Capabilities capabilities() const override;
