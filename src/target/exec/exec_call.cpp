@@ -116,18 +116,13 @@ class CallShape {
     if (is_open(value)) {
       return fault(at, "cannot be filled in: what is run is not for an input to say");
     }
-    if (program.empty() || holds_zero(program) || program.ends_with('/')) {
-      return fault(at, "'" + program + "' is no command");
-    }
-    const bool bare = program.find('/') == std::string::npos;
-    if (!bare && !program.starts_with('/')) {
-      return fault(at, "'" + program + "' is neither an absolute path nor a bare name, which is " +
-                           "looked for in the target's path");
-    }
-    if (bare && spec_.path.empty()) {
-      return fault(at, "'" + program +
-                           "' is no absolute path, and the target has no path in "
-                           "which it could be looked for");
+    const std::string wrong = wrong_with_command(program, spec_);
+    if (!wrong.empty()) return fault(at, wrong);
+    const std::vector<std::string>& allowed = spec_.commands;
+    const bool any = std::ranges::find(allowed, "*") != allowed.end();
+    if (!any && std::ranges::find(allowed, program) == allowed.end()) {
+      return fault(at, "'" + program + "' is not among the commands of the target; " +
+                           did_you_mean(program, allowed));
     }
     out_.call.argv.push_back(program);
   }
@@ -256,6 +251,21 @@ class CallShape {
 };
 
 }  // namespace
+
+std::string wrong_with_command(const std::string& command, const ExecSpec& spec) {
+  if (command.empty() || holds_zero(command) || command.ends_with('/')) {
+    return "'" + command + "' is no command";
+  }
+  if (command.starts_with('/')) return "";
+  if (command.find('/') != std::string::npos) {
+    return "'" + command +
+           "' is neither an absolute path nor a bare name, which is looked for in the target's "
+           "path";
+  }
+  if (!spec.path.empty()) return "";
+  return "'" + command +
+         "' is no absolute path, and the target has no path in which it could be looked for";
+}
 
 std::string wrong_with_variable(const std::string& name) {
   const auto fits = [](char c) {

@@ -359,6 +359,20 @@ TEST_F(Exec, V10_no_input_decides_what_is_run) {
   }
 }
 
+// Definitions come over the API as well; what may be run is the server's own file to say.
+TEST_F(Exec, V10_only_what_the_target_names_is_run) {
+  const auto target =
+      directory_.target([](ExecSpec& spec) { spec.commands = {"true", "/usr/bin/env"}; });
+  for (const char* other : {R"({"argv":["false"]})", R"({"argv":["/bin/true"]})"}) {
+    const auto faults = target->check_effect(json_of(other));
+    ASSERT_EQ(faults.size(), 1U) << other;
+    EXPECT_EQ(faults.front().pointer, "/argv/0");
+    EXPECT_EQ(target->perform(call_of(other)).ended.kind, EffectKind::rejected_final) << other;
+    EXPECT_EQ(target->read(call_of(other)).seen, Seen::unreadable) << other;
+  }
+  EXPECT_EQ(target->perform(call_of(R"({"argv":["true"]})")).ended.kind, EffectKind::acknowledged);
+}
+
 TEST_F(Exec, V10_what_of_a_target_cannot_work_is_said_by_its_setting) {
   const auto fault = [&](const std::function<void(ExecSpec&)>& change) {
     ExecSpec spec = directory_.spec();
@@ -367,6 +381,8 @@ TEST_F(Exec, V10_what_of_a_target_cannot_work_is_said_by_its_setting) {
     EXPECT_FALSE(ExecTarget::open(spec).has_value());
     return faults.empty() ? std::string() : faults.front().setting;
   };
+  EXPECT_EQ(fault([](ExecSpec& s) { s.commands.clear(); }), "commands");
+  EXPECT_EQ(fault([](ExecSpec& s) { s.commands = {"./run"}; }), "commands");
   EXPECT_EQ(fault([](ExecSpec& s) { s.path = {"bin"}; }), "path");
   EXPECT_EQ(fault([](ExecSpec& s) { s.path = {"/a:/b"}; }), "path");
   EXPECT_EQ(fault([](ExecSpec& s) { s.directory = "work"; }), "directory");

@@ -54,6 +54,7 @@ class CommandDirectory {
 
   [[nodiscard]] ExecSpec spec() const {
     ExecSpec spec;
+    spec.commands = {"*"};
     spec.path = {path(), "/usr/bin", "/bin"};
     spec.directory = path();
     return spec;
