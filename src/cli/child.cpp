@@ -224,12 +224,13 @@ std::string describe(const ChildEnd& end) {
 ChildEnd Children::run(ChildOptions options) {
   const std::string name = options.argv.front();
   go_to_directory(options);
-  SpawnPlan plan{.files = files_of(name),
-                 .argv = std::move(options.argv),
-                 .environment = environment_with(std::move(options.added)),
-                 .directory = options.directory,
-                 .ignored = ignored_ones(),
-                 .scripts_without_interpreter = true};
+  SpawnPlan plan;
+  plan.files = files_of(name);
+  plan.argv = std::move(options.argv);
+  plan.environment = environment_with(std::move(options.added));
+  plan.directory = options.directory;
+  plan.ignored = ignored_ones();
+  plan.scripts_without_interpreter = true;
   OwnedFd null;
   if (options.output == ChildOptions::Output::to_stderr) plan.out = STDERR_FILENO;
   if (options.output == ChildOptions::Output::none) {

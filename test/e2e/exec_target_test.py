@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -138,6 +139,18 @@ class ExecTarget(unittest.TestCase):
         on_the_line = run("serve", "--target", "x=exec:/bin/sh", "--allow-exec")
         self.assertEqual(on_the_line.returncode, 64)
         self.assertIn("is written into a --config file", on_the_line.stderr)
+
+    def test_V10_the_examples_of_the_reference_are_sound(self):
+        page = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs",
+                            "exec-target.md")
+        with open(page, encoding="utf-8") as file:
+            blocks = re.findall(r"```toml\n(.*?)```", file.read(), re.S)
+        self.assertEqual(len(blocks), 2)
+        path = os.path.join(self.scratch.path, "examples.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(blocks))
+        checked = run("check", path, env={**os.environ, "API_TOKEN": "token-of-16-bytes"})
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
 
     def test_V10_no_definition_runs_what_the_target_does_not_name(self):
         with open(self.config, "a", encoding="utf-8") as file:

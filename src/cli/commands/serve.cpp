@@ -35,7 +35,10 @@ class StopSignal {
   explicit StopSignal(io::Loop& loop) {
     loop.on_signals([this](int) {
       const std::scoped_lock lock(mutex_);
-      if (asked_) std::_Exit(kTempFail);
+      if (asked_) {
+        stop_commands(Duration{0});
+        std::_Exit(kTempFail);
+      }
       asked_ = true;
       wake_.notify_all();
     });
