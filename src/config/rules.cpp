@@ -12,8 +12,9 @@ namespace {
 /// Collects what is wrong with one target.
 class TargetRules {
  public:
-  TargetRules(const TargetSpec& spec, const Rules& rules, std::vector<Wrong>& out)
-      : spec_(spec), rules_(rules), out_(out) {}
+  TargetRules(const TargetSpec& spec, const Config& config, const Rules& rules,
+              std::vector<Wrong>& out)
+      : spec_(spec), allow_exec_(config.allow_exec || rules.allow_exec), rules_(rules), out_(out) {}
 
   void check() {
     if (!valid_name(spec_.name)) {
@@ -34,12 +35,14 @@ class TargetRules {
     } else if (spec_.kind == "postgres") {
       if (rules_.postgres) add_all(rules_.postgres(spec_.postgres));
       if (spec_.serving) add({"serving"}, "is not for kind \"postgres\": it is read by its calls");
+    } else if (spec_.kind == "exec") {
+      check_exec();
     } else if (spec_.kind == "worker") {
       check_worker();
     } else if (spec_.kind != "memory") {
-      add({"kind"}, spec_.kind.empty() ? "is missing: file, git, memory, http, postgres or worker"
-                                       : "there is no kind '" + spec_.kind +
-                                             "'; known: file, git, memory, http, postgres, worker");
+      const std::string known = "file, git, memory, http, postgres, exec, worker";
+      add({"kind"}, spec_.kind.empty() ? "is missing; known: " + known
+                                       : "there is no kind '" + spec_.kind + "'; known: " + known);
     }
     if (spec_.serving) {
       const std::string wrong = rules_.serving(*spec_.serving);
@@ -113,6 +116,21 @@ class TargetRules {
     if (spec_.serving) add({"serving"}, "is not for kind \"worker\": it is read by other targets");
   }
 
+  void check_exec() {
+    if (!allow_exec_) {
+      add({"kind"},
+          "\"exec\" runs commands on this machine, which is off; allow_exec = true at the top of "
+          "the file, or --allow-exec, allows it");
+    }
+    if (rules_.exec) add_all(rules_.exec(spec_.exec));
+    if (spec_.serving) add({"serving"}, "is not for kind \"exec\": it is read by its calls");
+    if (spec_.exec.timeout > spec_.policy.effect_timeout) {
+      add({"timeout"}, format_duration(spec_.exec.timeout) + " is longer than effect_timeout, " +
+                           format_duration(spec_.policy.effect_timeout) +
+                           ", after which an attempt counts as unknown");
+    }
+  }
+
   // git writes "NAME <EMAIL>" into every commit and refuses what would break that line.
   void check_author() {
     const auto bad = [](const std::string& text) {
@@ -169,6 +187,7 @@ class TargetRules {
   }
 
   const TargetSpec& spec_;
+  bool allow_exec_;
   const Rules& rules_;
   std::vector<Wrong>& out_;
 };
@@ -203,7 +222,7 @@ std::vector<Wrong> wrong_with(const Config& config, const Rules& rules) {
                        " without a token: add [token.NAME] secret = \"${env:…}\" to the "
                        "configuration, or listen at 127.0.0.1"});
   }
-  for (const TargetSpec& spec : config.targets) TargetRules(spec, rules, out).check();
+  for (const TargetSpec& spec : config.targets) TargetRules(spec, config, rules, out).check();
   check_places(config, rules, out);
   check_tokens(config, out);
   return out;

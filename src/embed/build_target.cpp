@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "target/exec/exec_target.h"
 #include "target/file/file_connector.h"
 #include "target/git/git_connector.h"
 #include "target/http/http_reader.h"
@@ -33,10 +34,9 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
   if (spec.kind == "memory") {
     return std::unique_ptr<Connector>(std::make_unique<MemoryConnector>());
   }
-  return Error{
-      .code = ErrorCode::invalid_argument,
-      .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http, postgres, "
-                 "worker"};
+  return Error{.code = ErrorCode::invalid_argument,
+               .message = "there is no kind '" + spec.kind +
+                          "'; known: file, git, memory, http, postgres, exec, worker"};
 }
 
 template <class Calls>
@@ -54,6 +54,7 @@ Result<Target> with_calls(const TargetSpec& spec, Result<Calls> calls) {
 Result<Target> build_target(const TargetSpec& spec, const std::string& state_directory) {
   if (spec.kind == "http") return with_calls(spec, HttpTarget::open(spec.http));
   if (spec.kind == "postgres") return with_calls(spec, PostgresTarget::open(spec.postgres));
+  if (spec.kind == "exec") return with_calls(spec, ExecTarget::open(spec.exec));
   if (spec.kind == "worker") {
     return make_call_target(spec.name, spec.kind, std::make_shared<WorkerTarget>(spec.worker),
                             spec.policy);
