@@ -148,7 +148,8 @@ void write_lease(json::Writer& out, const Lease& lease) {
   out.member("target", std::string_view(operation.target));
   out.key("scope").exact(operation.identity.scope).key("key").exact(operation.identity.key);
   out.member("identity", std::string_view(effect_identity(operation.identity)));
-  out.member("actor", std::string_view(operation.actor));
+  out.key("actor");
+  operation.actor.empty() ? out.null() : out.string(operation.actor);
   out.member("priority", to_string(operation.priority));
   out.member("deadline", std::string_view(format_rfc3339(operation.deadline)));
   out.member("lease_until", std::string_view(format_rfc3339(lease.until)));
