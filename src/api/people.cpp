@@ -65,7 +65,9 @@ void Service::Impl::person(Call call) {
   Decided decided;
   Problem problem;
   if (!read_decided(call.request.body, resolve, decided, problem)) return call.fail(problem);
-  PersonInput input{.action = call.verb == "retry" ? PersonAction::retry : PersonAction::cancel,
+  PersonInput input{.action = call.verb == "retry"        ? PersonAction::retry
+                              : call.verb == "compensate" ? PersonAction::compensate
+                                                          : PersonAction::cancel,
                     .who = signature(call.caller.actor, decided.who),
                     .why = std::move(decided.why)};
   if (resolve) {

@@ -23,6 +23,7 @@ std::span<const Service::Impl::Route> Service::Impl::routes() {
       Route{"POST", "/v1/operations/{id}/resolve", kResolve, json, "", &Impl::person},
       Route{"POST", "/v1/operations/{id}/retry", kResolve, json_or_nothing, "", &Impl::person},
       Route{"POST", "/v1/operations/{id}/cancel", kResolve, json_or_nothing, "", &Impl::person},
+      Route{"POST", "/v1/operations/{id}/compensate", kResolve, json_or_nothing, "", &Impl::person},
       Route{"POST", "/v1/definitions", kApply, json, "", &Impl::apply_definitions},
       Route{"GET", "/v1/definitions", kServer, nothing, "", &Impl::list_definitions},
       Route{"GET", "/v1/definitions/{id}", kServer, nothing, "", &Impl::show_definition},

@@ -81,7 +81,7 @@ struct OpOptions {
 };
 int op_show(const Common& common, const OpOptions& options);
 int op_events(const Common& common, const OpOptions& options);
-/// `action` is "resolve", "retry" or "cancel".
+/// `action` is "resolve", "retry", "cancel" or "compensate".
 int op_act(const Common& common, const OpOptions& options, const std::string& action);
 
 struct LedgerFileOptions {

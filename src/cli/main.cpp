@@ -184,10 +184,12 @@ void add_op(CLI::App& root, Options& o, std::function<int()>& run) {
   add("events", "Everything recorded of one operation")->callback([&] {
     run = [&o] { return op_events(o.common, o.op); };
   });
-  for (const char* action : {"resolve", "retry", "cancel"}) {
-    CLI::App* app = add(action, action == std::string("resolve") ? "Say what became of it"
-                                : action == std::string("retry") ? "Try it again"
-                                                                 : "Withdraw it unsent");
+  for (const char* action : {"resolve", "retry", "cancel", "compensate"}) {
+    CLI::App* app =
+        add(action, action == std::string("resolve")      ? "Say what became of it"
+                    : action == std::string("retry")      ? "Try it again"
+                    : action == std::string("compensate") ? "Undo it, as its definition says"
+                                                          : "Withdraw it unsent");
     if (action == std::string("resolve")) {
       app->add_option("verdict", o.op.verdict, "it_happened or it_did_not")
           ->required()

@@ -168,6 +168,7 @@ void on_attempt_due(Deciding& deciding) {
 void on_timer(Deciding& deciding) {
   const Operation& operation = deciding.operation();
   if (operation.due_at && deciding.now() < *operation.due_at) return;
+  if (operation.state == State::compensating) return deciding.act(RunUndo{});
   switch (operation.due_for) {
     case Due::none:
       return;
@@ -190,6 +191,7 @@ void on_timer(Deciding& deciding) {
 }
 
 void on_recover(Deciding& deciding) {
+  if (deciding.operation().state == State::compensating) return deciding.act(RunUndo{});
   if (deciding.operation().state != State::attempting) return;
   deciding.record(Recovered{AttemptNo(deciding.operation().attempts)});
   follow(deciding, {});
@@ -249,6 +251,29 @@ void on_person_cancel(Deciding& deciding, const PersonInput& input) {
          "withdrawn by " + input.who + (input.why.empty() ? "" : ": " + input.why));
 }
 
+void on_person_compensate(Deciding& deciding, const PersonInput& input) {
+  const State state = deciding.operation().state;
+  if (!may_compensate(state)) {
+    return deciding.refuse(
+        "not-compensable",
+        state == State::unchanged
+            ? "nothing of it was sent: what it meant held already"
+            : "only what happened, or may have, can be undone; this operation is " +
+                  std::string(to_string(state)));
+  }
+  deciding.record(
+      PersonActed{.action = input.action, .who = input.who, .why = input.why, .deadline = {}});
+  deciding.act(RunUndo{});
+}
+
+void on_undone(Deciding& deciding, const UndoReport& report) {
+  if (deciding.operation().state != State::compensating) return;
+  deciding.record(Settled{.state = report.done ? State::compensated : State::needs_action,
+                          .reason = report.reason,
+                          .tell = {},
+                          .superseded_by = report.done ? report.by : std::string()});
+}
+
 void on_person(Deciding& deciding, const PersonInput& input) {
   switch (input.action) {
     case PersonAction::it_happened:
@@ -259,6 +284,8 @@ void on_person(Deciding& deciding, const PersonInput& input) {
       return on_person_retry(deciding, input);
     case PersonAction::cancel:
       return on_person_cancel(deciding, input);
+    case PersonAction::compensate:
+      return on_person_compensate(deciding, input);
   }
 }
 
@@ -274,6 +301,7 @@ Decision decide(Operation operation, const Policy& policy, const Input& input,
                  [&](const TimerDue&) { on_timer(deciding); },
                  [&](const Recover&) { on_recover(deciding); },
                  [&](const PersonInput& person) { on_person(deciding, person); },
+                 [&](const UndoReport& report) { on_undone(deciding, report); },
              },
              input);
   return deciding.take();

@@ -27,7 +27,8 @@ constexpr std::array<Name, 7> kEffectKinds{"none",           "acknowledged", "re
                                            "rejected_final", "unknown",      "not_sent",
                                            "skipped"};
 constexpr std::array<Name, 5> kDues{"none", "start", "attempt", "report", "read"};
-constexpr std::array<Name, 4> kPersonActions{"it_happened", "it_did_not", "retry", "cancel"};
+constexpr std::array<Name, 5> kPersonActions{"it_happened", "it_did_not", "retry", "cancel",
+                                             "compensate"};
 constexpr std::array<Name, 5> kNextActions{"none", "wait", "retry", "decide", "contact"};
 constexpr std::array<Name, 3> kOnFailures{"replay", "reexecute", "poison"};
 constexpr std::array<Name, 5> kSubmitDecisions{"new", "duplicate", "in_flight", "conflict", "late"};

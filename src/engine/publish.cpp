@@ -53,15 +53,16 @@ Result<void> Engine::Impl::recover() {
     open_identities_.emplace(identity_digest(operation.identity), id);
     ++counters_.open_by_state.at(std::to_underlying(operation.state));
     // Whoever waits for its turn, the first time or asked to try again, is not at work.
-    const bool begun = operation.due_for != Due::start &&
+    const bool undone = operation.state == State::compensating;
+    const bool begun = !undone && operation.due_for != Due::start &&
                        (operation.state != State::accepted || operation.due_for == Due::attempt);
     const bool early = operation.not_before && ports_.clock.wall() < *operation.not_before;
     if (begun) {
       locks_.enqueue(operation, turns_of(operation, intent));
-    } else if (!early) {
+    } else if (!early && !undone) {
       waiting.push_back(id);
     }
-    if (operation.state == State::attempting) post_local(id, Recover{});
+    if (operation.state == State::attempting || undone) post_local(id, Recover{});
     if (operation.due_for != Due::none && operation.state != State::attempting) {
       set_timer(entry, id, operation.due_at);
     }
