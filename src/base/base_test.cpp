@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/encoding.h"
 #include "base/random.h"
+#include "base/resembles.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/uuid.h"
@@ -124,6 +125,18 @@ TEST(Time, durations_read_and_write) {
 
 RC_GTEST_PROP(Time, durations_read_back, (std::uint32_t ms)) {
   RC_ASSERT(*parse_duration(format_duration(Duration(ms))) == Duration(ms));
+}
+
+TEST(Resembles, what_was_meant_is_found_and_what_is_far_off_is_not) {
+  const std::vector<std::string> known{"path", "method", "headers"};
+  EXPECT_EQ(resembles("paht", known), "path") << "two swapped letters are one slip";
+  EXPECT_EQ(resembles("methods", known), "method");
+  EXPECT_EQ(resembles("body", known), std::nullopt);
+  EXPECT_EQ(resembles(std::string(10'000, 'p'), known), std::nullopt);
+  EXPECT_EQ(did_you_mean("paht", known), "did you mean 'path'?");
+  EXPECT_EQ(did_you_mean("body", known), "known here: path, method, headers");
+  const std::vector<std::string> many(30, "some_setting");
+  EXPECT_TRUE(did_you_mean("body", many).ends_with(", …"));
 }
 
 TEST(Result, a_value_or_an_error_and_never_both) {

@@ -1,22 +1,26 @@
 #include "base/resembles.h"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace trued {
 namespace {
 
-// Levenshtein's: the insertions, removals and replacements that make one of the other.
+// How many characters to add, drop, change, or swap with their neighbour.
 std::size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::size_t> before_last(b.size() + 1);
+  std::vector<std::size_t> last(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row.at(j) = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row.at(0);
+    before_last.swap(last);
+    last.swap(row);
     row.at(0) = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row.at(j);
-      const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      row.at(j) = std::min({above + 1, row.at(j - 1) + 1, change});
-      diagonal = above;
+      const std::size_t change = last.at(j - 1) + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row.at(j) = std::min({last.at(j) + 1, row.at(j - 1) + 1, change});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row.at(j) = std::min(row.at(j), before_last.at(j - 2) + 1);
     }
   }
   return row.back();
@@ -26,9 +30,12 @@ std::size_t distance(const std::string& a, const std::string& b) {
 
 std::optional<std::string> resembles(const std::string& name,
                                      const std::vector<std::string>& known) {
+  constexpr std::size_t kNameMax = 256;  // longer ones are no misspelling, and cost their square
   std::optional<std::string> best;
+  if (name.size() > kNameMax) return best;
   std::size_t least = std::max<std::size_t>(name.size() / 3, 1) + 1;
   for (const std::string& each : known) {
+    if (each.size() > kNameMax) continue;
     const std::size_t d = distance(name, each);
     if (d < least) {
       least = d;
@@ -40,9 +47,12 @@ std::optional<std::string> resembles(const std::string& name,
 
 std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {
   if (const auto meant = resembles(name, known)) return "did you mean '" + *meant + "'?";
+  constexpr std::size_t kShown = 24;
   std::string list;
-  for (const std::string& each : known) list += (list.empty() ? "" : ", ") + each;
-  return "known here: " + list;
+  for (std::size_t i = 0; i < known.size() && i < kShown; ++i) {
+    list += (list.empty() ? "" : ", ") + known.at(i);
+  }
+  return "known here: " + list + (known.size() > kShown ? ", …" : "");
 }
 
 }  // namespace trued

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <optional>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
@@ -20,8 +21,6 @@
 
 namespace trued::cli {
 namespace {
-
-constexpr int kNeverBegan = 127;
 
 // Signals that we handle otherwise than we found them; a child gets them back.
 struct Found {
@@ -33,37 +32,6 @@ Found& found() {
   return at_start;
 }
 
-class Fd {
- public:
-  explicit Fd(int fd = -1) : fd_(fd) {}
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  ~Fd() { close(); }
-  [[nodiscard]] int get() const { return fd_; }
-  void close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-  void reset(int fd) {
-    close();
-    fd_ = fd;
-  }
-
- private:
-  int fd_;
-};
-
-struct Pipe {
-  Fd out, in;
-  [[nodiscard]] bool open() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return false;
-    out.reset(ends[0]);
-    in.reset(ends[1]);
-    return true;
-  }
-};
-
 ChildEnd never_ran(const std::string& why, int error) {
   // What another moment may bring; everything else needs somebody to change something.
   constexpr std::array kPassing{EAGAIN, ENOMEM, EMFILE, ENFILE, ETXTBSY, EINTR};
@@ -73,46 +41,20 @@ ChildEnd never_ran(const std::string& why, int error) {
           .passing = std::ranges::find(kPassing, error) != kPassing.end()};
 }
 
-// ---- In the child, between fork and exec: only what is safe there ------------------------------
-
-// What a child that never ran says of it.
-struct Trouble {
-  bool entering = false;  ///< its directory
-  int error = 0;
-};
-
-void redirect(ChildOptions::Output output) {
-  if (output == ChildOptions::Output::to_stderr) ::dup2(STDERR_FILENO, STDOUT_FILENO);
-  if (output != ChildOptions::Output::none) return;
-  const int null = ::open("/dev/null", O_RDWR);
-  if (null < 0) return;
-  ::dup2(null, STDIN_FILENO);
-  ::dup2(null, STDOUT_FILENO);
-  ::dup2(null, STDERR_FILENO);
-}
-
-[[noreturn]] void become(const std::vector<char*>& argv, const std::vector<char*>& environment,
-                         const ChildOptions& options, const Pipe& gate, const Pipe& report,
-                         pid_t parent) {
-  ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(kNeverBegan);  // it died before it could be heard of
-  char go = 0;
-  if (::read(gate.out.get(), &go, 1) != 1) ::_exit(kNeverBegan);
-  redirect(options.output);
-  ::signal(SIGPIPE, found().broken_pipes_ignored ? SIG_IGN : SIG_DFL);
-  ::signal(SIGCHLD, found().children_ignored ? SIG_IGN : SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
-  Trouble trouble{.entering = true, .error = 0};
-  if (options.directory.empty() || ::chdir(options.directory.c_str()) == 0) {
-    trouble.entering = false;
-    ::execvpe(argv.front(), argv.data(), environment.data());
+ChildEnd never_ran(const std::string& name, const std::string& directory, SpawnTrouble trouble) {
+  switch (trouble.at) {
+    case SpawnTrouble::At::pipes:
+      return never_ran("no pipe to '" + name + "'", trouble.error);
+    case SpawnTrouble::At::fork:
+      return never_ran("cannot fork for '" + name + "'", trouble.error);
+    case SpawnTrouble::At::handle:
+      return never_ran("'" + name + "' could not be bounded in time", trouble.error);
+    case SpawnTrouble::At::directory:
+      return never_ran("cannot run '" + name + "' in '" + directory + "'", trouble.error);
+    case SpawnTrouble::At::program:
+      break;
   }
-  trouble.error = errno;
-  (void)!::write(report.in.get(), &trouble, sizeof trouble);
-  ::_exit(kNeverBegan);
+  return never_ran("cannot run '" + name + "'", trouble.error);
 }
 
 // ---- The terminal ------------------------------------------------------------------------------
@@ -173,29 +115,50 @@ class Lent {
   }
 
   const pid_t child_;
-  const Fd terminal_;
+  const OwnedFd terminal_;
   bool lent_ = false;
   bool parked_ = false;
 };
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  for (std::string& text : texts) out.push_back(text.data());
-  return out;
-}
-
 // What is inherited, but for what is added.
-std::vector<char*> environment_with(std::vector<std::string>& added) {
-  std::vector<char*> out = pointers(added);
+std::vector<std::string> environment_with(std::vector<std::string> added) {
+  const std::size_t given = added.size();
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text(*variable);
     const std::string_view name = text.substr(0, text.find('=') + 1);
     const bool replaced =
-        std::ranges::any_of(added, [&](const std::string& each) { return each.starts_with(name); });
-    if (!replaced || name.empty()) out.push_back(*variable);
+        std::any_of(added.begin(), added.begin() + static_cast<long>(given),
+                    [&](const std::string& each) { return each.starts_with(name); });
+    if (!replaced || name.empty()) added.emplace_back(text);
   }
-  out.push_back(nullptr);
-  return out;
+  return added;
+}
+
+// Where a command of that name is looked for, as execvp(3) does.
+std::vector<std::string> files_of(const std::string& name) {
+  if (name.empty() || name.find('/') != std::string::npos) return {name};
+  const char* found = std::getenv("PATH");
+  const std::string_view path = found == nullptr ? "/bin:/usr/bin" : found;
+  std::vector<std::string> files;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find(':', begin), path.size());
+    const std::string directory(path.substr(begin, end - begin));
+    files.push_back(directory.empty() ? name : directory + "/" + name);
+    begin = end + 1;
+  }
+  return files;
+}
+
+// Signals that were ignored when we began.
+std::vector<int> ignored_ones() {
+  std::vector<int> signals;
+  for (int signal = 1; signal < NSIG; ++signal) {
+    const bool ignores = signal == SIGPIPE   ? found().broken_pipes_ignored
+                         : signal == SIGCHLD ? found().children_ignored
+                                             : ignored(signal);
+    if (ignores) signals.push_back(signal);
+  }
+  return signals;
 }
 
 // Where we are already we may not be able to go, and under the name it has in PWD it stays known.
@@ -203,25 +166,6 @@ void go_to_directory(ChildOptions& options) {
   std::error_code gone;
   if (options.directory == std::filesystem::current_path(gone)) options.directory.clear();
   if (!options.directory.empty()) options.added.push_back("PWD=" + options.directory);
-}
-
-// False when its status is not to be had.
-bool reap(pid_t child, int& status) {
-  pid_t reaped = 0;
-  do {
-    reaped = ::waitpid(child, &status, 0);
-  } while (reaped < 0 && errno == EINTR);
-  return reaped == child;
-}
-
-// What exec failed with; error 0 when it did not.
-Trouble reported(const Pipe& report) {
-  Trouble trouble;
-  ssize_t size = 0;
-  do {
-    size = ::read(report.out.get(), &trouble, sizeof trouble);
-  } while (size < 0 && errno == EINTR);
-  return size == sizeof trouble ? trouble : Trouble{};
 }
 
 // False when the child had to be killed for its time.
@@ -280,54 +224,44 @@ std::string describe(const ChildEnd& end) {
 ChildEnd Children::run(ChildOptions options) {
   const std::string name = options.argv.front();
   go_to_directory(options);
-  std::vector<char*> argv = pointers(options.argv);
-  argv.push_back(nullptr);
-  const std::vector<char*> environment = environment_with(options.added);
-  Pipe gate;
-  Pipe report;
-  if (!gate.open() || !report.open()) return never_ran("no pipe to '" + name + "'", errno);
-  const pid_t parent = ::getpid();
-  const pid_t child = ::fork();
-  if (child == 0) {
-    gate.in.close();
-    become(argv, environment, options, gate, report, parent);
+  SpawnPlan plan;
+  plan.files = files_of(name);
+  plan.argv = std::move(options.argv);
+  plan.environment = environment_with(std::move(options.added));
+  plan.directory = options.directory;
+  plan.ignored = ignored_ones();
+  plan.scripts_without_interpreter = true;
+  OwnedFd null;
+  if (options.output == ChildOptions::Output::to_stderr) plan.out = STDERR_FILENO;
+  if (options.output == ChildOptions::Output::none) {
+    null = OwnedFd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    plan.in = plan.out = plan.err = null.get();
   }
-  if (child < 0) return never_ran("cannot fork for '" + name + "'", errno);
-  ::setpgid(child, child);  // both do it: whoever comes first
-  report.in.close();
-  const Fd handle(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-  const int no_handle = handle.get() < 0 ? errno : 0;
-  if (no_handle != 0 || !begin(child, options.front)) {
-    gate.in.close();  // it ends without having begun
-    int status = 0;
-    (void)reap(child, status);
-    if (no_handle != 0) return never_ran("'" + name + "' could not be bounded in time", no_handle);
+  SpawnTrouble trouble;
+  std::optional<Spawned> child = Spawned::hold(std::move(plan), trouble);
+  if (!child) return never_ran(name, options.directory, trouble);
+  if (!begin(child->pid(), options.front)) {
     return never_ran("'" + name + "' was not begun", EINTR);
   }
-  Trouble trouble;
   bool in_time = true;
   {
-    Lent terminal(child, options.front);
-    (void)!::write(gate.in.get(), "", 1);
-    trouble = reported(report);
-    in_time = wait_for(child, handle.get(), options.timeout, terminal);
+    Lent terminal(child->pid(), options.front);
+    child->go();
+    trouble = child->trouble();
+    in_time = wait_for(child->pid(), child->handle(), options.timeout, terminal);
   }
-  const ChildEnd end = end_of(child, in_time, options.front);
-  if (trouble.entering) {
-    return never_ran("cannot run '" + name + "' in '" + options.directory + "'", trouble.error);
-  }
-  if (trouble.error != 0) return never_ran("cannot run '" + name + "'", trouble.error);
-  return end;
+  const ChildEnd end = end_of(*child, in_time, options.front);
+  return trouble.error == 0 ? end : never_ran(name, options.directory, trouble);
 }
 
-ChildEnd Children::end_of(pid_t child, bool in_time, bool front) {
+ChildEnd Children::end_of(Spawned& child, bool in_time, bool front) {
   {
     // From here on the number may be another process's, so nothing is sent to it any more.
     const std::scoped_lock lock(mutex_);
     group_ = 0;
   }
   int status = 0;
-  const bool reaped = reap(child, status);
+  const bool reaped = child.reap(status);
   ChildEnd end;
   if (!reaped && in_time) {
     end.how = ChildEnd::How::lost;

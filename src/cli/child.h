@@ -1,11 +1,9 @@
 // child.h: one child process at a time, bounded, with signals and the terminal passed on.
 //
 // A child gets a process group of its own, the terminal while it runs (if we are in front of it,
-// and stdin or stdout is one), and dies with us (PR_SET_PDEATHSIG; that reaches the child itself,
-// not what it started). It begins only after its bound is in place: a child that cannot be waited
-// for with a time is never run. Whether it ran at all is known from exec itself, not from an exit
-// status: a pipe that exec closes carries the error otherwise. Signals that were ignored when we
-// began are ignored in it too (`nohup`).
+// and stdin or stdout is one), and dies with us (target/spawn.h). It begins only after its bound is
+// in place: a child that cannot be waited for with a time is never run. Signals that were ignored
+// when we began are ignored in it too (`nohup`).
 #pragma once
 
 #include <cstdint>
@@ -15,6 +13,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "target/spawn.h"
 
 namespace trued::cli {
 
@@ -64,7 +63,7 @@ class Children {
 
  private:
   bool begin(pid_t child, bool front);
-  ChildEnd end_of(pid_t child, bool in_time, bool front);
+  ChildEnd end_of(Spawned& child, bool in_time, bool front);
 
   mutable std::mutex mutex_;
   pid_t group_ = 0;  ///< of the running child; 0: none. Guarded by mutex_, like the rest

@@ -16,12 +16,14 @@ struct ServeOptions {
   std::string listen;
   std::string ledger;
   std::vector<std::string> targets;
+  bool allow_exec = false;
 };
 int serve(const Common& common, const ServeOptions& options);
 
 struct CheckOptions {
   std::string file;
   bool connect = false;
+  bool allow_exec = false;
 };
 int check(const Common& common, const CheckOptions& options);
 

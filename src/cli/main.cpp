@@ -79,12 +79,16 @@ void add_serve(CLI::App& root, Options& o, std::function<int()>& run) {
   app->add_option("--ledger", o.serve.ledger, "sqlite:PATH");
   app->add_option("--target", o.serve.targets,
                   "NAME=KIND:LOCATION[,branch=B][,serving=URL]; may be given again");
+  app->add_flag("--allow-exec", o.serve.allow_exec,
+                "Let targets of kind exec run commands on this machine");
   app->callback([&] { run = [&o] { return serve(o.common, o.serve); }; });
 
   CLI::App* check_app = root.add_subcommand("check", "Check a configuration as a whole");
   add_common(*check_app, o.common);
   check_app->add_option("file", o.check.file, "trued.toml")->required();
   check_app->add_flag("--connect", o.check.connect, "Open every target too");
+  check_app->add_flag("--allow-exec", o.check.allow_exec,
+                      "As the server with the same option, which may run commands");
   check_app->callback([&] { run = [&o] { return check(o.common, o.check); }; });
 }
 

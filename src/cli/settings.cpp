@@ -7,6 +7,7 @@
 #include "cli/exit_codes.h"
 #include "config/rules.h"
 #include "embed/definitions.h"
+#include "target/exec/exec_target.h"
 #include "target/http/http_reader.h"
 #include "target/http/http_target.h"
 #include "target/postgres/postgres_target.h"
@@ -81,14 +82,16 @@ int complain_of_all(const Common& common, int code, const std::vector<std::strin
 
 }  // namespace
 
-config::Rules config_rules(const Common& common) {
+config::Rules config_rules(const Common& common, bool allow_exec) {
   config::Rules rules;
+  rules.allow_exec = allow_exec;
   rules.serving = [](const ServingSpec& spec) {
     const auto reader = HttpReader::open({.url = spec.url, .headers = spec.headers});
     return reader.has_value() ? std::string() : reader.error().message;
   };
   rules.http = [](const HttpSpec& spec) { return wrong_with(spec); };
   rules.postgres = [](const PostgresSpec& spec) { return wrong_with(spec); };
+  rules.exec = [](const ExecSpec& spec) { return wrong_with(spec); };
   rules.operations = [](const config::Config& config) {
     const Targets targets = targets_to_check(config.targets);
     const define::Surroundings around{.targets = targets,
@@ -121,6 +124,13 @@ Result<TargetSpec> parse_target_option(const std::string& text) {
                             "its password; write [target." +
                             spec.name + "] kind = \"postgres\", url = … into a --config file"};
   }
+  if (spec.kind == "exec") {
+    return Error{.code = ErrorCode::invalid_argument,
+                 .message = "target '" + spec.name +
+                            "': what may be run on this machine is written into a --config file: "
+                            "[target." +
+                            spec.name + "] kind = \"exec\""};
+  }
   const bool placed = end_of_kind < text.size() && text[end_of_kind] == ':';
   // "memory" is nowhere.
   if (!placed && spec.kind != "memory") return not_a_target(text, "it lacks ':'");
@@ -141,8 +151,9 @@ Result<TargetSpec> parse_target_option(const std::string& text) {
 }
 
 int read_settings(const Common& common, const ServeOptions& options, config::Config& config) {
+  const config::Rules rules = config_rules(common, options.allow_exec);
   if (!options.config.empty()) {
-    config::Loaded loaded = config::load(options.config, config_rules(common));
+    config::Loaded loaded = config::load(options.config, rules);
     std::vector<std::string> faults;
     for (const config::Fault& fault : loaded.faults) faults.push_back(config::to_string(fault));
     if (!faults.empty()) return complain_of_all(common, kConfig, faults);
@@ -159,7 +170,7 @@ int read_settings(const Common& common, const ServeOptions& options, config::Con
   if (const int code = add_targets(common, options, config); code != kOk) return code;
   if (!options.ledger.empty()) config.ledger = options.ledger;
   std::vector<std::string> faults;
-  for (const config::Wrong& wrong : config::wrong_with(config, config_rules(common))) {
+  for (const config::Wrong& wrong : config::wrong_with(config, rules)) {
     faults.push_back(config::to_string(wrong));
   }
   return faults.empty() ? kOk : complain_of_all(common, kConfig, faults);

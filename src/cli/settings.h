@@ -12,7 +12,7 @@
 namespace trued::cli {
 
 /// The rules of the parts that only this program knows all of.
-[[nodiscard]] config::Rules config_rules(const Common& common);
+[[nodiscard]] config::Rules config_rules(const Common& common, bool allow_exec = false);
 
 /// Parses "NAME=KIND:LOCATION[,branch=B][,serving=URL]". `invalid_argument` names the part that is
 /// not understood and what is allowed there.

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "config/exec.h"
 #include "config/http.h"
 #include "config/operations.h"
 #include "config/postgres.h"
@@ -126,6 +127,9 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   } else if (spec.kind == "postgres") {
     read_postgres(table, spec.postgres);
     spec.location = without_password(spec.postgres.url);
+  } else if (spec.kind == "exec") {
+    read_exec(table, faults, spec.exec);
+    spec.location = spec.exec.directory;
   } else {
     read_serving(table, faults, spec);
   }
@@ -219,6 +223,7 @@ void read_server(Table& root, Config& config) {
   root.number("open_max", config.open_max, 1, 10 * kCountMax);
   root.number("runner_threads", config.runner_threads, 1, 256);
   root.duration("drain_grace", config.drain_grace);
+  root.flag("allow_exec", config.allow_exec);
 }
 
 // Where a setting stands; where it does not, the table that it is missing from.

@@ -42,6 +42,7 @@ struct Config {
   std::size_t open_max = 100'000;
   unsigned runner_threads = 8;
   Duration drain_grace{10'000};
+  bool allow_exec = false;  ///< targets of kind "exec" may run commands on this machine
 };
 
 /// One thing wrong with a file.
@@ -68,6 +69,9 @@ struct Rules {
   std::function<std::vector<SpecFault>(const HttpSpec&)> http = {};
   /// The same of kind "postgres".
   std::function<std::vector<SpecFault>(const PostgresSpec&)> postgres = {};
+  /// The same of kind "exec".
+  std::function<std::vector<SpecFault>(const ExecSpec&)> exec = {};
+  bool allow_exec = false;  ///< of the command line; the file may say so as well
   /// What is wrong with each operation in its surroundings (define::check_definition), by name:
   /// asked once everything else is sound, because it needs the targets.
   std::function<std::map<std::string, define::Faults>(const Config&)> operations = {};

@@ -12,8 +12,9 @@ namespace {
 /// Collects what is wrong with one target.
 class TargetRules {
  public:
-  TargetRules(const TargetSpec& spec, const Rules& rules, std::vector<Wrong>& out)
-      : spec_(spec), rules_(rules), out_(out) {}
+  TargetRules(const TargetSpec& spec, const Config& config, const Rules& rules,
+              std::vector<Wrong>& out)
+      : spec_(spec), allow_exec_(config.allow_exec || rules.allow_exec), rules_(rules), out_(out) {}
 
   void check() {
     if (!valid_name(spec_.name)) {
@@ -34,10 +35,12 @@ class TargetRules {
     } else if (spec_.kind == "postgres") {
       if (rules_.postgres) add_all(rules_.postgres(spec_.postgres));
       if (spec_.serving) add({"serving"}, "is not for kind \"postgres\": it is read by its calls");
+    } else if (spec_.kind == "exec") {
+      check_exec();
     } else if (spec_.kind != "memory") {
-      add({"kind"}, spec_.kind.empty() ? "is missing: file, git, memory, http or postgres"
+      add({"kind"}, spec_.kind.empty() ? "is missing: file, git, memory, http, postgres or exec"
                                        : "there is no kind '" + spec_.kind +
-                                             "'; known: file, git, memory, http, postgres");
+                                             "'; known: file, git, memory, http, postgres, exec");
     }
     if (spec_.serving) {
       const std::string wrong = rules_.serving(*spec_.serving);
@@ -100,6 +103,21 @@ class TargetRules {
     }
   }
 
+  void check_exec() {
+    if (!allow_exec_) {
+      add({"kind"},
+          "\"exec\" runs commands on this machine, which is off; allow_exec = true at the top of "
+          "the file, or --allow-exec, allows it");
+    }
+    if (rules_.exec) add_all(rules_.exec(spec_.exec));
+    if (spec_.serving) add({"serving"}, "is not for kind \"exec\": it is read by its calls");
+    if (spec_.exec.timeout > spec_.policy.effect_timeout) {
+      add({"timeout"}, format_duration(spec_.exec.timeout) + " is longer than effect_timeout, " +
+                           format_duration(spec_.policy.effect_timeout) +
+                           ", after which an attempt counts as unknown");
+    }
+  }
+
   // git writes "NAME <EMAIL>" into every commit and refuses what would break that line.
   void check_author() {
     const auto bad = [](const std::string& text) {
@@ -156,6 +174,7 @@ class TargetRules {
   }
 
   const TargetSpec& spec_;
+  bool allow_exec_;
   const Rules& rules_;
   std::vector<Wrong>& out_;
 };
@@ -190,7 +209,7 @@ std::vector<Wrong> wrong_with(const Config& config, const Rules& rules) {
                        " without a token: add [token.NAME] secret = \"${env:…}\" to the "
                        "configuration, or listen at 127.0.0.1"});
   }
-  for (const TargetSpec& spec : config.targets) TargetRules(spec, rules, out).check();
+  for (const TargetSpec& spec : config.targets) TargetRules(spec, config, rules, out).check();
   check_places(config, rules, out);
   check_tokens(config, out);
   return out;

@@ -182,6 +182,21 @@ void Table::texts(const char* name, std::vector<std::string>& out) {
   for (const toml::node& each : *list) out.push_back(*each.value_exact<std::string>());
 }
 
+void Table::numbers(const char* name, std::vector<int>& out, std::int64_t min, std::int64_t max) {
+  const toml::node* node = get(name);
+  if (node == nullptr) return;
+  const auto wrong = [&] {
+    fault(name, "expected a list of whole numbers from " + std::to_string(min) + " to " +
+                    std::to_string(max));
+  };
+  if (!node->is_array()) return wrong();
+  for (const toml::node& each : *node->as_array()) {
+    const auto value = each.value_exact<std::int64_t>();
+    if (!value || *value < min || *value > max) return wrong();
+    out.push_back(static_cast<int>(*value));
+  }
+}
+
 const toml::table* Table::table(const char* name) {
   const toml::node* node = get(name);
   if (node == nullptr) return nullptr;

@@ -43,6 +43,8 @@ class Table {
   /// A number from 0 to 1, in thousandths.
   void share(const char* name, std::uint32_t& permille);
   void texts(const char* name, std::vector<std::string>& out);
+  /// A list of whole numbers within bounds.
+  void numbers(const char* name, std::vector<int>& out, std::int64_t min, std::int64_t max);
   template <class Number>
   void number(const char* name, Number& out, std::int64_t min, std::int64_t max) {
     std::int64_t value = static_cast<std::int64_t>(out);

@@ -33,7 +33,10 @@ class FakeCalls final : public CallTarget {
     const auto found = answers.find(path == nullptr ? "" : path->as_string());
     return found == answers.end() ? read_absent("") : found->second;
   }
-  [[nodiscard]] Probed probe(const CallContext&) override { return probed; }
+  [[nodiscard]] Probed probe(const CallContext& context) override {
+    contexts.push_back(context);
+    return probed;
+  }
   [[nodiscard]] std::vector<CallFault> check_effect(const json::Value& call) const override {
     const json::Value* method = call.find("method");
     if (method != nullptr && method->is_string() && method->as_string().empty()) {

@@ -187,7 +187,7 @@ class Checker {
     check_repeats(policy);
     if (!policy.capabilities.deduplicates || policy.capabilities.idempotent) return;
     const auto remembers = around_.remembers ? around_.remembers(definition_.target) : std::nullopt;
-    if (!remembers) return;
+    if (!remembers || *remembers <= Duration{0}) return;  // 0: it is not said
     const std::string late = check_remembers(policy, *remembers);
     if (!late.empty()) fault(place_of({"deadline", "retry", "timeout"}), late);
   }

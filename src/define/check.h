@@ -17,7 +17,8 @@ namespace trued::define {
 
 using Definitions = std::map<std::string, std::shared_ptr<const Definition>, std::less<>>;
 
-/// For how long a target remembers an identity that it deduplicates by; nothing if it does not say.
+/// For how long a target remembers an identity that it deduplicates by; nothing if it does not say,
+/// which no time at all means as well.
 using Remembers = std::function<std::optional<Duration>(const std::string& target)>;
 
 struct Surroundings {

@@ -72,6 +72,9 @@ TEST_F(Check, T4_retries_end_before_anybody_forgets_the_key) {
             "/deadline: the target remembers a key for 1h, and an attempt may come later: "
             "deadline 2h + timeout 30s + reading back 5s = 7235s (with up to 5 attempts, at most "
             "10s apart); a late one would be carried out a second time\n");
+  remembers = [](const std::string&) { return std::optional(Duration{0}); };
+  EXPECT_EQ(wrong(base + R"("retention":"24h"})"), "") << "no time at all is not said";
+  remembers = [](const std::string&) { return std::optional(Duration{3'600'000}); };
   EXPECT_EQ(wrong(base + R"("retention":"24h","idempotent":true})"), "")
       << "a repeat is harmless whatever it remembers";
   EXPECT_EQ(wrong(R"({"effect":{"target":"psp","method":"POST"},"deadline":"50m"})"), "");

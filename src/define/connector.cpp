@@ -372,7 +372,9 @@ History DefinedConnector::history(const HistoryRequest& request) {
     if (found.known) return found;
   }
   if (!target.calls->capabilities().probes) return {};
-  Probed probed = target.calls->probe(context_of(asker, watch.left_of(request.timeout)));
+  CallContext context = context_of(asker, watch.left_of(request.timeout));
+  context.attempt = request.attempt;
+  const Probed probed = target.calls->probe(context);
   return history_of(probed.happened, printable(probed.version, 256), artifacts);
 }
 

@@ -221,6 +221,24 @@ TEST_F(Connectors, T4_what_the_target_records_itself_is_asked_too) {
   EXPECT_FALSE(history().ours_present);
 }
 
+// A refusal that a probe leaves behind covers the attempts up to the number that it was asked with.
+TEST_F(Connectors, T5_a_probe_is_asked_for_the_newest_attempt) {
+  calls->can.probes = true;
+  calls->probed.happened = Happened::no;
+  use(R"({"identity":["a"],"effect":{"target":"psp","method":"POST"}})");
+  submit(R"({"a":1})");
+  const History found = target.store->history({.operation = id,
+                                               .intent = intent,
+                                               .since = "",
+                                               .reported = "",
+                                               .identity = effect_identity(who),
+                                               .attempt = AttemptNo(3)});
+  EXPECT_TRUE(found.known);
+  ASSERT_EQ(calls->contexts.size(), 1U);
+  EXPECT_EQ(calls->contexts.front().attempt, AttemptNo(3));
+  EXPECT_EQ(calls->contexts.front().identity, effect_identity(who));
+}
+
 TEST_F(Connectors, T4_capabilities_are_those_of_target_and_definition) {
   const auto can = [&](const std::string& members) {
     use(R"({"identity":["a"],"effect":{"target":"psp",)" + members + "}");

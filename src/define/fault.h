@@ -16,9 +16,6 @@ struct Fault {
 
 using Faults = std::vector<Fault>;
 
-/// The known name closest to `name`, if it is close enough to be meant; else empty.
-[[nodiscard]] std::string resembles(const std::string& name, const std::vector<std::string>& known);
-
 /// "; did you mean 'amount'?", or the known names, or nothing where there are none.
 [[nodiscard]] std::string suggestion(const std::string& name,
                                      const std::vector<std::string>& known);

@@ -100,6 +100,7 @@ std::string Reference::path() const {
 
 Encoding call_encoding(std::string_view pointer) {
   if (pointer == "/path" || pointer == "/url") return Encoding::url;
+  if (pointer.starts_with("/argv/")) return Encoding::argument;
   return pointer.starts_with("/headers/") ? Encoding::header : Encoding::none;
 }
 
@@ -431,6 +432,13 @@ class Renderer {
             reference,
             "'" + reference.path() + "' holds a control character, which cannot stand in a header",
             false);
+      }
+      if (encoding == Encoding::argument && text.empty() && written->starts_with('-')) {
+        return fail(reference,
+                    "'" + reference.path() +
+                        "' begins with '-', and would be taken for an option; put its name before "
+                        "it in the same argument (--name=${…}), or hand it over on stdin or in env",
+                    false);
       }
       filled.emplace_back(text.size(), &reference);
       text += url ? percent_encoded(*written) : *written;

@@ -12,7 +12,8 @@
 // A value that becomes part of a URL is percent-encoded as a whole, '/' included, so that it stays
 // within the segment or the query value it was put into; a segment that would come to be empty,
 // "." or ".." is refused, because the URL would then lead elsewhere. A value that becomes part of a
-// header is refused if it holds a control character, which would begin another header.
+// header is refused if it holds a control character, which would begin another header. A value that
+// begins an argument of a command is refused if it begins with '-', because it would be an option.
 //
 // Invariants
 //   (1) What is filled in is never looked at again: "${" in a value is text.
@@ -70,11 +71,11 @@ struct Values {
 };
 
 /// How values are written into the text at `pointer`.
-enum class Encoding : std::uint8_t { none, url, header };
+enum class Encoding : std::uint8_t { none, url, header, argument };
 using EncodingAt = std::function<Encoding(std::string_view pointer)>;
 
-/// The members "/path" and "/url" of a call are URLs, those of "/headers" are headers (and texts,
-/// whatever is filled in); everything else is as it is.
+/// The members "/path" and "/url" of a call are URLs, those of "/headers" are headers and those of
+/// "/argv" arguments (both are texts, whatever is filled in); everything else is as it is.
 [[nodiscard]] Encoding call_encoding(std::string_view pointer);
 
 /// Why a template could not be filled in.

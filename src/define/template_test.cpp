@@ -107,6 +107,17 @@ TEST(Template, T11_values_stay_within_their_segment_of_a_url) {
             R"({"path":"/u/-"})");
 }
 
+TEST(Template, T11_a_value_cannot_become_an_option_of_a_command) {
+  const char* argv = R"({"argv":["push","${input.a}","--to=${input.b}"]})";
+  EXPECT_EQ(rendered(argv, R"({"a":12,"b":"-x"})", call_encoding),
+            R"({"argv":["push","12","--to=-x"]})");
+  for (const char* option : {R"({"a":"--exec=evil","b":""})", R"({"a":-1,"b":""})"}) {
+    EXPECT_NE(rendered(argv, option, call_encoding).find("would be taken for an option"),
+              std::string::npos)
+        << option;
+  }
+}
+
 TEST(Template, T11_a_value_cannot_begin_another_header) {
   const char* header = R"({"headers":{"X-A":"${input.a}"}})";
   EXPECT_EQ(rendered(header, R"({"a":12})", call_encoding), R"({"headers":{"X-A":"12"}})");

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "target/exec/exec_target.h"
 #include "target/file/file_connector.h"
 #include "target/git/git_connector.h"
 #include "target/http/http_reader.h"
@@ -32,9 +33,10 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
   if (spec.kind == "memory") {
     return std::unique_ptr<Connector>(std::make_unique<MemoryConnector>());
   }
-  return Error{
-      .code = ErrorCode::invalid_argument,
-      .message = "there is no kind '" + spec.kind + "'; known: file, git, memory, http, postgres"};
+  return Error{.code = ErrorCode::invalid_argument,
+               .message = "there is no kind '" + spec.kind +
+                          "'; known: file, git, memory, http, postgres, "
+                          "exec"};
 }
 
 template <class Calls>
@@ -52,6 +54,7 @@ Result<Target> with_calls(const TargetSpec& spec, Result<Calls> calls) {
 Result<Target> build_target(const TargetSpec& spec, const std::string& state_directory) {
   if (spec.kind == "http") return with_calls(spec, HttpTarget::open(spec.http));
   if (spec.kind == "postgres") return with_calls(spec, PostgresTarget::open(spec.postgres));
+  if (spec.kind == "exec") return with_calls(spec, ExecTarget::open(spec.exec));
   auto store = open_store(spec, state_directory);
   if (!store.has_value()) {
     Error error = store.error();

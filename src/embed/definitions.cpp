@@ -128,9 +128,13 @@ Targets targets_to_check(const std::vector<TargetSpec>& specs) {
 define::Remembers remembers_of(const std::vector<TargetSpec>& specs) {
   std::map<std::string, Duration> spans;
   for (const TargetSpec& spec : specs) {
-    const bool told = spec.http.deduplicates && spec.http.remembers.count() > 0;
-    if (spec.kind == "http" && told) spans.emplace(spec.name, spec.http.remembers);
+    if (spec.kind == "http" && spec.http.deduplicates) {
+      spans.emplace(spec.name, spec.http.remembers);
+    } else if (spec.kind == "exec" && spec.exec.deduplicates) {
+      spans.emplace(spec.name, spec.exec.remembers);
+    }
   }
+  std::erase_if(spans, [](const auto& each) { return each.second.count() == 0; });
   return [spans = std::move(spans)](const std::string& target) -> std::optional<Duration> {
     const auto found = spans.find(target);
     return found == spans.end() ? std::nullopt : std::optional(found->second);

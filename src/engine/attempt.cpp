@@ -243,7 +243,8 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
                                           .identity = job.identity,
                                           .result = job.result,
                                           .key = job.key,
-                                          .scope = job.scope});
+                                          .scope = job.scope,
+                                          .attempt = job.attempt});
     return report;
   }
   const bool store_holds = all_match(*job.intent, report.reads);

@@ -61,6 +61,39 @@ struct HttpSpec {
   std::optional<bool> fresh_connections;
 };
 
+struct ExecVariable {
+  std::string name;
+  std::string value;
+  bool secret = false;  ///< never shown
+};
+
+/// What exit codes mean, where it is not what they mean by themselves: 0 acknowledged, 75
+/// retryable, every other unknown.
+struct ExitCodes {
+  std::vector<int> acknowledged;
+  std::vector<int> rejected;  ///< for good
+  std::vector<int> retryable;
+  std::vector<int> unknown;
+};
+
+/// Kind "exec": commands on this machine.
+struct ExecSpec {
+  /// What may be run, spelled as calls spell it; "*" for anything. Definitions can be applied over
+  /// the API, this cannot.
+  std::vector<std::string> commands;
+  std::vector<std::string> path;          ///< where commands without a '/' are looked for
+  std::string directory = "/";            ///< in which they run
+  std::vector<ExecVariable> environment;  ///< all that they are given besides what a call gives
+  std::string umask;                      ///< octal, "027"; empty for ours
+  /// A command executes one TRUED_IDENTITY once.
+  bool deduplicates = false;
+  Duration remembers{};      ///< deduplicates: for so long; 0 for no known end
+  Duration timeout{30'000};  ///< of one command; never past the call's own end
+  Duration grace{2'000};     ///< between asking it to end (TERM) and ending it (KILL)
+  std::uint64_t output_bytes_max = std::uint64_t{1} << 20U;
+  ExitCodes exit;
+};
+
 /// What is wrong with one setting of a specification.
 struct SpecFault {
   std::string setting;  ///< "base_url", "headers.Accept"
@@ -69,7 +102,7 @@ struct SpecFault {
 
 struct TargetSpec {
   std::string name;
-  std::string kind;      ///< "file", "git", "memory", "http" or "postgres"
+  std::string kind;      ///< "file", "git", "memory", "http", "postgres" or "exec"
   std::string location;  ///< directory, or repository path or URL; without any secret
   std::string branch;    ///< git: empty for the one that the repository's HEAD names
   std::string author_name = "Trued";
@@ -80,6 +113,7 @@ struct TargetSpec {
   std::optional<ServingSpec> serving;
   HttpSpec http;
   PostgresSpec postgres;
+  ExecSpec exec;
   Policy policy;
 };
 

@@ -97,6 +97,8 @@ struct HistoryRequest {
   std::string result = {};    ///< see ReadRequest
   std::string key = {};       ///< see EffectRequest
   std::string scope = {};     ///< see EffectRequest
+  /// The newest that was started: what a probe says covers this one and those before it.
+  AttemptNo attempt{1};
   Duration timeout{10'000};
 };
 

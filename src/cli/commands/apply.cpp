@@ -119,7 +119,8 @@ int show_applied(const Common& common, const RemoteAnswer& answer) {
 }  // namespace
 
 int apply(const Common& common, const ApplyOptions& options) {
-  const config::Loaded loaded = config::load(options.file, config_rules(common));
+  // Whether commands may be run is for the server to say; here nothing is.
+  const config::Loaded loaded = config::load(options.file, config_rules(common, true));
   if (!loaded.faults.empty()) {
     for (const config::Fault& fault : loaded.faults) say(plain(config::to_string(fault)));
     return complain(common, kConfig,

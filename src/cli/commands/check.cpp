@@ -8,6 +8,7 @@
 #include "cli/settings.h"
 #include "embed/build_target.h"
 #include "json/writer.h"
+#include "target/exec/exec_target.h"
 #include "target/postgres/install.h"
 
 namespace trued::cli {
@@ -140,6 +141,7 @@ Result<void> connect_all(const std::string& file, config::Loaded& loaded) {
     const auto target = build_target(spec, state.path());
     std::string wrong = target.has_value() ? "" : target.error().message;
     if (target.has_value() && spec.kind == "postgres") wrong = wrong_with_database(spec, file);
+    if (target.has_value() && spec.kind == "exec") wrong = missing_for(spec.exec);
     if (wrong.empty()) continue;
     config::Fault fault = loaded.places[spec.name];
     fault.file = file;
@@ -152,7 +154,7 @@ Result<void> connect_all(const std::string& file, config::Loaded& loaded) {
 }  // namespace
 
 int check(const Common& common, const CheckOptions& options) {
-  config::Loaded loaded = config::load(options.file, config_rules(common));
+  config::Loaded loaded = config::load(options.file, config_rules(common, options.allow_exec));
   const bool connect = options.connect && loaded.faults.empty();
   if (connect) {
     const auto tried = connect_all(options.file, loaded);

@@ -24,6 +24,7 @@
 #include "io/loop.h"
 #include "json/writer.h"
 #include "ledger/sqlite/sqlite_ledger.h"
+#include "target/exec/command.h"
 
 namespace trued::cli {
 namespace {
@@ -34,7 +35,10 @@ class StopSignal {
   explicit StopSignal(io::Loop& loop) {
     loop.on_signals([this](int) {
       const std::scoped_lock lock(mutex_);
-      if (asked_) std::_Exit(kTempFail);
+      if (asked_) {
+        stop_commands(Duration{0});
+        std::_Exit(kTempFail);
+      }
       asked_ = true;
       wake_.notify_all();
     });
@@ -266,6 +270,8 @@ int serve(const Common& common, const ServeOptions& options) {
   running.server->stop(Duration{2'000});
   if (drained) return kOk;
   // Their threads cannot be ended, and everything they lead to is durable or will be found.
+  // Commands would outlive this process, or what they started would.
+  stop_commands(Duration{2'000});
   spdlog::warn("some effects were still under way; they are resolved at next start");
   spdlog::default_logger()->flush();
   std::_Exit(kOk);

@@ -58,6 +58,10 @@ EffectKind classify(const HttpSaid& said, const HttpAnswers& answers) {
   return classify_by_default(said);
 }
 
+bool is_throttled(const HttpSaid& said, EffectKind kind) {
+  return said.status == kTooMany && kind == EffectKind::rejected_retryable;
+}
+
 std::string_view explain(const HttpSaid& said, EffectKind kind) {
   if (kind == EffectKind::unknown) {
     if (said.status == kConflict)

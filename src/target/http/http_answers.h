@@ -40,6 +40,8 @@ struct HttpSaid {
   bool key_deduplicated = false;  ///< our key was sent to a target that deduplicates
 };
 [[nodiscard]] EffectKind classify(const HttpSaid& said, const HttpAnswers& answers);
+/// True for "too many requests": the target is as it should be, and asked too much of.
+[[nodiscard]] bool is_throttled(const HttpSaid& said, EffectKind kind);
 /// Why, for people; empty where the status says it all.
 [[nodiscard]] std::string_view explain(const HttpSaid& said, EffectKind kind);
 

@@ -268,6 +268,7 @@ EffectResult HttpTarget::judge_answer(const HttpCall& call, const io::ClientAnsw
   if (answer.body != io::BodyState::undecodable) reason += excerpt_of(body);
   EffectResult result = effect_ended(kind, masked(std::move(reason)));
   result.retry_after = retry_after_of(response);
+  result.throttled = is_throttled(said, kind);
   return result;
 }
 

@@ -161,6 +161,17 @@ TEST_F(HttpTargetTest, T5_retry_after_in_both_forms_and_bounded) {
   EXPECT_EQ(perform().retry_after, Duration{0});
 }
 
+TEST_F(HttpTargetTest, T6_too_many_requests_is_no_failure_of_the_target) {
+  answer("429 Slow down");
+  EXPECT_TRUE(perform().throttled);
+  for (const char* status : {"425 Too Early", "503 Busy", "500 X", "403 X", "200 OK"}) {
+    answer(status, "", "Retry-After: 1\r\n");
+    EXPECT_FALSE(perform().throttled) << status;
+  }
+  answer("429 Slow down");
+  EXPECT_FALSE(perform(R"({"method":"POST","path":"/a","answers":{"429":"final"}})").throttled);
+}
+
 TEST_F(HttpTargetTest, T1_the_answer_becomes_the_result) {
   answer("201 Created", "{ \"id\": \"ch_1\" }", "ETag: \"v7\"\r\n");
   const EffectEnded created = perform().ended;
