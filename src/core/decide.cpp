@@ -250,6 +250,11 @@ void on_person_cancel(Deciding& deciding, const PersonInput& input) {
 }
 
 void on_person(Deciding& deciding, const PersonInput& input) {
+  if (input.as_of && *input.as_of != deciding.operation().updated_at) {
+    return deciding.refuse("moved", "it has moved since it was looked at: it is " +
+                                        std::string(to_string(deciding.operation().state)) +
+                                        " now");
+  }
   switch (input.action) {
     case PersonAction::it_happened:
       return on_person_verdict(deciding, input, State::acknowledged);

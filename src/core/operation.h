@@ -331,6 +331,8 @@ struct PersonInput {
   PersonAction action = PersonAction::retry;
   std::string who;
   std::string why;
+  /// The operation's `updated_at` when it was looked at: refused if it has moved since.
+  std::optional<WallTime> as_of = {};
 };
 
 using Input = std::variant<Start, AttemptReport, ReadReport, TimerDue, Recover, PersonInput>;
@@ -357,7 +359,7 @@ struct DecideContext {
 
 /// Why an input was not acted on; a programmer- and person-readable sentence.
 struct Refusal {
-  std::string code;    ///< "not-cancelable", "not-resolvable", "not-retryable"
+  std::string code;    ///< "not-cancelable", "not-resolvable", "not-retryable", "moved"
   std::string detail;  ///< what to do instead
 };
 
