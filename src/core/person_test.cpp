@@ -55,8 +55,7 @@ TEST(Person, T10_says_that_it_did_not_happen_which_is_failed) {
 TEST(Person, T8_decides_only_what_is_as_it_was_looked_at) {
   Life life = undecided();
   const WallTime looked = life.operation.updated_at;
-  const PersonInput retry{
-      .action = PersonAction::retry, .who = "ada", .why = {}, .as_of = looked};
+  const PersonInput retry{.action = PersonAction::retry, .who = "ada", .why = {}, .as_of = looked};
   life.now += Duration{1};
   life.person(PersonAction::it_did_not);
   ASSERT_EQ(life.state(), State::failed);
