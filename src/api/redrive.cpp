@@ -38,6 +38,12 @@ bool complain(Problem& problem, std::string detail, const std::string& pointer) 
   return false;
 }
 
+// Says where it stands.
+bool at(const std::string& pointer, Problem& problem) {
+  problem.pointer = pointer;
+  return false;
+}
+
 bool take_flag(const json::Value& value, const std::string& pointer, bool& out, Problem& problem) {
   if (!value.is_bool()) return complain(problem, "expected true or false", pointer);
   out = value.as_bool();
@@ -80,9 +86,9 @@ bool take_filter(const json::Value& value, Asked& asked, Problem& problem) {
     } else if (name == "scope") {
       asked.scope = text;
     } else if (name == "cause") {
-      if (!read_dead_cause(text, asked.query.cause, problem)) return false;
+      if (!read_dead_cause(text, asked.query.cause, problem)) return at(pointer, problem);
     } else if (name == "older_than") {
-      if (!read_span(name, text, asked.older_than, problem)) return false;
+      if (!read_span(name, text, asked.older_than, problem)) return at(pointer, problem);
     } else {
       return complain(
           problem,
@@ -107,7 +113,7 @@ bool take_member(const std::string& name, const json::Value& value, Asked& asked
   if (name == "cursor") {
     if (value.is_null()) return true;
     if (!value.is_string()) return complain(problem, "expected a text", pointer);
-    return read_position(value.as_string(), asked.query.after, problem);
+    return read_position(value.as_string(), asked.query.after, problem) || at(pointer, problem);
   }
   return complain(problem,
                   "unknown member '" + name +

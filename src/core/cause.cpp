@@ -170,13 +170,16 @@ std::string without_numbers(std::string_view reason) {
 }
 
 void Endings::add(const Operation& operation, const Event& event) {
+  if (const auto* ended = std::get_if<EffectEnded>(&event)) attempt_reason_ = ended->reason;
   if (!std::holds_alternative<Settled>(event)) return;
   const auto cause = cause_of(operation);
   if (!cause || !is_dead_letter(*cause)) {
     *this = {};
     return;
   }
-  std::string reason = without_numbers(operation.reason);
+  // "gave up after 6 attempts: …" is the same end as after one.
+  const bool failed = operation.state == State::failed;
+  std::string reason = without_numbers(failed ? attempt_reason_ : operation.reason);
   const bool again = cause_ == cause && reason == reason_;
   same_ = again ? same_ + 1 : 1;
   cause_ = cause;

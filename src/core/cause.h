@@ -68,7 +68,8 @@ struct Choice {
                                              WallTime now);
 
 /// How often, one after another up to now, an operation ended for the same cause and, but for the
-/// numbers in it, the same reason. Feed it the operation after each of its events, in order.
+/// numbers in it, the same reason: that of its last attempt where it failed, else what was seen.
+/// Feed it the operation after each of its events, in order.
 class Endings {
  public:
   void add(const Operation& operation, const Event& event);
@@ -76,6 +77,7 @@ class Endings {
   [[nodiscard]] std::uint32_t same() const { return same_; }
 
  private:
+  std::string attempt_reason_;
   std::optional<Cause> cause_;
   std::string reason_;
   std::uint32_t same_ = 0;

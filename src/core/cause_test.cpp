@@ -246,6 +246,15 @@ TEST(Endings, T8_the_same_cause_and_reason_are_counted_whatever_the_numbers_are)
   EXPECT_EQ(same_endings(life), 1U) << "another reason begins anew";
 }
 
+TEST(Endings, T8_how_many_attempts_it_took_makes_no_difference) {
+  Policy policy = policy_for();
+  policy.retry.attempts_max = 1;
+  Life life = exhausted(policy);
+  ASSERT_EQ(life.operation.reason, "gave up after 1 attempt: 503");
+  again(life, "503");
+  EXPECT_EQ(same_endings(life), 2U);
+}
+
 TEST(Endings, T8_a_good_end_or_a_persons_word_begins_anew) {
   Life life = unheard();
   EXPECT_EQ(same_endings(life), 1U);
