@@ -32,7 +32,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   if (!value.has_value()) return 0;
   trued::api::Problem problem;
   const auto submission =
-      trued::api::read_submission(std::move(*value), {targets(), std::nullopt, {}}, problem);
+      trued::api::read_submission(std::move(*value), {.targets = targets()}, problem);
   if (!submission) {
     const auto answer = trued::api::respond(problem);
     TRUED_ASSERT(answer.status >= 400 && trued::json::parse(answer.body).has_value());

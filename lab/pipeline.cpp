@@ -232,16 +232,17 @@ void Pipeline::Impl::take_up(const ChangeEvent& event) {
   const bool skipped = event.lie == Lie::clever_dedup && same_text && !event.force;
   const bool lagging = event.lie == Lie::stale_replica && !event.force;
   synced_[event.document] = text;
+  Serving::Unit unit;
   for (std::size_t i = 0; i < reads.size(); ++i) {
-    const std::string& path = event.intent->artifacts.at(i).name;
-    if (skipped) {
-      serving_->move_version(path, event.version);
-      continue;
-    }
-    std::optional<std::string> content;
+    std::optional<std::string>& content = unit[event.intent->artifacts.at(i).name];
     if (reads.at(i).seen == Seen::found) content = reads.at(i).content;
-    serving_->put(path, std::move(content), event.version, !lagging);
-    serving_->pin(path, lagging ? 1 : 0);
+  }
+  if (skipped) {
+    serving_->move_version(unit, event.version);
+  } else if (lagging) {
+    serving_->put_lagging(unit, event.version);
+  } else {
+    serving_->put(unit, event.version);
   }
 }
 

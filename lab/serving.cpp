@@ -40,28 +40,36 @@ io::HttpResponse Serving::answer(const std::string& path) const {
   return response;
 }
 
-void Serving::put(const std::string& path, std::optional<std::string> content,
-                  const std::string& version, bool both) {
-  const std::scoped_lock lock(mutex_);
-  for (std::size_t i = 0; i < (both ? 2U : 1U); ++i) {
+void Serving::store(std::map<std::string, Record>& replica, const Unit& unit,
+                    const std::string& version) {
+  for (const auto& [path, content] : unit) {
     if (content) {
-      replicas_.at(i)[path] = {*content, version};
+      replica[path] = {*content, version};
     } else {
-      replicas_.at(i).erase(path);
+      replica.erase(path);
     }
   }
 }
 
-void Serving::pin(const std::string& path, std::size_t replica) {
+void Serving::put(const Unit& unit, const std::string& version) {
   const std::scoped_lock lock(mutex_);
-  pinned_[path] = replica;
+  for (auto& replica : replicas_) store(replica, unit, version);
+  for (const auto& [path, content] : unit) pinned_[path] = 0;
 }
 
-void Serving::move_version(const std::string& path, const std::string& version) {
+void Serving::put_lagging(const Unit& unit, const std::string& version) {
   const std::scoped_lock lock(mutex_);
-  for (auto& replica : replicas_) {
-    if (const auto found = replica.find(path); found != replica.end()) {
-      found->second.version = version;
+  store(replicas_.front(), unit, version);
+  for (const auto& [path, content] : unit) pinned_[path] = 1;
+}
+
+void Serving::move_version(const Unit& unit, const std::string& version) {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [path, content] : unit) {
+    for (auto& replica : replicas_) {
+      if (const auto found = replica.find(path); found != replica.end()) {
+        found->second.version = version;
+      }
     }
   }
 }

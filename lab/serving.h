@@ -19,13 +19,17 @@ class Serving {
   [[nodiscard]] static Result<std::unique_ptr<Serving>> open();
   ~Serving();
 
-  /// Puts content of a unit in place, on the first replica or on both.
-  void put(const std::string& path, std::optional<std::string> content, const std::string& version,
-           bool both);
-  /// From now on readers of that path are sent to one replica.
-  void pin(const std::string& path, std::size_t replica);
-  /// Moves the version a path is said to be at, without its content.
-  void move_version(const std::string& path, const std::string& version);
+  /// The artifacts of a unit by path; nothing where the artifact was removed.
+  using Unit = std::map<std::string, std::optional<std::string>>;
+
+  /// Puts a unit in place on both replicas. All at once: a reader sees the unit of before or this
+  /// one, never a part of it, because a torn unit would be a lie that nobody told.
+  void put(const Unit& unit, const std::string& version);
+  /// Puts a unit in place on the first replica and sends the readers of it to the other. All at
+  /// once.
+  void put_lagging(const Unit& unit, const std::string& version);
+  /// Moves the version that a unit is said to be at, without its content.
+  void move_version(const Unit& unit, const std::string& version);
 
   [[nodiscard]] std::optional<std::string> served(const std::string& path) const;
   [[nodiscard]] std::uint16_t port() const { return server_->port(); }
@@ -36,6 +40,8 @@ class Serving {
     std::string version;
   };
   Serving() = default;
+  static void store(std::map<std::string, Record>& replica, const Unit& unit,
+                    const std::string& version);
   io::HttpResponse answer(const std::string& path) const;
   std::size_t replica_of(const std::string& path) const;
 

@@ -163,13 +163,14 @@ std::optional<Problem> Auth::check_rights(const Caller& caller, Access access) {
       return lacks(Action::read);
     case Access::resolve:
       return lacks(Action::resolve);
+    case Access::apply:
     case Access::server:
       break;
   }
-  if (auto problem = lacks(Action::read)) return problem;
+  if (auto problem = lacks(access == Access::apply ? Action::apply : Action::read)) return problem;
   if (caller.rights->everywhere()) return std::nullopt;
   return Problem{.name = "out-of-scope",
-                 .detail = "this tells of all tenants together, and the token '" + caller.actor +
+                 .detail = "this is about all tenants together, and the token '" + caller.actor +
                            "' is for some; use a token without scopes"};
 }
 

@@ -109,8 +109,13 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     Problem problem;
     auto value = read_json(line, problem);
     if (!value) return put(index, respond(problem));
-    auto submission = read_submission(
-        *std::move(value), {service_->ports.targets, std::nullopt, call_.caller}, problem);
+    auto submission = read_submission(*std::move(value),
+                                      {.targets = service_->ports.targets,
+                                       .header_key = std::nullopt,
+                                       .caller = call_.caller,
+                                       .types = service_->ports.types,
+                                       .now = service_->ports.clock.wall()},
+                                      problem);
     if (!submission) return put(index, respond(problem));
     if (auto late = service_->overdue(*submission)) return put(index, respond(*late));
     auto base = submission->intent->base;

@@ -7,6 +7,7 @@
 #include "api/impl.h"
 #include "api/parameters.h"
 #include "api/receipts.h"
+#include "engine/write_input.h"
 #include "ledger/query.h"
 
 namespace trued::api {
@@ -84,6 +85,11 @@ void write_position(json::Writer& out, std::uint64_t position) {
 }
 
 const Policy* Service::Impl::policy_of(const Operation& operation) const {
+  // As the engine looks it up: by the version that the operation began with.
+  if (ports.types != nullptr && operation.definition != kWriteDefinition) {
+    const Target* defined = ports.types->target(operation.definition);
+    return defined == nullptr ? nullptr : &defined->policy;
+  }
   const auto found = ports.targets.find(operation.target);
   return found == ports.targets.end() ? nullptr : &found->second.policy;
 }
@@ -124,8 +130,9 @@ std::optional<Refusal> Service::Impl::why_left(const DeadLetter& letter,
   const Operation& operation = letter.operation;
   const Policy* policy = policy_of(operation);
   if (policy == nullptr) {
-    return Refusal{.code = "no-such-target",
-                   .detail = "its target '" + operation.target + "' is not configured"};
+    return Refusal{
+        .code = "no-such-target",
+        .detail = "what it is carried out at, '" + operation.target + "', is not configured"};
   }
   if (operation.on_failure == OnFailure::poison) {
     return Refusal{.code = "not-retryable",

@@ -101,6 +101,10 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   [[nodiscard]] std::optional<Backlog> backlog();
   // batch.cpp
   void batch(Call call);
+  // definitions.cpp
+  void apply_definitions(Call call);
+  void list_definitions(Call call);
+  void show_definition(Call call);
   // status.cpp
   void status(Call call);
   void health(Call call);
@@ -129,6 +133,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   /// Runs `work` on the pool; answers `overloaded` if it is full.
   void on_pool(Call call, std::move_only_function<void(Call)> work);
 
+  std::unique_ptr<define::Registry> no_types;  ///< where none were given: none are defined
   ServicePorts ports;
   const ServiceOptions options;
   Auth auth;

@@ -131,7 +131,11 @@ std::optional<Problem> Service::Impl::overdue(const Submission& submission) {
 }
 
 void Service::Impl::submit(Call call) {
-  SubmitContext context{ports.targets, std::nullopt, call.caller};
+  SubmitContext context{.targets = ports.targets,
+                        .header_key = std::nullopt,
+                        .caller = call.caller,
+                        .types = ports.types,
+                        .now = ports.clock.wall()};
   Problem problem;
   if (!read_key_header(call.request, context.header_key, problem)) return call.fail(problem);
   auto body = read_json(call.request.body, problem);

@@ -29,6 +29,20 @@ void write_retired(json::Writer& writer, const Tombstone& tombstone) {
   writer.end_object();
 }
 
+void write_errors(json::Writer& writer, const std::vector<ProblemPart>& errors) {
+  constexpr std::size_t kErrorsMax = 100;
+  if (errors.empty()) return;
+  writer.key("errors").begin_array();
+  for (std::size_t i = 0; i < std::min(errors.size(), kErrorsMax); ++i) {
+    const ProblemPart& each = errors.at(i);
+    writer.begin_object();
+    if (!each.operation.empty()) writer.member("operation", std::string_view(each.operation));
+    writer.member("pointer", cut(each.pointer, kPointerBytesMax));
+    writer.member("detail", cut(each.detail, kDetailBytesMax)).end_object();
+  }
+  writer.end_array();
+}
+
 std::int64_t whole_seconds(Duration span) {
   return std::max<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(span).count(), 1);
 }
@@ -60,6 +74,7 @@ void write_problem(const Problem& problem, std::string_view instance, std::strin
     for (const std::string& pointer : problem.differing) writer.string(pointer);
     writer.end_array();
   }
+  write_errors(writer, problem.errors);
   if (!problem.expected.empty()) writer.member("expected", std::string_view(problem.expected));
   if (!problem.seen.empty()) writer.member("seen", std::string_view(problem.seen));
   if (!problem.receipt.empty()) writer.key("receipt").raw(problem.receipt);

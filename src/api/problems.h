@@ -36,6 +36,7 @@ inline constexpr std::array kProblems{
     ProblemType{"method-not-allowed", 405, "The resource does not do that"},
     ProblemType{"idempotency-conflict", 409, "The key was used for something else"},
     ProblemType{"late-duplicate", 409, "The key was used and is past its retention"},
+    ProblemType{"definitions-changed", 409, "The definitions have changed meanwhile"},
     ProblemType{"not-cancelable", 409, "The operation can no longer be withdrawn"},
     ProblemType{"not-resolvable", 409, "The operation does not wait for a person"},
     ProblemType{"not-retryable", 409, "The operation cannot be tried again"},
@@ -44,6 +45,7 @@ inline constexpr std::array kProblems{
     ProblemType{"target-too-long", 414, "The request target is too long"},
     ProblemType{"unsupported-media-type", 415, "The body is of the wrong type"},
     ProblemType{"host-not-allowed", 421, "The request is for another host"},
+    ProblemType{"definition-invalid", 422, "A definition is not sound"},
     ProblemType{"input-invalid", 422, "The input does not fit the type"},
     ProblemType{"too-many-wrong-tokens", 429, "Too many wrong tokens"},
     ProblemType{"overloaded", 429, "The server has too much to do"},
@@ -54,16 +56,24 @@ inline constexpr std::array kProblems{
     ProblemType{"outcome-unknown", 503, "It is not known whether the request was accepted"},
 };
 
+/// One of several things that are wrong.
+struct ProblemPart {
+  std::string operation = {};  ///< whose definition it is in; may be empty
+  std::string pointer = {};    ///< RFC 6901
+  std::string detail = {};
+};
+
 /// A problem on its way out.
 struct Problem {
-  std::string_view name = "internal";        ///< one of kProblems
-  std::string detail = {};                   ///< what is wrong and what to do
-  std::string pointer = {};                  ///< RFC 6901, into the body; may be empty
-  std::vector<std::string> differing = {};   ///< idempotency-conflict: pointers of what differs
-  std::string expected = {};                 ///< stale-state: the base; may be empty
-  std::string seen = {};                     ///< stale-state: the version there; may be empty
-  std::string receipt = {};                  ///< JSON; empty where there is none
-  std::optional<Tombstone> retired = {};     ///< late-duplicate: what the key was used for
+  std::string_view name = "internal";       ///< one of kProblems
+  std::string detail = {};                  ///< what is wrong and what to do
+  std::string pointer = {};                 ///< RFC 6901, into the body; may be empty
+  std::vector<std::string> differing = {};  ///< idempotency-conflict: pointers of what differs
+  std::string expected = {};                ///< stale-state: the base; may be empty
+  std::string seen = {};                    ///< stale-state: the version there; may be empty
+  std::vector<ProblemPart> errors = {};   ///< everything that is wrong, where it is several things
+  std::string receipt = {};               ///< JSON; empty where there is none
+  std::optional<Tombstone> retired = {};  ///< late-duplicate: what the key was used for
   std::optional<Duration> retry_after = {};  ///< written in whole seconds, rounded up
 };
 

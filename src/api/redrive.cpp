@@ -1,5 +1,6 @@
 // Having dead letters tried again: singly or by query, in the order of acceptance.
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <utility>
 #include <variant>
@@ -7,6 +8,7 @@
 #include "api/impl.h"
 #include "api/parameters.h"
 #include "api/people.h"
+#include "engine/write_input.h"
 
 namespace trued::api {
 namespace {
@@ -165,6 +167,37 @@ void write_entry(json::Writer& out, const Entry& entry) {
   out.end_object();
 }
 
+/// Target and name of an artifact, and who was the last to write it.
+using Newest = std::map<std::pair<std::string, std::string>, OperationId>;
+
+// Only writes: what they put there replaces what others put there before. In order.
+void note(const Operation& operation, bool all, Newest& newest) {
+  if (operation.definition != kWriteDefinition) return;
+  for (const ArtifactState& artifact : operation.artifacts) {
+    std::pair key{operation.target, artifact.meant.name};
+    if (const auto found = newest.find(key); found != newest.end()) {
+      found->second = operation.id;
+    } else if (all) {
+      newest.emplace(std::move(key), operation.id);
+    }
+  }
+}
+
+// The first of two that write one artifact would land, and keep the other from it.
+std::optional<Refusal> why_outdone(const Operation& operation, const Newest& newest) {
+  if (operation.definition != kWriteDefinition) return std::nullopt;
+  for (const ArtifactState& artifact : operation.artifacts) {
+    const auto found = newest.find({operation.target, artifact.meant.name});
+    if (found == newest.end() || found->second == operation.id) continue;
+    return Refusal{.code = "outdone",
+                   .detail = to_string(found->second) + ", which was accepted later, writes '" +
+                             artifact.meant.name +
+                             "' too: what is older is not put in its place; if it should be, name "
+                             "this one alone"};
+  }
+  return std::nullopt;
+}
+
 // One redrive under way: each operation is given to the engine when its time has come, and the
 // answer is sent when the engine has made the last of them durable. A client that goes away ends
 // the answer, not the redrive.
@@ -176,9 +209,12 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
   void start() {
     auto found = asked_.ids ? find_named() : find_all();
     if (!found.has_value()) return call_.fail(ledger_problem(found.error()));
+    auto newest = find_newest();
+    if (!newest.has_value()) return call_.fail(ledger_problem(newest.error()));
     for (std::size_t i = 0; i < entries_.size(); ++i) {
       Entry& entry = entries_.at(i);
       if (!entry.left && entry.letter) entry.left = service_->why_left(*entry.letter, asked_.terms);
+      if (!entry.left && entry.letter) entry.left = why_outdone(entry.letter->operation, *newest);
       if (entry.left) continue;
       entry.state = entry.letter->operation.state;
       going_.push_back(i);
@@ -224,6 +260,24 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
       }
     }
     return {};
+  }
+
+  // Who of the dead letters meant was the last to write each of the artifacts that these write.
+  Result<Newest> find_newest() {
+    Newest newest;
+    for (const Entry& entry : entries_) {
+      if (entry.letter) note(entry.letter->operation, true, newest);
+    }
+    DeadLetterQuery query = asked_.query;
+    query.limit = kIdsMax;
+    query.after = position_;
+    while (query.after != 0 && !newest.empty()) {
+      const std::scoped_lock lock(service_->reader_mutex);
+      TRUED_TRY(const DeadLetterPage page, service_->ports.reader->dead_letters(query));
+      for (const Operation& operation : page.operations) note(operation, false, newest);
+      query.after = page.position;
+    }
+    return newest;
   }
 
   void go_paced(std::size_t nth) {

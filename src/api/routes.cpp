@@ -11,6 +11,7 @@ std::span<const Service::Impl::Route> Service::Impl::routes() {
   constexpr Access kSubmit = Access::submit;
   constexpr Access kRead = Access::read;
   constexpr Access kResolve = Access::resolve;
+  constexpr Access kApply = Access::apply;
   constexpr Access kServer = Access::server;
   static constexpr std::array kRoutes{
       Route{"POST", "/v1/operations", kSubmit, json, "", &Impl::submit},
@@ -27,6 +28,9 @@ std::span<const Service::Impl::Route> Service::Impl::routes() {
       Route{"POST", "/v1/dead-letters/redrive", kResolve, json, "", &Impl::redrive},
       Route{"GET", "/v1/worklist", kRead, nothing, "type target scope owner overdue cursor limit",
             &Impl::worklist},
+      Route{"POST", "/v1/definitions", kApply, json, "", &Impl::apply_definitions},
+      Route{"GET", "/v1/definitions", kServer, nothing, "", &Impl::list_definitions},
+      Route{"GET", "/v1/definitions/{id}", kServer, nothing, "", &Impl::show_definition},
       Route{"GET", "/v1/status", kServer, nothing, "", &Impl::status},
       Route{"GET", "/healthz", kOpen, nothing, "", &Impl::health},
       Route{"GET", "/readyz", kOpen, nothing, "", &Impl::ready},

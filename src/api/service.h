@@ -20,6 +20,7 @@
 #include "api/auth.h"
 #include "base/clock.h"
 #include "config/care.h"
+#include "define/registry.h"
 #include "engine/engine.h"
 #include "io/blocking_pool.h"
 #include "io/http_server.h"
@@ -47,6 +48,7 @@ struct ServicePorts {
   Clock& clock;
   io::BlockingPool& pool;
   std::unique_ptr<LedgerReader> reader;  ///< its own; used on the pool only
+  define::Registry* types = nullptr;     ///< null: only `write`
 };
 
 /// Method and path pattern of a route, for the test that holds them to openapi.yaml.

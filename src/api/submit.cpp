@@ -3,6 +3,9 @@
 #include <array>
 #include <utility>
 
+#include "base/resembles.h"
+#include "base/time.h"
+#include "define/check.h"
 #include "engine/check_write.h"
 
 namespace trued::api {
@@ -60,48 +63,45 @@ bool check_members(const json::Value& body, Problem& problem) {
   return true;
 }
 
-bool take_key(json::Value& body, const SubmitContext& context, std::string& key, Problem& problem) {
-  std::optional<std::string> in_body;
-  if (!take_text(body, "key", in_body, problem)) return false;
-  if (in_body && context.header_key && *in_body != *context.header_key) {
+// The key of body or header; nothing if there is none.
+bool take_key(json::Value& body, const SubmitContext& context, std::optional<std::string>& key,
+              Problem& problem) {
+  if (!take_text(body, "key", key, problem)) return false;
+  if (key && context.header_key && *key != *context.header_key) {
     return fail(problem, "malformed", "/key",
                 "the body's key and the Idempotency-Key header differ; send one");
   }
-  if (!in_body && !context.header_key) {
-    return fail(problem, "idempotency-key-required", "",
-                "name the operation by the header 'Idempotency-Key: \"KEY\"' or by \"key\" in the "
-                "body; keep the same key when you repeat it");
-  }
-  key = in_body ? std::move(*in_body) : *context.header_key;
-  if (!valid_key(key)) {
+  if (!key) key = context.header_key;
+  if (key && !valid_key(*key)) {
     return fail(problem, "malformed", "/key",
                 "a key has 1 to 255 visible ASCII characters without spaces");
   }
   return true;
 }
 
-bool take_identity(json::Value& body, const SubmitContext& context, Identity& identity,
-                   Problem& problem) {
-  std::optional<std::string> type;
-  std::optional<std::string> scope;
-  if (!take_text(body, "type", type, problem) || !take_text(body, "scope", scope, problem)) {
-    return false;
+bool no_key(Problem& problem) {
+  return fail(problem, "idempotency-key-required", "",
+              "name the operation by the header 'Idempotency-Key: \"KEY\"' or by \"key\" in the "
+              "body; keep the same key when you repeat it");
+}
+
+bool in_scope(const SubmitContext& context, const std::string& scope, Problem& problem) {
+  if (context.caller.rights->covers(scope)) return true;
+  problem = out_of_scope(context.caller, scope, "/scope");
+  return false;
+}
+
+bool no_such_type(const SubmitContext& context, const std::string& type, Problem& problem) {
+  std::vector<std::string> known{std::string(kWriteType)};
+  if (context.types != nullptr) {
+    for (const auto& [name, definition] : context.types->definitions()) known.push_back(name);
   }
-  if (!type) return fail(problem, "malformed", "/type", "'type' is missing; \"write\" is built in");
-  if (*type != kWriteType) {
-    return fail(problem, "no-such-type", "/type",
-                "there is no type '" + *type + "' here; known: write");
-  }
-  if (scope && !valid_name(*scope)) {
-    return fail(problem, "malformed", "/scope", "a scope has 1 to 64 characters of [A-Za-z0-9_.-]");
-  }
-  identity.type = std::move(*type);
-  identity.scope = scope.value_or("default");
-  if (!context.caller.rights->covers(identity.scope)) {
-    problem = out_of_scope(context.caller, identity.scope, "/scope");
-    return false;
-  }
-  return take_key(body, context, identity.key, problem);
+  std::string listed;
+  for (const std::string& each : known) listed += (listed.empty() ? "" : ", ") + each;
+  const auto meant = resembles(type, known);
+  return fail(problem, "no-such-type", "/type",
+              "there is no type '" + type + "' here; known: " + listed +
+                  (meant ? "; did you mean '" + *meant + "'?" : ""));
 }
 
 bool take_rest(json::Value& body, const SubmitContext& context, Submission& out, Problem& problem) {
@@ -133,6 +133,82 @@ bool take_rest(json::Value& body, const SubmitContext& context, Submission& out,
   return true;
 }
 
+bool take_write(json::Value input, std::optional<std::string> scope, std::optional<std::string> key,
+                const SubmitContext& context, Submission& out, Problem& problem) {
+  if (scope && !valid_name(*scope)) {
+    return fail(problem, "malformed", "/scope", "a scope has 1 to 64 characters of [A-Za-z0-9_.-]");
+  }
+  out.identity = {.scope = scope.value_or("default"),
+                  .type = std::string(kWriteType),
+                  .key = std::move(key).value()};
+  if (!in_scope(context, out.identity.scope, problem)) return false;
+  InputFault fault;
+  auto parsed = parse_write_input(std::move(input), &context.targets, fault);
+  if (!parsed) {
+    return fail(problem, fault.no_such_target ? "no-such-target" : "input-invalid",
+                "/input" + fault.pointer, fault.detail);
+  }
+  out.definition = std::string(kWriteDefinition);
+  out.intent = std::move(parsed->intent);
+  out.intent_json = std::move(parsed->canonical);
+  out.fingerprint = parsed->fingerprint;
+  return true;
+}
+
+bool object(const std::vector<define::Objection>& objections, Problem& problem) {
+  using About = define::Objection::About;
+  for (const define::Objection& each : objections) {
+    problem.errors.push_back({.pointer = (each.about == About::input   ? "/input"
+                                          : each.about == About::scope ? "/scope"
+                                                                       : "/key") +
+                                         each.pointer,
+                              .detail = each.detail});
+  }
+  const define::Objection& first = objections.front();
+  const std::string_view name = first.about == About::input ? "input-invalid" : "malformed";
+  const std::size_t more = objections.size() - 1;
+  return fail(problem, name, problem.errors.front().pointer,
+              first.detail + (more == 0 ? "" : "; and " + std::to_string(more) + " more"));
+}
+
+// An attempt that comes later than the definition allows may meet a target that has forgotten the
+// key, and a ledger that has forgotten the operation.
+bool within_deadline(const SubmitContext& context, const Policy& policy, const Submission& out,
+                     Problem& problem) {
+  if (!out.deadline) return true;
+  const WallTime latest =
+      std::max(context.now, out.not_before.value_or(context.now)) + policy.deadline;
+  if (*out.deadline <= latest) return true;
+  return fail(problem, "input-invalid", "/deadline",
+              "'" + out.identity.type + "' allows " + format_duration(policy.deadline) +
+                  " at most, until " + format_rfc3339(latest) +
+                  ": send an earlier deadline, or none");
+}
+
+bool take_defined(const define::CurrentVersion& type, const json::Value& input,
+                  std::optional<std::string> scope, std::optional<std::string> key,
+                  bool prioritised, const SubmitContext& context, Submission& out,
+                  Problem& problem) {
+  auto intended = type.definition->intend(
+      input, {.scope = std::move(scope).value_or(""), .key = std::move(key)});
+  if (!intended.has_value()) return object(intended.error(), problem);
+  if (!in_scope(context, intended->identity.scope, problem)) return false;
+  if (type.target == nullptr) {
+    return fail(problem, "no-such-target", "/type",
+                "'" + to_string(type.id) + "' needs the target '" + type.definition->target +
+                    "', which is not configured here");
+  }
+  const auto refused = check_intended(*type.definition, *intended, context.targets);
+  if (!refused.empty()) return object(refused, problem);
+  out.identity = std::move(intended->identity);
+  out.definition = to_string(type.id);
+  out.intent = std::move(intended->intent);
+  out.intent_json = std::move(intended->input);
+  out.fingerprint = intended->fingerprint;
+  if (!prioritised) out.priority = type.definition->priority;
+  return within_deadline(context, type.target->policy, out, problem);
+}
+
 }  // namespace
 
 std::optional<std::string> unquote_key(std::string_view header) {
@@ -157,27 +233,35 @@ std::optional<std::string> unquote_key(std::string_view header) {
 std::optional<Submission> read_submission(json::Value body, const SubmitContext& context,
                                           Problem& problem) {
   Submission submission;
-  if (!check_members(body, problem) ||
-      !take_identity(body, context, submission.identity, problem) ||
-      !take_rest(body, context, submission, problem)) {
+  std::optional<std::string> type;
+  std::optional<std::string> scope;
+  std::optional<std::string> key;
+  if (!check_members(body, problem) || !take_text(body, "type", type, problem) ||
+      !take_text(body, "scope", scope, problem)) {
     return std::nullopt;
   }
+  const auto refuse = [](bool) { return std::nullopt; };
+  if (!type) {
+    return refuse(fail(problem, "malformed", "/type", "'type' is missing; \"write\" is built in"));
+  }
+  const bool writes = *type == kWriteType;
+  const auto defined =
+      writes || context.types == nullptr ? std::nullopt : context.types->current(*type);
+  if (!writes && !defined) return refuse(no_such_type(context, *type, problem));
+  if (scope && valid_name(*scope) && !in_scope(context, *scope, problem)) return std::nullopt;
+  if (!take_key(body, context, key, problem)) return std::nullopt;
+  const bool derived = defined && !defined->definition->identity.empty();
+  if (!key && !derived) return refuse(no_key(problem));
+  if (!take_rest(body, context, submission, problem)) return std::nullopt;
   json::Value* input = body.find("input");
-  if (input == nullptr) {
-    fail(problem, "input-invalid", "/input", "'input' is missing");
-    return std::nullopt;
-  }
-  InputFault fault;
-  auto parsed = parse_write_input(std::move(*input), &context.targets, fault);
-  if (!parsed) {
-    fail(problem, fault.no_such_target ? "no-such-target" : "input-invalid",
-         "/input" + fault.pointer, fault.detail);
-    return std::nullopt;
-  }
-  submission.definition = std::string(kWriteDefinition);
-  submission.intent = std::move(parsed->intent);
-  submission.intent_json = std::move(parsed->canonical);
-  submission.fingerprint = parsed->fingerprint;
+  if (input == nullptr)
+    return refuse(fail(problem, "input-invalid", "/input", "'input' is missing"));
+  const bool prioritised = body.find("priority") != nullptr;
+  const bool sound = writes ? take_write(std::move(*input), std::move(scope), std::move(key),
+                                         context, submission, problem)
+                            : take_defined(*defined, *input, std::move(scope), std::move(key),
+                                           prioritised, context, submission, problem);
+  if (!sound) return std::nullopt;
   return submission;
 }
 

@@ -6,6 +6,7 @@
 
 #include "api/auth.h"
 #include "api/problems.h"
+#include "define/registry.h"
 #include "engine/submission.h"
 #include "engine/write_input.h"
 #include "json/value.h"
@@ -16,8 +17,10 @@ namespace trued::api {
 /// What a header adds to the body.
 struct SubmitContext {
   const Targets& targets;
-  std::optional<std::string> header_key;  ///< from Idempotency-Key, unquoted
-  Caller caller = {};                     ///< whose token it is; its scopes are kept to
+  std::optional<std::string> header_key;    ///< from Idempotency-Key, unquoted
+  Caller caller = {};                       ///< whose token it is; its scopes are kept to
+  const define::Registry* types = nullptr;  ///< null: only `write`
+  WallTime now = {};
 };
 
 /// Reads one submission. On failure `problem` says what is wrong; nothing happened. Whether its

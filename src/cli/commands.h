@@ -25,6 +25,28 @@ struct CheckOptions {
 };
 int check(const Common& common, const CheckOptions& options);
 
+struct ApplyOptions {
+  std::string file;
+  bool prune = false;
+  bool dry_run = false;
+  bool yes = false;
+};
+/// Makes the operations of a file current on a running server; shows the difference first.
+int apply(const Common& common, const ApplyOptions& options);
+
+struct DefinitionsOptions {
+  std::string name;  ///< empty: what is current; else every version of that one
+};
+int definitions(const Common& common, const DefinitionsOptions& options);
+
+struct SubmitOptions {
+  std::string type;
+  std::string input = "{}";  ///< JSON, "@FILE", or "-" for standard input
+  std::string key, scope, priority, not_before, deadline, actor;
+  std::string wait = "10s";
+};
+int submit(const Common& common, const SubmitOptions& options);
+
 struct TargetInstallOptions {
   std::string name;
   std::string config;

@@ -24,6 +24,9 @@ struct Options {
   Common common;
   ServeOptions serve;
   CheckOptions check;
+  ApplyOptions apply;
+  DefinitionsOptions definitions;
+  SubmitOptions submit;
   TargetInstallOptions target_install;
   WriteOptions write;
   ListOptions list;
@@ -85,6 +88,35 @@ void add_serve(CLI::App& root, Options& o, std::function<int()>& run) {
   check_app->add_option("file", o.check.file, "trued.toml")->required();
   check_app->add_flag("--connect", o.check.connect, "Open every target too");
   check_app->callback([&] { run = [&o] { return check(o.common, o.check); }; });
+}
+
+void add_definitions(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* app =
+      root.add_subcommand("apply", "Make the operations of a file current on a running server");
+  add_server(*app, o.common);
+  app->add_option("file", o.apply.file, "trued.toml")->required();
+  app->add_flag("--dry-run", o.apply.dry_run, "Only show the difference");
+  app->add_flag("--prune", o.apply.prune, "Retire what is not in the file");
+  app->add_flag("--yes", o.apply.yes, "Do not ask");
+  app->callback([&] { run = [&o] { return apply(o.common, o.apply); }; });
+
+  CLI::App* list = root.add_subcommand("definitions", "Which operations a server knows");
+  add_server(*list, o.common);
+  list->add_option("name", o.definitions.name, "Every version of that one");
+  list->callback([&] { run = [&o] { return definitions(o.common, o.definitions); }; });
+
+  CLI::App* one = root.add_subcommand("submit", "Have an operation of a defined type carried out");
+  add_server(*one, o.common);
+  one->add_option("type", o.submit.type, "Its type, as [operation.TYPE] declares it")->required();
+  one->add_option("--input", o.submit.input, "JSON, @FILE, or - for standard input; {} by default");
+  one->add_option("--key", o.submit.key, "Identity, unless the type derives it from the input");
+  one->add_option("--scope", o.submit.scope, "Tenant");
+  one->add_option("--priority", o.submit.priority, "critical, normal or low");
+  one->add_option("--not-before", o.submit.not_before, "RFC 3339");
+  one->add_option("--deadline", o.submit.deadline, "RFC 3339");
+  one->add_option("--actor", o.submit.actor, "For whom; recorded");
+  one->add_option("--wait", o.submit.wait, "How long to wait for the verdict (10s)");
+  one->callback([&] { run = [&o] { return submit(o.common, o.submit); }; });
 }
 
 void add_target(CLI::App& root, Options& o, std::function<int()>& run) {
@@ -372,6 +404,7 @@ int main(int argc, char** argv) {
   std::function<int()> run;
   add_serve(root, options, run);
   add_target(root, options, run);
+  add_definitions(root, options, run);
   add_write(root, options, run);
   add_op(root, options, run);
   add_dead_letters(root, options, run);

@@ -206,7 +206,7 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
 std::string receipt_line(const json::Value& receipt, bool colour) {
   const std::string state = shown(receipt, "state");
   std::string line = painted(padded(state, 13), colour_of(state), colour) + shown(receipt, "id") +
-                     "  " + padded(shown(receipt, "target"), 12) + shown(receipt, "key");
+                     "  " + padded(shown(receipt, "target"), 12) + " " + shown(receipt, "key");
   const std::string tell = shown(receipt, "tell");
   if (!tell.empty()) line += "  [" + tell + "]";
   return line;

@@ -6,6 +6,7 @@
 
 #include "cli/exit_codes.h"
 #include "config/rules.h"
+#include "embed/definitions.h"
 #include "target/http/http_reader.h"
 #include "target/http/http_target.h"
 #include "target/postgres/postgres_target.h"
@@ -88,6 +89,18 @@ config::Rules config_rules(const Common& common) {
   };
   rules.http = [](const HttpSpec& spec) { return wrong_with(spec); };
   rules.postgres = [](const PostgresSpec& spec) { return wrong_with(spec); };
+  rules.operations = [](const config::Config& config) {
+    const Targets targets = targets_to_check(config.targets);
+    const define::Surroundings around{.targets = targets,
+                                      .definitions = config.operations,
+                                      .remembers = remembers_of(config.targets)};
+    std::map<std::string, define::Faults> faults;
+    for (const auto& [name, definition] : config.operations) {
+      auto wrong = check_definition(*definition, around);
+      if (!wrong.empty()) faults.emplace(name, std::move(wrong));
+    }
+    return faults;
+  };
   rules.state_dir_option = common.state_dir;
   const auto usual = state_place({});
   if (usual.has_value()) rules.state_dir_default = *usual;

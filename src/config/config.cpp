@@ -130,6 +130,8 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   Table table(found, faults, "target." + name);
   TargetSpec spec;
   spec.name = name;
+  if (name.starts_with("trued."))
+    table.fault("kind", "names that begin with 'trued.' are the program's own");
   table.text("kind", spec.kind);
   spec.policy = default_policy(spec.kind);
   read_place(table, spec);

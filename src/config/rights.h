@@ -14,12 +14,13 @@ enum class Action : std::uint8_t {
   submit,   ///< new operations, singly or in batches; answered with their receipts
   read,     ///< receipts, lists, events
   resolve,  ///< a person's part: resolve, retry, cancel
+  apply,    ///< definitions: what operations are
 };
 
-inline constexpr std::array<std::string_view, 3> kActionNames{"submit", "read", "resolve"};
+inline constexpr std::array<std::string_view, 4> kActionNames{"submit", "read", "resolve", "apply"};
 
 struct Rights {
-  std::array<bool, kActionNames.size()> actions{true, true, true};
+  std::array<bool, kActionNames.size()> actions{true, true, true, true};
   std::vector<std::string> scopes;  ///< tenants; empty for every one
 
   [[nodiscard]] bool may(Action action) const { return actions.at(static_cast<size_t>(action)); }

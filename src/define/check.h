@@ -17,12 +17,13 @@ namespace trued::define {
 
 using Definitions = std::map<std::string, std::shared_ptr<const Definition>, std::less<>>;
 
+/// For how long a target remembers an identity that it deduplicates by; nothing if it does not say.
+using Remembers = std::function<std::optional<Duration>(const std::string& target)>;
+
 struct Surroundings {
   const Targets& targets;
   const Definitions& definitions;  ///< all of them, this one included
-  /// For how long a target remembers an identity that it deduplicates by; nothing if it does not
-  /// say. May be null.
-  std::function<std::optional<Duration>(const std::string& target)> remembers = {};
+  Remembers remembers = {};        ///< may be null
 };
 
 /// What is wrong with `definition` in its surroundings; pointers lead into its tree.

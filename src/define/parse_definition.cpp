@@ -523,8 +523,8 @@ std::shared_ptr<const Definition> parse_definition(const std::string& name, cons
     faults.push_back({"", "'" + name +
                               "' is no name for a type: 1 to 64 characters of "
                               "[A-Za-z0-9_.-]"});
-  } else if (name == "write") {
-    faults.push_back({"", "'write' is built in; choose another name"});
+  } else if (name == "write" || name == "definition") {
+    faults.push_back({"", "'" + name + "' is built in; choose another name"});
   }
   DefinitionParser(*definition, faults).parse();
   if (faults.size() != before) return nullptr;

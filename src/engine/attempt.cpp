@@ -104,6 +104,7 @@ EffectResult perform(const Target& target, const AttemptJob& job, const std::str
                                   .attempt = job.attempt,
                                   .identity = job.identity,
                                   .key = job.key,
+                                  .scope = job.scope,
                                   .actor = job.actor,
                                   .intent = job.intent,
                                   .since = since,
@@ -128,7 +129,9 @@ bool already_holds(const Target& target, const AttemptJob& job, Clock& clock,
   const ReadRequest request{.intent = job.intent,
                             .artifacts = all_of(*job.intent),
                             .operation = job.operation,
-                            .identity = job.identity};
+                            .identity = job.identity,
+                            .key = job.key,
+                            .scope = job.scope};
   report.baseline = read_level(*target.store, request, Level::store, clock);
   if (job.has_serving && target.serving) {
     append(report.baseline, read_level(*target.serving, request, Level::serving, clock));
@@ -193,6 +196,8 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
                 .serving_artifacts = job.has_serving ? indexes : std::vector<std::uint32_t>{},
                 .untouched_since = {},
                 .identity = job.identity,
+                .key = job.key,
+                .scope = job.scope,
                 .result = report.effect.result,
                 .has_serving = job.has_serving,
                 .intent = job.intent},
@@ -212,7 +217,7 @@ AttemptReport never_sent(AttemptNo attempt, std::string reason) {
 }
 
 std::size_t bytes_of(const Intent& intent) {
-  std::size_t bytes = 0;
+  std::size_t bytes = intent.input.size();
   for (const ArtifactIntent& artifact : intent.artifacts) bytes += artifact.content.size();
   return bytes;
 }
@@ -224,7 +229,9 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
                       .artifacts = job.store_artifacts,
                       .operation = job.operation,
                       .identity = job.identity,
-                      .result = job.result};
+                      .result = job.result,
+                      .key = job.key,
+                      .scope = job.scope};
   report.reads = read_level(*target.store, request, Level::store, clock);
   report.answered = answered_by(report.reads);
   if (job.intent->artifacts.empty() || any_mismatch(*job.intent, report.reads)) {
@@ -234,7 +241,9 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
                                           .reported = job.reported,
                                           .untouched_since = job.untouched_since,
                                           .identity = job.identity,
-                                          .result = job.result});
+                                          .result = job.result,
+                                          .key = job.key,
+                                          .scope = job.scope});
     return report;
   }
   const bool store_holds = all_match(*job.intent, report.reads);

@@ -27,6 +27,7 @@ struct AttemptJob {
   bool restage = false;  ///< the attempt before was acknowledged and not found at read-back
   std::string identity;  ///< see EffectRequest
   std::string key;
+  std::string scope;
   std::string actor;
   std::string since;                    ///< version before the first attempt, when known
   std::string reported;                 ///< version an earlier attempt was acknowledged with
@@ -55,6 +56,8 @@ struct ReadJob {
   std::vector<std::uint32_t> serving_artifacts;
   std::optional<WallTime> untouched_since;  ///< see HistoryRequest
   std::string identity;
+  std::string key;
+  std::string scope;
   std::string result;  ///< what the effect was answered with
   bool has_serving = false;
   std::shared_ptr<const Intent> intent;

@@ -77,6 +77,7 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .restage = lied,
                  .identity = effect_identity(operation.identity),
                  .key = operation.identity.key,
+                 .scope = operation.identity.scope,
                  .actor = operation.actor,
                  .since = operation.version_before,
                  .reported = operation.version,
@@ -105,6 +106,8 @@ void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const
               .serving_artifacts = {},
               .untouched_since = {},
               .identity = effect_identity(operation.identity),
+              .key = operation.identity.key,
+              .scope = operation.identity.scope,
               .result = operation.result,
               .has_serving = operation.has_serving,
               .intent = entry.intent};
@@ -137,22 +140,34 @@ void Engine::Impl::post_local(const OperationId& id, Input input) {
 }
 
 bool Engine::Impl::ensure_intent(const Operation& operation, Entry& entry) {
-  if (entry.intent) return true;
+  if (!entry.intent) keep_intent(entry, stored_intent(operation));
+  return entry.intent != nullptr;
+}
+
+std::shared_ptr<const Intent> Engine::Impl::stored_intent(const Operation& operation) {
   auto stored = reader_->intent(operation.id);
-  if (!stored.has_value() || !stored.value()) return false;
+  if (!stored.has_value() || !stored.value()) return nullptr;
   auto value = json::parse(*stored.value());
-  if (!value.has_value()) return false;
-  if (ports_.types != nullptr && operation.identity.type != kWriteType) {
-    auto intent = ports_.types->restore(operation.definition, *value, operation.identity);
-    if (!intent) return false;
-    keep_intent(entry, std::move(intent));
-    return true;
+  if (!value.has_value()) return nullptr;
+  if (is_defined(operation)) {
+    return ports_.types->restore(operation.definition, *value, operation.identity);
   }
   InputFault fault;
   auto input = parse_write_input(std::move(value.value()), nullptr, fault);
-  if (!input) return false;
-  keep_intent(entry, std::move(input->intent));
-  return true;
+  return input ? std::move(input->intent) : nullptr;
+}
+
+bool Engine::Impl::is_defined(const Operation& operation) const {
+  return ports_.types != nullptr && operation.identity.type != kWriteType;
+}
+
+std::vector<std::string> Engine::Impl::turns_of(const Operation& operation,
+                                                std::shared_ptr<const Intent>& intent) {
+  if (!is_defined(operation)) return ArtifactLocks::names_of(operation);
+  if (!intent) intent = stored_intent(operation);
+  // Without its definition it is not carried out, and must not be in anybody's way.
+  if (!intent) return {};
+  return ports_.types->turns(operation.definition, *intent, operation.identity);
 }
 
 }  // namespace trued

@@ -174,6 +174,12 @@ class Engine::Impl {
   void release_after(const std::vector<OperationId>& effects_ended);
   void post_local(const OperationId& id, Input input);
   bool ensure_intent(const Operation& operation, Entry& entry);
+  /// From the ledger; null if it cannot be read, or its definition is not known.
+  std::shared_ptr<const Intent> stored_intent(const Operation& operation);
+  bool is_defined(const Operation& operation) const;
+  /// What it takes turns at; `intent` is filled in if that needs it.
+  std::vector<std::string> turns_of(const Operation& operation,
+                                    std::shared_ptr<const Intent>& intent);
   void set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at);
   void answer_waiters(Entry& entry, Mono now, bool all);
   void expire_waiters(Mono now);

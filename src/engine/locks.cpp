@@ -26,13 +26,22 @@ std::size_t ArtifactLocks::IdHash::operator()(const OperationId& id) const {
   return hash;
 }
 
-bool ArtifactLocks::enqueue(const Operation& operation) {
+std::vector<std::string> ArtifactLocks::names_of(const Operation& operation) {
+  std::vector<std::string> names;
+  names.reserve(operation.artifacts.size());
+  for (const ArtifactState& artifact : operation.artifacts) names.push_back(artifact.meant.name);
+  return names;
+}
+
+bool ArtifactLocks::enqueue(const Operation& operation, std::vector<std::string> names) {
   const auto [slot, inserted] = holders_.try_emplace(operation.id);
   TRUED_ASSERT(inserted);
   Holder& holder = slot->second;
-  holder.keys.reserve(operation.artifacts.size());
-  for (const ArtifactState& artifact : operation.artifacts) {
-    std::string key = lock_key(operation.target, artifact.meant.name);
+  std::ranges::sort(names);
+  names.erase(std::ranges::unique(names).begin(), names.end());
+  holder.keys.reserve(names.size());
+  for (const std::string& name : names) {
+    std::string key = lock_key(operation.target, name);
     auto& queue = queues_[key];
     if (!queue.empty()) ++holder.behind;
     queue.push_back(operation.id);

@@ -1,6 +1,7 @@
 // locks.h: whose turn it is on each artifact.
 //
-// Every operation takes a ticket for each of its artifacts (target + name); tickets of one artifact
+// Every operation takes a ticket for each of its artifacts (target + name, or what a definition
+// says that it takes turns at); tickets of one artifact
 // are served in the order in which they were taken. An operation may run when it is first at all of
 // its artifacts. Tickets of one operation are taken together, so the order is one order for all and
 // nobody can wait in a circle.
@@ -20,8 +21,9 @@ namespace trued {
 
 class ArtifactLocks {
  public:
-  /// Takes the tickets. True if it may run now. Asserts that it has none yet.
-  bool enqueue(const Operation& operation);
+  /// Takes a ticket at each of `names` (a name that comes twice counts once) of the operation's
+  /// target. True if it may run now. Asserts that it has none yet.
+  bool enqueue(const Operation& operation, std::vector<std::string> names);
 
   /// Gives the tickets back; the operations that may run because of it, in order. Harmless if it
   /// has none.
@@ -35,6 +37,9 @@ class ArtifactLocks {
 
   /// Who is before `id` at one of its artifacts, for the reason shown; nothing if nobody is.
   [[nodiscard]] const OperationId* ahead_of(const OperationId& id) const;
+
+  /// The names of the operation's artifacts.
+  [[nodiscard]] static std::vector<std::string> names_of(const Operation& operation);
 
   /// Artifacts somebody holds or waits for.
   [[nodiscard]] std::size_t size() const { return queues_.size(); }

@@ -49,6 +49,7 @@ Result<void> Engine::Impl::recover() {
   auto visited = ports_.ledger.each_open([&](Operation&& operation) {
     const OperationId id = operation.id;
     Entry& entry = entries_[id];
+    std::shared_ptr<const Intent> intent;
     open_identities_.emplace(identity_digest(operation.identity), id);
     ++counters_.open_by_state.at(std::to_underlying(operation.state));
     // Whoever waits for its turn, the first time or asked to try again, is not at work.
@@ -56,7 +57,7 @@ Result<void> Engine::Impl::recover() {
                        (operation.state != State::accepted || operation.due_for == Due::attempt);
     const bool early = operation.not_before && ports_.clock.wall() < *operation.not_before;
     if (begun) {
-      locks_.enqueue(operation);
+      locks_.enqueue(operation, turns_of(operation, intent));
     } else if (!early) {
       waiting.push_back(id);
     }
@@ -64,12 +65,17 @@ Result<void> Engine::Impl::recover() {
     if (operation.due_for != Due::none && operation.state != State::attempting) {
       set_timer(entry, id, operation.due_at);
     }
+    keep_intent(entry, std::move(intent));
     entry.operation = std::make_shared<const Operation>(std::move(operation));
   });
   if (!visited.has_value()) return visited;
   // Those that had begun keep their artifacts; the others follow in the order of acceptance.
   for (const OperationId& id : waiting) {
-    if (locks_.enqueue(*entries_.at(id).operation)) post_local(id, Start{});
+    Entry& entry = entries_.at(id);
+    std::shared_ptr<const Intent> intent;
+    auto turns = turns_of(*entry.operation, intent);
+    keep_intent(entry, std::move(intent));
+    if (locks_.enqueue(*entry.operation, std::move(turns))) post_local(id, Start{});
   }
   snapshot();
   return {};

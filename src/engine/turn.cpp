@@ -32,8 +32,9 @@ std::size_t DigestHash::operator()(const Digest& digest) const {
 
 const Target* Engine::Impl::target_of(const std::string& definition,
                                       const std::string& target) const {
+  // Not by the target's name: what the definition says of it counts, or nothing does.
   if (ports_.types != nullptr && definition != kWriteDefinition) {
-    if (const Target* defined = ports_.types->target(definition)) return defined;
+    return ports_.types->target(definition);
   }
   const auto found = ports_.targets.find(target);
   return found == ports_.targets.end() ? nullptr : &found->second;
@@ -161,7 +162,7 @@ void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
   const bool early = operation.not_before && turn.now < *operation.not_before;
   if (!early) {
     if (!locks_.holds(operation.id)) {
-      locks_.enqueue(operation);
+      locks_.enqueue(operation, turns_of(operation, work.intent));
       turn.enqueued.push_back(operation.id);
     }
     const OperationId* ahead = locks_.ahead_of(operation.id);

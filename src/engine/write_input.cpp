@@ -130,7 +130,9 @@ bool take_artifacts(json::Value& input, Intent& intent, InputFault& fault) {
 }
 
 const Target* find_target(const Targets& targets, const std::string& name, InputFault& fault) {
-  const auto found = targets.find(name);
+  // What is the program's own is written by its own operations alone.
+  constexpr std::string_view kOwn = "trued.";
+  const auto found = name.starts_with(kOwn) ? targets.end() : targets.find(name);
   fault.pointer = "/target";
   if (found != targets.end() && found->second.store) return &found->second;
   if (found != targets.end()) {
@@ -139,7 +141,9 @@ const Target* find_target(const Targets& targets, const std::string& name, Input
     return nullptr;
   }
   std::string known;
-  for (const auto& [each, target] : targets) known += (known.empty() ? "" : ", ") + each;
+  for (const auto& [each, target] : targets) {
+    if (!each.starts_with(kOwn)) known += (known.empty() ? "" : ", ") + each;
+  }
   fault.detail = "there is no target '" + name + "' here; " +
                  (known.empty() ? "none is configured" : "known: " + known);
   fault.no_such_target = true;

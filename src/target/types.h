@@ -7,7 +7,9 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/evidence.h"
 #include "core/ids.h"
@@ -26,6 +28,11 @@ class OperationTypes {
   [[nodiscard]] virtual std::shared_ptr<const Intent> restore(std::string_view definition,
                                                               const json::Value& input,
                                                               const Identity& who) const = 0;
+  /// What the operation takes turns at, in the order of its artifacts: two operations at one target
+  /// that touch one thing have a name in common. Empty if the version is not known here.
+  [[nodiscard]] virtual std::vector<std::string> turns(std::string_view definition,
+                                                       const Intent& intent,
+                                                       const Identity& who) const = 0;
 };
 
 }  // namespace trued

@@ -118,7 +118,9 @@ class Server:
         if self.process.poll() is None:
             self._signal_all(signal.SIGKILL)
         self.process.wait()
+        self.drain.join()
         self.process.stdout.close()
+        self.process.stderr.close()
 
 
 def run(*arguments, **options):

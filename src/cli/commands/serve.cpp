@@ -12,12 +12,14 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "api/definitions.h"
 #include "api/service.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/settings.h"
 #include "config/config.h"
 #include "embed/build_target.h"
+#include "embed/definitions.h"
 #include "engine/pump.h"
 #include "io/loop.h"
 #include "json/writer.h"
@@ -113,6 +115,7 @@ struct Running {
   std::unique_ptr<io::Loop> loop;
   std::unique_ptr<SqliteLedger> ledger;
   Targets targets;
+  std::unique_ptr<define::Registry> types;
   std::unique_ptr<ThreadRunner> runner;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<io::BlockingPool> pool;
@@ -144,24 +147,68 @@ Result<void> warn_of_missing_targets(Running& r) {
   return {};
 }
 
+// Every version that the ledger tells of, before anything goes on that began with it.
+Result<void> know_definitions(const config::Config& config, Running& r) {
+  TRUED_TRY(auto states, r.ledger->open_reader());
+  TRUED_TRY(const auto reader, r.ledger->open_reader());
+  r.types = std::make_unique<define::Registry>(r.targets, status_by(std::move(states)),
+                                               remembers_of(config.targets));
+  TRUED_TRY_VOID(load_definitions(*reader, *r.types));
+  r.targets.emplace(define::kRegistryTarget, make_registry_target(*r.types));
+  return {};
+}
+
+// What the file declares otherwise than what is current becomes current, before anybody can ask.
+Result<void> apply_file(const config::Config& config, Running& r) {
+  std::size_t waiting = 0;
+  std::string wrong;
+  for (const auto& change : define::plan_changes(*r.types, config.operations, false)) {
+    if (change.kind == define::ChangeKind::kept) {
+      spdlog::warn(
+          "the operation '{}' (version {}) is not in the configuration and stays; "
+          "trued apply --prune retires it",
+          change.name, change.from);
+    }
+    if (!api::is_change(change)) continue;
+    ++waiting;
+    r.engine->submit(api::submission_of(change, "serve"), Duration{60'000},
+                     [&waiting, &wrong, &change](std::variant<Answer, EngineProblem> reply) {
+                       --waiting;
+                       const auto* answer = std::get_if<Answer>(&reply);
+                       const bool stands = answer != nullptr && answer->operation &&
+                                           status_of(answer->operation->state) == Status::confirmed;
+                       if (stands) return;
+                       wrong = "the operation '" + change.name + "' cannot be applied: " +
+                               (answer == nullptr ? std::get<EngineProblem>(reply).detail
+                                                  : answer->operation->reason);
+                     });
+    while (waiting > 0) (void)r.engine->step();
+    if (!wrong.empty()) return Error{.code = ErrorCode::invalid_argument, .message = wrong};
+    spdlog::info("the operation '{}' is at version {}", change.name, change.to);
+  }
+  return {};
+}
+
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
   const SqliteOptions ledger{.path = ledger_path,
                              .notice = [](const std::string& done) { spdlog::info("{}", done); }};
   TRUED_TRY(r.ledger, naming(SqliteLedger::open(ledger), ledger_path));
   TRUED_TRY(r.targets, build_targets(config, state));
+  TRUED_TRY_VOID(know_definitions(config, r));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
   r.engine = std::make_unique<Engine>(
-      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random},
+      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random, r.types.get()},
       EngineOptions{.open_max = config.open_max,
                     .jobs_per_target_max = jobs_per_target(config.runner_threads)});
   TRUED_TRY_VOID(r.engine->recover());
   TRUED_TRY_VOID(warn_of_missing_targets(r));
+  TRUED_TRY_VOID(apply_file(config, r));
   TRUED_TRY(auto reader, r.ledger->open_reader());
   r.loop = std::make_unique<io::Loop>();
   r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
   r.service = std::make_unique<api::Service>(
-      api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader)},
+      api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader), r.types.get()},
       api::ServiceOptions{.auth = auth_of(config),
                           .version = TRUED_VERSION,
                           .durability = r.ledger->durability(),

@@ -1,0 +1,327 @@
+#include "define/registry.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "base/assert.h"
+#include "json/canonical.h"
+#include "json/writer.h"
+#include "target/outcome.h"
+
+namespace trued::define {
+namespace {
+
+constexpr Duration kForEver{std::int64_t{100} * 365 * 24 * 3'600'000};
+
+// {"definition": …, "name": …} as an artifact of the registry.
+std::shared_ptr<const Intent> intent_of(const std::string& name, std::string canonical,
+                                        bool retires) {
+  auto intent = std::make_shared<Intent>();
+  intent->target = std::string(kRegistryTarget);
+  intent->input = canonical;
+  ArtifactIntent artifact;
+  artifact.name = name;
+  artifact.absent = retires;
+  if (!retires) {
+    artifact.id = {.sha256 = sha256(canonical), .bytes = canonical.size()};
+    artifact.content = std::move(canonical);
+  }
+  intent->artifacts.push_back(std::move(artifact));
+  return intent;
+}
+
+/// The registry as a store of canonical texts by name.
+class RegistryConnector final : public Connector {
+ public:
+  explicit RegistryConnector(Registry& registry) : registry_(registry) {}
+
+  Capabilities capabilities() const override { return {.idempotent = true}; }
+
+  EffectResult perform(const EffectRequest& request) override {
+    const auto id = parse_version_id(request.key);
+    if (!id || request.intent->artifacts.size() != 1) {
+      return effect_ended(EffectKind::rejected_final, "'" + request.key + "' names no version");
+    }
+    registry_.reserve(*id);
+    const ArtifactIntent& artifact = request.intent->artifacts.front();
+    std::shared_ptr<const Definition> definition;
+    if (!artifact.absent) {
+      auto loaded = load_definition(artifact.content);
+      if (!loaded.has_value()) {
+        return effect_ended(EffectKind::rejected_final, loaded.error().message);
+      }
+      definition = std::move(*loaded);
+    }
+    const auto added = registry_.add(*id, std::move(definition));
+    if (!added.has_value()) return effect_ended(EffectKind::rejected_final, added.error().message);
+    EffectResult result;
+    result.ended.kind = EffectKind::acknowledged;
+    result.ended.changed = true;
+    result.ended.version = to_string(*id);
+    return result;
+  }
+
+  std::vector<RawRead> read(const ReadRequest& request) override {
+    std::vector<RawRead> reads;
+    for (const std::uint32_t index : request.artifacts) {
+      const auto current = registry_.current(request.intent->artifacts.at(index).name);
+      RawRead read;
+      read.seen = current ? Seen::found : Seen::absent;
+      if (current) {
+        read.content = current->definition->canonical;
+        read.version = to_string(current->id);
+      }
+      reads.push_back(std::move(read));
+    }
+    return reads;
+  }
+
+  History history(const HistoryRequest&) override { return {}; }
+  Result<std::string> version() override { return std::string(); }
+  std::string check_name(const std::string& name) const override {
+    return valid_name(name) ? "" : "is no name of an operation type";
+  }
+  bool is_inline() const override { return true; }
+
+ private:
+  Registry& registry_;
+};
+
+}  // namespace
+
+std::string to_string(const VersionId& id) { return id.name + "@" + std::to_string(id.number); }
+
+std::optional<VersionId> parse_version_id(std::string_view text) {
+  const std::size_t at = text.rfind('@');
+  if (at == std::string_view::npos) return std::nullopt;
+  VersionId id{.name = std::string(text.substr(0, at)), .number = 0};
+  const std::string_view digits = text.substr(at + 1);
+  const auto [end, failure] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), id.number);
+  const bool whole = failure == std::errc{} && end == digits.data() + digits.size();
+  if (!whole || id.number == 0 || digits.front() == '0' || !valid_name(id.name)) {
+    return std::nullopt;
+  }
+  return id;
+}
+
+// ---- the registry -------------------------------------------------------------------------------
+
+Registry::Registry(const Targets& targets, StatusOf status_of, Remembers remembers)
+    : targets_(targets), status_of_(std::move(status_of)), remembers_(std::move(remembers)) {}
+
+const Registry::Version* Registry::find(const VersionId& id) const {
+  const auto history = histories_.find(id.name);
+  if (history == histories_.end()) return nullptr;
+  const auto version = history->second.versions.find(id.number);
+  return version == history->second.versions.end() ? nullptr : &version->second;
+}
+
+const Target* Registry::target(std::string_view definition) const {
+  if (definition == kDefinitionDefinition) {
+    const auto built_in = targets_.find(kRegistryTarget);
+    return built_in == targets_.end() ? nullptr : &built_in->second;
+  }
+  const auto id = parse_version_id(definition);
+  if (!id) return nullptr;
+  const std::shared_lock lock(mutex_);
+  const Version* version = find(*id);
+  return version == nullptr ? nullptr : version->target.get();
+}
+
+std::shared_ptr<const Intent> Registry::restore(std::string_view definition,
+                                                const json::Value& input,
+                                                const Identity& who) const {
+  if (definition == kDefinitionDefinition) {
+    const json::Value* name = input.find("name");
+    const json::Value* tree = input.find("definition");
+    if (name == nullptr || !name->is_string() || tree == nullptr) return nullptr;
+    return intent_of(name->as_string(), json::canonical(input), tree->is_null());
+  }
+  const auto id = parse_version_id(definition);
+  if (!id) return nullptr;
+  std::shared_ptr<const Definition> known;
+  {
+    const std::shared_lock lock(mutex_);
+    if (const Version* version = find(*id)) known = version->definition;
+  }
+  if (!known) return nullptr;
+  auto intent = known->restore(input, who);
+  return intent.has_value() ? std::move(*intent) : nullptr;
+}
+
+std::vector<std::string> Registry::turns(std::string_view definition, const Intent& intent,
+                                         const Identity& who) const {
+  std::vector<std::string> names;
+  if (definition == kDefinitionDefinition) {
+    for (const ArtifactIntent& artifact : intent.artifacts) names.push_back(artifact.name);
+    return names;
+  }
+  const auto id = parse_version_id(definition);
+  if (!id) return names;
+  std::shared_ptr<const Definition> known;
+  {
+    const std::shared_lock lock(mutex_);
+    if (const Version* version = find(*id)) known = version->definition;
+  }
+  return known ? known->turns(intent, who) : names;
+}
+
+Result<void> Registry::add(const VersionId& id, std::shared_ptr<const Definition> definition) {
+  Version version{.definition = std::move(definition), .target = nullptr};
+  if (version.definition) {
+    if (version.definition->name != id.name) {
+      return Error{
+          .code = ErrorCode::invalid_argument,
+          .message = to_string(id) + " holds a definition of '" + version.definition->name + "'"};
+    }
+    // A target that is gone makes the version unusable, not unknown.
+    auto target = make_defined_target(version.definition, targets_, status_of_);
+    if (target.has_value()) version.target = std::make_unique<Target>(std::move(*target));
+  }
+  const std::scoped_lock lock(mutex_);
+  History& history = histories_[id.name];
+  if (const auto known = history.versions.find(id.number); known != history.versions.end()) {
+    const auto& before = known->second.definition;
+    const bool same = (before == nullptr) == (version.definition == nullptr) &&
+                      (before == nullptr || before->digest == version.definition->digest);
+    if (same) return {};
+    return Error{.code = ErrorCode::conflict,
+                 .message = to_string(id) + " is known already, as another definition"};
+  }
+  history.reserved = std::max(history.reserved, id.number);
+  history.versions.emplace(id.number, std::move(version));
+  return {};
+}
+
+void Registry::reserve(const VersionId& id) {
+  const std::scoped_lock lock(mutex_);
+  History& history = histories_[id.name];
+  history.reserved = std::max(history.reserved, id.number);
+}
+
+CurrentVersion Registry::shown(const std::string& name, std::uint32_t number,
+                               const Version& version) {
+  return {.id = {.name = name, .number = number},
+          .definition = version.definition,
+          .target = version.target.get()};
+}
+
+std::optional<CurrentVersion> Registry::current(std::string_view type) const {
+  const std::shared_lock lock(mutex_);
+  const auto history = histories_.find(type);
+  if (history == histories_.end() || history->second.versions.empty()) return std::nullopt;
+  const auto& [number, version] = *history->second.versions.rbegin();
+  if (!version.definition) return std::nullopt;
+  return shown(history->first, number, version);
+}
+
+Definitions Registry::definitions() const {
+  Definitions all;
+  const std::shared_lock lock(mutex_);
+  for (const auto& [name, history] : histories_) {
+    if (history.versions.empty()) continue;
+    const auto& newest = history.versions.rbegin()->second.definition;
+    if (newest) all.emplace(name, newest);
+  }
+  return all;
+}
+
+std::vector<CurrentVersion> Registry::versions(std::string_view name) const {
+  std::vector<CurrentVersion> all;
+  const std::shared_lock lock(mutex_);
+  const auto history = histories_.find(name);
+  if (history == histories_.end()) return all;
+  for (const auto& [number, version] : history->second.versions) {
+    all.push_back(shown(history->first, number, version));
+  }
+  return all;
+}
+
+std::vector<std::string> Registry::names() const {
+  std::vector<std::string> all;
+  const std::shared_lock lock(mutex_);
+  for (const auto& [name, history] : histories_) {
+    if (!history.versions.empty()) all.push_back(name);
+  }
+  return all;
+}
+
+std::uint32_t Registry::next_number(std::string_view name) const {
+  const std::shared_lock lock(mutex_);
+  const auto history = histories_.find(name);
+  return history == histories_.end() ? 1 : history->second.reserved + 1;
+}
+
+Target make_registry_target(Registry& registry) {
+  Policy policy;
+  policy.retention = kForEver;
+  policy.gates.breaker.enabled = false;
+  policy.gates.budget.enabled = false;
+  return make_target(std::string(kRegistryTarget), "definitions",
+                     std::make_unique<RegistryConnector>(registry), nullptr, "", policy);
+}
+
+ApplyInput apply_input(const std::string& name, const Definition* definition) {
+  std::string canonical;
+  if (definition != nullptr) {
+    canonical = definition->canonical;
+  } else {
+    json::Value::Object members;
+    members.emplace_back("definition", json::Value());
+    members.emplace_back("name", json::Value(name));
+    canonical = json::canonical(json::Value(std::move(members)));
+  }
+  return {.canonical = canonical, .intent = intent_of(name, canonical, definition == nullptr)};
+}
+
+// ---- plans --------------------------------------------------------------------------------------
+
+std::vector<PlannedChange> plan_changes(const Registry& registry, const Definitions& given,
+                                        bool prune) {
+  std::vector<PlannedChange> plan;
+  for (const auto& [name, definition] : given) {
+    const auto current = registry.current(name);
+    PlannedChange change{.name = name,
+                         .kind = ChangeKind::added,
+                         .from = current ? current->id.number : 0,
+                         .to = registry.next_number(name),
+                         .definition = definition,
+                         .lines = {}};
+    if (current) {
+      const bool same = current->definition->digest == definition->digest;
+      change.kind = same ? ChangeKind::same : ChangeKind::changed;
+      if (same) change.to = change.from;
+      change.lines = diff(*current->definition, *definition);
+    }
+    plan.push_back(std::move(change));
+  }
+  for (const auto& [name, definition] : registry.definitions()) {
+    if (given.contains(name)) continue;
+    const std::uint32_t number = registry.current(name)->id.number;
+    plan.push_back({.name = name,
+                    .kind = prune ? ChangeKind::retired : ChangeKind::kept,
+                    .from = number,
+                    .to = prune ? registry.next_number(name) : number,
+                    .definition = nullptr,
+                    .lines = {}});
+  }
+  std::ranges::sort(plan, {}, &PlannedChange::name);
+  return plan;
+}
+
+Definitions after_changes(const Registry& registry, const Definitions& given, bool prune) {
+  Definitions after = given;
+  if (!prune) after.merge(registry.definitions());
+  return after;
+}
+
+std::string_view to_string(ChangeKind kind) {
+  static constexpr std::array<std::string_view, 5> kNames{"added", "changed", "same", "kept",
+                                                          "retired"};
+  return kNames.at(static_cast<std::size_t>(kind));
+}
+
+}  // namespace trued::define

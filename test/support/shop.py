@@ -1,0 +1,246 @@
+"""A payment service for tests: a real HTTP server that counts what it executes, and breaks on cue.
+
+POST /v1/charges executes one charge; with `deduplicates` it honours Idempotency-Key as such
+services do. GET /v1/charges?key=K and GET /v1/charges/ID read. What each POST meets is said in
+advance, one word each:
+
+    ok              executes, answers 201
+    drop_before     closes the connection without executing
+    drop_after      executes, then closes the connection without an answer
+    half_answer     executes, then closes in the middle of the answer
+    hang            executes, and never answers
+    hang_before     never executes, never answers
+    reuse_close     answers, and closes the kept-alive connection when the next request comes
+    NNN             answers that status without executing (Retry-After: 0 for 429 and 503)
+    NNN_after       executes, then answers that status
+"""
+
+import http.client
+import json
+import random
+import socket
+import threading
+import urllib.parse
+
+KEPT_ALIVE = "HTTP/1.1"
+
+
+class Shop:
+    """Serves until closed; `executed` holds every execution in order."""
+
+    def __init__(self, deduplicates=True, port=0):
+        self.deduplicates = deduplicates
+        self.executed = []          # (identity or None, body, id)
+        self.calls = []             # (method, path, identity)
+        self.plan = []              # what the next POSTs meet; empty: ok
+        self.always = None          # what every POST meets
+        self.down = False
+        self.lock = threading.Lock()
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.open = set()
+        self.closing = threading.Event()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.closing.set()
+        # Wakes the accept, which a close alone does not.
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            pass
+        self.listener.close()
+        with self.lock:
+            for connection in self.open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+        self.thread.join()
+
+    # ---- what tests ask ---------------------------------------------------------------------
+
+    def executions(self, key=None):
+        with self.lock:
+            return [each for each in self.executed if key is None or each[0] == key]
+
+    def posts(self):
+        with self.lock:
+            return [each for each in self.calls if each[0] == "POST"]
+
+    # ---- the server ---------------------------------------------------------------------------
+
+    def _accept(self):
+        while not self.closing.is_set():
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with self.lock:
+            if self.down or self.closing.is_set():
+                connection.close()
+                return
+            self.open.add(connection)
+        try:
+            stream = connection.makefile("rwb")
+            while self._one(connection, stream):
+                pass
+        except (OSError, ValueError, http.client.HTTPException):
+            pass
+        finally:
+            with self.lock:
+                self.open.discard(connection)
+            connection.close()
+
+    def _one(self, connection, stream):
+        """Answers one request; False when the connection is over."""
+        line = stream.readline().decode("latin-1").split()
+        if len(line) != 3:
+            return False
+        headers = http.client.parse_headers(stream)
+        body = stream.read(int(headers.get("Content-Length") or 0))
+        key = (headers.get("Idempotency-Key") or "").strip('"') or None
+        with self.lock:
+            self.calls.append((line[0], line[1], key))
+        if line[0] != "POST":
+            return self._send(stream, *self._read(line[1]))
+        with self.lock:
+            fault = self.plan.pop(0) if self.plan else self.always or "ok"
+        return self._post(connection, stream, line[1], key, json.loads(body or b"{}"), fault)
+
+    def _post(self, connection, stream, path, key, body, fault):
+        if fault == "random":
+            fault = random.choice(["ok", "ok", "drop_before", "drop_after", "half_answer", "503",
+                                   "500_after", "429"])
+        if fault == "drop_before":
+            return False
+        if fault == "hang_before":
+            self.closing.wait(60)
+            return False
+        if fault.isdigit():
+            return self._send(stream, int(fault), {"error": "not now"}, fault in ("429", "503"))
+        status, answer = self._execute(path, key, body)
+        if fault == "drop_after":
+            return False
+        if fault == "hang":
+            self.closing.wait(60)
+            return False
+        if fault == "half_answer":
+            text = json.dumps(answer).encode()
+            stream.write(b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n"
+                         b"Content-Length: %d\r\n\r\n" % (status, len(text)) + text[:5])
+            stream.flush()
+            return False
+        if fault.endswith("_after"):
+            return self._send(stream, int(fault.split("_")[0]), {"error": "who knows"})
+        self._send(stream, status, answer)
+        if fault != "reuse_close":
+            return True
+        # The next request is read, and never answered.
+        stream.readline()
+        return False
+
+    def _execute(self, path, key, body):
+        with self.lock:
+            if self.deduplicates and key:
+                for known, _, ident in self.executed:
+                    if known == key:
+                        return 200, self._charge(ident)
+            ident = f"ch_{len(self.executed) + 1}"
+            self.executed.append((key, {"path": path, **body}, ident))
+            return 201, self._charge(ident)
+
+    def _charge(self, ident):
+        _, body, _ = next(each for each in self.executed if each[2] == ident)
+        undone = f"/v1/charges/{ident}/refund"
+        refunded = any(each[1]["path"] == undone for each in self.executed)
+        return {"id": ident, "amount": body.get("amount"), "status": "succeeded",
+                "refunded": refunded}
+
+    def _read(self, target):
+        path, _, query = target.partition("?")
+        asked = urllib.parse.parse_qs(query)
+        with self.lock:
+            if "key" in asked:
+                found = [each[2] for each in self.executed if each[0] == asked["key"][0]]
+            else:
+                found = [each[2] for each in self.executed if path == f"/v1/charges/{each[2]}"]
+            if not found:
+                return 404, {"error": "no_such_charge"}
+            return 200, self._charge(found[0])
+
+    def _send(self, stream, status, answer, again=False):
+        text = json.dumps(answer).encode()
+        more = b"Retry-After: 0\r\n" if again else b""
+        stream.write(b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%s"
+                     b"Content-Length: %d\r\n\r\n" % (status, more, len(text)) + text)
+        stream.flush()
+        return True
+
+
+CONFIG = """
+[target.psp]
+kind = "http"
+base_url = "{url}"
+allow_private = true
+{dedup}
+{target}
+
+[operation.charge]
+identity = ["cart"]
+effect = {{ target = "psp", method = "POST", path = "/v1/charges", json = {{ amount = "${{input.amount}}" }} }}
+timeout = "{timeout}"
+deadline = "60s"
+retry = {{ attempts_max = 5, first = "20ms", factor = 2, cap = "200ms" }}
+settle = {{ within = "500ms", reads_max = 3, first = "20ms", cap = "100ms" }}
+{charge}
+
+[operation.charge.input]
+type = "object"
+required = ["cart", "amount"]
+additionalProperties = false
+[operation.charge.input.properties]
+cart = {{ type = "string", minLength = 1 }}
+amount = {{ type = "integer", minimum = 1 }}
+
+{after}
+"""
+
+READ_BACK = """
+[[operation.charge.artifact]]
+name = "charge for ${input.cart}"
+read = { path = "/v1/charges?key=${operation.identity}" }
+expect = { json = { amount = "${input.amount}", status = "succeeded" } }
+"""
+
+COMPENSATE = """
+[operation.charge.compensate]
+operation = "refund"
+input = { charge = "${result.id}" }
+
+[operation.refund]
+identity = ["charge"]
+effect = { target = "psp", method = "POST", path = "/v1/charges/${input.charge}/refund" }
+[operation.refund.input]
+required = ["charge"]
+properties = { charge = { type = "string" } }
+[[operation.refund.artifact]]
+name = "refund of ${input.charge}"
+read = { path = "/v1/charges/${input.charge}" }
+expect = { json = { refunded = true } }
+"""
+
+
+def config(shop, timeout="2s", target="", charge="", after=READ_BACK, url=None):
+    """A configuration with the operation `charge` at `shop`."""
+    dedup = 'deduplicates = true\nremembers = "24h"' if shop.deduplicates else ""
+    return CONFIG.format(url=url or shop.url, dedup=dedup, timeout=timeout, target=target,
+                         charge=charge, after=after)
