@@ -1,6 +1,7 @@
 #include "api/receipts.h"
 
 #include "base/overloaded.h"
+#include "core/cause.h"
 #include "json/parse.h"
 
 namespace trued::api {
@@ -262,6 +263,8 @@ void write_receipt(json::Writer& out, const Operation& o, std::optional<SubmitDe
   write_artifacts(out, o);
   write_tells(out, o);
   text_or_null(out, "reason", o.reason);
+  const auto cause = cause_of(o);
+  text_or_null(out, "cause", cause ? to_string(*cause) : "");
   const bool undone = o.state == State::compensated;
   text_or_null(out, "superseded_by", undone ? std::string() : o.superseded_by);
   if (undone) out.member("compensated_by", std::string_view(o.superseded_by));

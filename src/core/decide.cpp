@@ -261,6 +261,12 @@ void on_person_compensate(Deciding& deciding, const PersonInput& input) {
             : "only what happened, or may have, can be undone; this operation is " +
                   std::string(to_string(state)));
   }
+  if (!deciding.policy().compensable) {
+    return deciding.refuse("not-compensable",
+                           "'" + deciding.operation().definition +
+                               "' declares no compensation: undo it at the target, or write what "
+                               "should stand there instead");
+  }
   deciding.record(
       PersonActed{.action = input.action, .who = input.who, .why = input.why, .deadline = {}});
   deciding.act(RunUndo{});
@@ -275,6 +281,11 @@ void on_undone(Deciding& deciding, const UndoReport& report) {
 }
 
 void on_person(Deciding& deciding, const PersonInput& input) {
+  if (input.as_of && *input.as_of != deciding.operation().updated_at) {
+    return deciding.refuse("moved", "it has moved since it was looked at: it is " +
+                                        std::string(to_string(deciding.operation().state)) +
+                                        " now");
+  }
   switch (input.action) {
     case PersonAction::it_happened:
       return on_person_verdict(deciding, input, State::acknowledged);

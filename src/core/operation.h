@@ -339,6 +339,8 @@ struct PersonInput {
   PersonAction action = PersonAction::retry;
   std::string who;
   std::string why;
+  /// The operation's `updated_at` when it was looked at: refused if it has moved since.
+  std::optional<WallTime> as_of = {};
 };
 
 /// What became of the operation that was to undo this one; only while it is compensating.
@@ -376,7 +378,7 @@ struct DecideContext {
 
 /// Why an input was not acted on; a programmer- and person-readable sentence.
 struct Refusal {
-  std::string code;    ///< "not-cancelable", "not-resolvable", "not-retryable", …
+  std::string code;    ///< "not-cancelable", "not-resolvable", "not-retryable", "moved", …
   std::string detail;  ///< what to do instead
 };
 
