@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <netinet/in.h>
@@ -86,6 +87,9 @@ struct ServerOptions {
   std::size_t batch_line_bytes_max = 100'000;
   std::size_t batch_in_flight_max = 2'000;
   std::deque<CommitFault> commit_faults;
+  config::Cares cares;
+  /// Puts in targets besides the three that every server here has.
+  std::function<void(Targets&, const Policy&)> more_targets;
 };
 
 inline ServerOptions quick() {
@@ -161,6 +165,7 @@ class Server {
                      make_target("still", "memory",
                                  std::make_unique<MemoryConnector>(MemoryOptions{.history = false}),
                                  nullptr, "", options.policy));
+    if (options.more_targets) options.more_targets(targets_, options.policy);
     ledger_.inject(std::move(options.commit_faults));
     engine = std::make_unique<Engine>(EnginePorts{ledger_, targets_, runner_, clock_, random_},
                                       options.engine);
@@ -172,7 +177,8 @@ class Server {
                        .durability = ledger_.durability(),
                        .batch_lines_max = options.batch_lines_max,
                        .batch_line_bytes_max = options.batch_line_bytes_max,
-                       .batch_in_flight_max = options.batch_in_flight_max});
+                       .batch_in_flight_max = options.batch_in_flight_max,
+                       .cares = options.cares});
     io::HttpServer::Options listen;
     listen.body_bytes_max = options.body_bytes_max;
     listen.body_limit_for = [most = options.body_bytes_max](std::string_view target) {

@@ -1,6 +1,7 @@
 // impl.h: the service's state and its handlers. Private to src/api.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -9,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "api/dead_letters.h"
+#include "api/later.h"
 #include "api/service.h"
 #include "api/wait.h"
 #include "json/value.h"
@@ -75,6 +78,27 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   void events(Call call);
   // people.cpp
   void person(Call call);
+  // dead_letters.cpp
+  void dead_letters(Call call);
+  /// A page of what fits, with what the logs say. Reads the ledger: on the pool.
+  [[nodiscard]] Result<DeadLetters> find_letters(DeadLetterQuery query, const LetterTest& test);
+  /// The same of one operation; nothing if it is none. REQUIRES: reader_mutex is held.
+  [[nodiscard]] Result<std::optional<DeadLetter>> letter_of(Operation operation);
+  /// Why a redrive leaves it where it is; nothing if it does not.
+  [[nodiscard]] std::optional<Refusal> why_left(const DeadLetter& letter,
+                                                const RedriveTerms& terms) const;
+  /// Null: its target is not configured.
+  [[nodiscard]] const Policy* policy_of(const Operation& operation) const;
+  [[nodiscard]] const config::Care& care_of(const Operation& operation) const;
+  // redrive.cpp
+  void redrive(Call call);
+  // worklist.cpp
+  void worklist(Call call);
+  void write_work(json::Writer& out, const DeadLetter& letter, const std::vector<EventRecord>& log,
+                  WallTime now) const;
+  // backlog.cpp
+  /// On the pool. As it was a moment ago, where it takes long to count.
+  [[nodiscard]] std::optional<Backlog> backlog();
   // leases.cpp
   void lease(Call call);
   void heartbeat(Call call);
@@ -119,6 +143,17 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   Auth auth;
   std::mutex reader_mutex;  ///< one reader, used by one pool thread at a time
   const WallTime started_at;
+  Later later;
+
+ private:
+  [[nodiscard]] Result<Backlog> count_backlog();
+
+  struct Counted {
+    Backlog backlog;
+    std::chrono::nanoseconds again_at{};  ///< not before
+  };
+  std::mutex backlog_mutex_;
+  std::optional<Counted> counted_;  ///< guarded by backlog_mutex_
 };
 
 [[nodiscard]] io::HttpResponse json_response(int status, std::string body);

@@ -1,5 +1,7 @@
 // Prometheus metrics, sampled from the engine's counters and the ledger's.
+#include <algorithm>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include <prometheus/metric_family.h>
@@ -230,6 +232,75 @@ void add_ledger(const Counts& c, Families& out) {
   out.push_back(single("trued_ledger_bytes", "Size of the ledger on disk.", kGauge, c.bytes));
 }
 
+ClientMetric labelled(double value, Labels labels) {
+  ClientMetric metric = sample(value);
+  metric.label = std::move(labels);
+  return metric;
+}
+
+/// Each configured target has its samples, zero or not, so that an alert has something to look at.
+std::vector<std::string> names_of(const Targets& targets, const Backlog& backlog) {
+  std::set<std::string> names;
+  for (const auto& [name, target] : targets) names.insert(name);
+  for (const auto& [key, letters] : backlog.letters) names.insert(key.first);
+  return {names.begin(), names.end()};
+}
+
+void add_dead_letters(const std::vector<std::string>& names, const Backlog& backlog, WallTime now,
+                      Families& out) {
+  MetricFamily count = family("trued_dead_letters", "Dead letters, by target and cause.", kGauge);
+  MetricFamily oldest = family("trued_dead_letters_oldest_seconds",
+                               "For how long the oldest of them has been one.", kGauge);
+  MetricFamily poison =
+      family("trued_dead_letters_poison", "Of them, those that end the same every time.", kGauge);
+  for (const std::string& name : names) {
+    for (std::size_t i = 0; i < kCauses; ++i) {
+      const auto cause = static_cast<Cause>(i);
+      if (!is_dead_letter(cause)) continue;
+      const auto found = backlog.letters.find({name, cause});
+      const Backlog::Letters letters =
+          found == backlog.letters.end() ? Backlog::Letters{.oldest = now} : found->second;
+      const Labels labels{{"target", name}, {"cause", std::string(to_string(cause))}};
+      count.metric.push_back(labelled(static_cast<double>(letters.count), labels));
+      const auto age = std::max((now - letters.oldest).count(), Duration::rep{0});
+      oldest.metric.push_back(labelled(static_cast<double>(age) / 1'000, labels));
+    }
+    const auto found = backlog.poison.find(name);
+    const std::uint64_t times = found == backlog.poison.end() ? 0 : found->second;
+    poison.metric.push_back(labelled(static_cast<double>(times), {{"target", name}}));
+  }
+  out.push_back(std::move(count));
+  out.push_back(std::move(oldest));
+  out.push_back(std::move(poison));
+}
+
+void add_worklist(const std::vector<std::string>& names, const Backlog& backlog,
+                  const config::Cares& cares, Families& out) {
+  MetricFamily waiting =
+      family("trued_worklist", "Operations that wait for a person, by target and owner.", kGauge);
+  MetricFamily overdue =
+      family("trued_worklist_overdue", "Of them, those past the time to decide them in.", kGauge);
+  for (const std::string& name : names) {
+    const auto found = backlog.undecided.find(name);
+    const Backlog::Undecided undecided =
+        found == backlog.undecided.end() ? Backlog::Undecided{} : found->second;
+    const Labels labels{{"target", name}, {"owner", config::care_of(cares, name).owner}};
+    waiting.metric.push_back(labelled(static_cast<double>(undecided.count), labels));
+    overdue.metric.push_back(labelled(static_cast<double>(undecided.overdue), labels));
+  }
+  out.push_back(std::move(waiting));
+  out.push_back(std::move(overdue));
+}
+
+void add_unknown(const EngineStats& s, const Backlog& backlog, Families& out) {
+  const auto open =
+      s.open_by_state.at(static_cast<std::size_t>(std::to_underlying(State::unknown)));
+  out.push_back(single("trued_operations_of_unknown_outcome",
+                       "Operations that may or may not have happened: being resolved, or waiting "
+                       "for a person.",
+                       kGauge, open + backlog.unknown));
+}
+
 MetricFamily about(const std::string& version, const std::string& durability) {
   MetricFamily out = family("trued_info", "Version and durability, as labels of 1.", kGauge);
   ClientMetric metric = sample(1);
@@ -242,8 +313,8 @@ MetricFamily about(const std::string& version, const std::string& durability) {
 }  // namespace
 
 void Service::Impl::metrics(Call call) {
-  const auto answer = [self = shared_from_this()](Call& asked,
-                                                  const std::optional<Counts>& counts) {
+  const auto answer = [self = shared_from_this()](Call& asked, const std::optional<Counts>& counts,
+                                                  const std::optional<Backlog>& backlog) {
     std::string reason;
     Families families{about(self->options.version, self->options.durability)};
     const EngineStats stats = self->ports.engine.stats();
@@ -252,6 +323,12 @@ void Service::Impl::metrics(Call call) {
     add_targets(self->ports.targets, stats, families);
     add_leases(stats, families);
     if (counts) add_ledger(*counts, families);
+    if (backlog) {
+      const auto names = names_of(self->ports.targets, *backlog);
+      add_dead_letters(names, *backlog, self->ports.clock.wall(), families);
+      add_worklist(names, *backlog, self->options.cares, families);
+      add_unknown(stats, *backlog, families);
+    }
     io::HttpResponse response;
     response.headers.push_back({"Content-Type", "text/plain; version=0.0.4; charset=utf-8"});
     response.body = prometheus::TextSerializer().Serialize(families);
@@ -265,10 +342,10 @@ void Service::Impl::metrics(Call call) {
       auto read = self->ports.reader->counts();
       if (read.has_value()) counts = *read;
     }
-    answer(*shared, counts);
+    answer(*shared, counts, self->backlog());
   });
   // What overload looks like must be seen above all under overload.
-  if (!posted) answer(*shared, std::nullopt);
+  if (!posted) answer(*shared, std::nullopt, std::nullopt);
 }
 
 }  // namespace trued::api

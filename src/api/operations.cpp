@@ -1,11 +1,11 @@
 // Operations: submit, read, list, events.
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <iterator>
 #include <utility>
 
 #include "api/impl.h"
+#include "api/parameters.h"
 #include "api/receipts.h"
 #include "api/submit.h"
 #include "api/text.h"
@@ -13,49 +13,9 @@
 namespace trued::api {
 namespace {
 
-Problem ledger_problem(const Error& error) {
-  return {.name = "ledger-unavailable",
-          .detail = "the ledger cannot be read: " + error.message,
-          .retry_after = Duration{1'000}};
-}
-
 Problem no_such_operation(const std::string& id) {
   return {.name = "no-such-operation",
           .detail = "there is no operation '" + id + "' here, or it is past its retention"};
-}
-
-bool read_time(const std::string& name, const std::string& text, std::optional<WallTime>& out,
-               Problem& problem) {
-  auto at = parse_rfc3339(text);
-  if (!at.has_value()) {
-    problem = malformed(name + ": " + at.error().message);
-    return false;
-  }
-  out = *at;
-  return true;
-}
-
-// `last` is the last of the enum.
-template <class Enum>
-bool read_word(const std::string& name, const std::string& text, std::optional<Enum>& out,
-               std::optional<Enum> (*parse)(std::string_view), Enum last, Problem& problem) {
-  out = parse(text);
-  if (out) return true;
-  std::string words;
-  for (unsigned i = 0; i <= std::to_underlying(last); ++i) {
-    words += (i == 0 ? "" : ", ") + std::string(to_string(static_cast<Enum>(i)));
-  }
-  problem = malformed("there is no " + name + " '" + shown(text) + "'; there are " + words);
-  return false;
-}
-
-bool read_limit(const std::string& text, std::uint32_t& out, Problem& problem) {
-  constexpr std::uint32_t kLimitMax = 1'000;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), out);
-  const bool whole = failure == std::errc{} && end == text.data() + text.size();
-  if (whole && out >= 1 && out <= kLimitMax) return true;
-  problem = malformed("limit must be a number from 1 to 1000");
-  return false;
 }
 
 bool read_parameter(const std::string& name, const std::string& value, ListQuery& query,

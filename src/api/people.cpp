@@ -1,4 +1,6 @@
 // What a person decides about one operation.
+#include "api/people.h"
+
 #include "api/impl.h"
 #include "engine/check_write.h"
 
@@ -10,23 +12,6 @@ struct Decided {
   std::string who;
   std::string why;
 };
-
-bool take(const json::Value& body, std::string_view name, std::string& out, Problem& problem) {
-  constexpr std::size_t kTextBytesMax = 4'096;
-  const json::Value* value = body.find(name);
-  if (value == nullptr) return true;
-  if (!value->is_string() || value->as_string().size() > kTextBytesMax) {
-    problem = malformed("'" + std::string(name) + "' must be a string of at most 4096 bytes",
-                        pointer_to(name));
-    return false;
-  }
-  out = value->as_string();
-  if (!has_control(out, name == "why" ? Breaks::allowed : Breaks::refused)) return true;
-  problem = {.name = "input-invalid",
-             .detail = "'" + std::string(name) + "' holds a control character",
-             .pointer = pointer_to(name)};
-  return false;
-}
 
 bool read_decided(const std::string& text, bool has_verdict, Decided& out, Problem& problem) {
   if (text.empty()) return true;
@@ -43,17 +28,34 @@ bool read_decided(const std::string& text, bool has_verdict, Decided& out, Probl
                         pointer_to(name));
     return false;
   }
-  return take(*body, "verdict", out.verdict, problem) && take(*body, "who", out.who, problem) &&
-         take(*body, "why", out.why, problem);
+  return take_words(*body, "verdict", out.verdict, problem) &&
+         take_words(*body, "who", out.who, problem) && take_words(*body, "why", out.why, problem);
 }
 
-// The token's name, which cannot be left out, then who the caller says it is.
+}  // namespace
+
+bool take_words(const json::Value& body, std::string_view name, std::string& out,
+                Problem& problem) {
+  constexpr std::size_t kTextBytesMax = 4'096;
+  const json::Value* value = body.find(name);
+  if (value == nullptr) return true;
+  if (!value->is_string() || value->as_string().size() > kTextBytesMax) {
+    problem = malformed("'" + std::string(name) + "' must be a string of at most 4096 bytes",
+                        pointer_to(name));
+    return false;
+  }
+  out = value->as_string();
+  if (!has_control(out, name == "why" ? Breaks::allowed : Breaks::refused)) return true;
+  problem = {.name = "input-invalid",
+             .detail = "'" + std::string(name) + "' holds a control character",
+             .pointer = pointer_to(name)};
+  return false;
+}
+
 std::string signature(const std::string& actor, const std::string& who) {
   if (actor.empty()) return who.empty() ? "anonymous" : who;
   return who.empty() ? actor : actor + "/" + who;
 }
-
-}  // namespace
 
 void Service::Impl::person(Call call) {
   const auto id = parse_operation_id(call.id);
@@ -65,7 +67,9 @@ void Service::Impl::person(Call call) {
   Decided decided;
   Problem problem;
   if (!read_decided(call.request.body, resolve, decided, problem)) return call.fail(problem);
-  PersonInput input{.action = call.verb == "retry" ? PersonAction::retry : PersonAction::cancel,
+  PersonInput input{.action = call.verb == "retry"        ? PersonAction::retry
+                              : call.verb == "compensate" ? PersonAction::compensate
+                                                          : PersonAction::cancel,
                     .who = signature(call.caller.actor, decided.who),
                     .why = std::move(decided.why)};
   if (resolve) {

@@ -37,6 +37,7 @@ inline constexpr std::array kProblems{
     ProblemType{"idempotency-conflict", 409, "The key was used for something else"},
     ProblemType{"late-duplicate", 409, "The key was used and is past its retention"},
     ProblemType{"definitions-changed", 409, "The definitions have changed meanwhile"},
+    ProblemType{"not-compensable", 409, "The operation cannot be undone"},
     ProblemType{"not-cancelable", 409, "The operation can no longer be withdrawn"},
     ProblemType{"not-resolvable", 409, "The operation does not wait for a person"},
     ProblemType{"not-retryable", 409, "The operation cannot be tried again"},

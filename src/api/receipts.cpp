@@ -1,6 +1,7 @@
 #include "api/receipts.h"
 
 #include "base/overloaded.h"
+#include "core/cause.h"
 #include "json/parse.h"
 
 namespace trued::api {
@@ -172,7 +173,9 @@ void write_fields(json::Writer& out, const Settled& e) {
   text_or_null(out, "reason", e.reason);
   out.key("tell");
   e.tell ? out.string(to_string(*e.tell)) : out.null();
-  text_or_null(out, "superseded_by", e.superseded_by);
+  const bool undone = e.state == State::compensated;
+  text_or_null(out, "superseded_by", undone ? std::string() : e.superseded_by);
+  if (undone) out.member("compensated_by", std::string_view(e.superseded_by));
 }
 
 void write_fields(json::Writer& out, const Event& event) {
@@ -260,7 +263,11 @@ void write_receipt(json::Writer& out, const Operation& o, std::optional<SubmitDe
   write_artifacts(out, o);
   write_tells(out, o);
   text_or_null(out, "reason", o.reason);
-  text_or_null(out, "superseded_by", o.superseded_by);
+  const auto cause = cause_of(o);
+  text_or_null(out, "cause", cause ? to_string(*cause) : "");
+  const bool undone = o.state == State::compensated;
+  text_or_null(out, "superseded_by", undone ? std::string() : o.superseded_by);
+  if (undone) out.member("compensated_by", std::string_view(o.superseded_by));
   text_or_null(out, "version", o.version);
   write_result(out, o.result);
   write_next(out, o);

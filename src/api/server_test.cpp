@@ -357,7 +357,7 @@ TEST(Routes, S9_the_table_is_what_openapi_describes) {
   std::string path;
   bool in_paths = false;
   while (std::getline(text, line)) {
-    if (!line.starts_with(' ')) in_paths = line == "paths:";
+    if (!line.empty() && !line.starts_with(' ')) in_paths = line == "paths:";
     if (!in_paths) continue;
     if (line.starts_with("  /")) path = line.substr(2, line.size() - 3);
     for (const char* method : {"get", "post", "put", "delete", "patch"}) {

@@ -259,7 +259,7 @@ void Service::Impl::on_pool(Call call, std::move_only_function<void(Call)> work)
 Service::Service(ServicePorts ports, ServiceOptions options)
     : impl_(std::make_shared<Impl>(std::move(ports), std::move(options))) {}
 
-Service::~Service() = default;
+Service::~Service() { impl_->later.stop(); }
 
 void Service::handle(io::HttpRequest&& request, io::Responder responder) {
   try {

@@ -19,6 +19,7 @@
 
 #include "api/auth.h"
 #include "base/clock.h"
+#include "config/care.h"
 #include "define/registry.h"
 #include "engine/engine.h"
 #include "io/blocking_pool.h"
@@ -37,6 +38,7 @@ struct ServiceOptions {
   /// Submissions of one batch that the engine has at a time: enough for it to commit them in few
   /// rounds, and a bound on what one batch takes from others.
   std::size_t batch_in_flight_max = 2'000;
+  config::Cares cares = {};  ///< who looks after what went wrong at which target
 };
 
 /// What the service works on; all of it outlives the service, its requests, and the pool's work.

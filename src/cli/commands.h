@@ -95,8 +95,30 @@ struct OpOptions {
 };
 int op_show(const Common& common, const OpOptions& options);
 int op_events(const Common& common, const OpOptions& options);
-/// `action` is "resolve", "retry" or "cancel".
+/// `action` is "resolve", "retry", "cancel" or "compensate".
 int op_act(const Common& common, const OpOptions& options, const std::string& action);
+
+struct DeadLetterOptions {
+  std::vector<std::string> ids;  ///< redrive: these, instead of a filter
+  std::string type, target, scope, cause, older_than, cursor;
+  std::optional<std::uint32_t> limit;
+  bool poison = false;  ///< list: only these; redrive: these too
+  // redrive
+  bool all = false;  ///< without any filter
+  bool may_repeat = false;
+  bool dry_run = false;
+  std::uint32_t rate = 0;
+  std::string who, why;
+};
+int dead_letters_list(const Common& common, const DeadLetterOptions& options);
+int dead_letters_redrive(const Common& common, const DeadLetterOptions& options);
+
+struct WorklistOptions {
+  std::string type, target, scope, owner, cursor;
+  bool overdue = false;
+  std::uint32_t limit = 50;
+};
+int worklist(const Common& common, const WorklistOptions& options);
 
 struct LedgerFileOptions {
   std::string ledger;

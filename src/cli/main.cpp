@@ -32,6 +32,8 @@ struct Options {
   WriteOptions write;
   ListOptions list;
   OpOptions op;
+  DeadLetterOptions letters;
+  WorklistOptions worklist;
   LedgerFileOptions file;
   ExecOptions exec;
   LabCommandOptions lab;
@@ -202,10 +204,12 @@ void add_op(CLI::App& root, Options& o, std::function<int()>& run) {
   add("events", "Everything recorded of one operation")->callback([&] {
     run = [&o] { return op_events(o.common, o.op); };
   });
-  for (const char* action : {"resolve", "retry", "cancel"}) {
-    CLI::App* app = add(action, action == std::string("resolve") ? "Say what became of it"
-                                : action == std::string("retry") ? "Try it again"
-                                                                 : "Withdraw it unsent");
+  for (const char* action : {"resolve", "retry", "cancel", "compensate"}) {
+    CLI::App* app =
+        add(action, action == std::string("resolve")      ? "Say what became of it"
+                    : action == std::string("retry")      ? "Try it again"
+                    : action == std::string("compensate") ? "Undo it, as its definition says"
+                                                          : "Withdraw it unsent");
     if (action == std::string("resolve")) {
       app->add_option("verdict", o.op.verdict, "it_happened or it_did_not")
           ->required()
@@ -216,6 +220,68 @@ void add_op(CLI::App& root, Options& o, std::function<int()>& run) {
     app->callback(
         [&o, &run, action] { run = [&o, action] { return op_act(o.common, o.op, action); }; });
   }
+}
+
+void add_letter_filter(CLI::App& app, DeadLetterOptions& letters) {
+  app.add_option("--type", letters.type);
+  app.add_option("--target", letters.target);
+  app.add_option("--scope", letters.scope);
+  app.add_option("--cause", letters.cause)
+      ->check(CLI::IsMember(
+          {"attempts_exhausted", "deadline", "mismatch", "unreadable", "unknown_outcome"}));
+  app.add_option("--older-than", letters.older_than, "Ended at least so long ago: 90s, 24h");
+  app.add_option("--cursor", letters.cursor);
+}
+
+void add_letter_list(CLI::App& app, Options& o) {
+  add_server(app, o.common);
+  add_letter_filter(app, o.letters);
+  app.add_flag("--poison", o.letters.poison, "Only what ends the same every time");
+  app.add_option("--limit", o.letters.limit)->check(whole_number(1, 1'000));
+}
+
+void add_dead_letters(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* letters =
+      root.add_subcommand("dead-letters", "What ended because a bound was reached, oldest first");
+  add_letter_list(*letters, o);
+  letters->callback([&o, &run, letters] {
+    if (letters->get_subcommands().empty()) {
+      run = [&o] { return dead_letters_list(o.common, o.letters); };
+    }
+  });
+  CLI::App* list = letters->add_subcommand("list", "The same");
+  add_letter_list(*list, o);
+  list->callback([&] { run = [&o] { return dead_letters_list(o.common, o.letters); }; });
+  CLI::App* redrive = letters->add_subcommand("redrive", "Have them tried again, in order");
+  add_server(*redrive, o.common);
+  redrive->add_option("ids", o.letters.ids, "op_…; or say which by options");
+  add_letter_filter(*redrive, o.letters);
+  redrive->add_flag("--all", o.letters.all, "Every dead letter there is");
+  redrive->add_flag("--dry-run", o.letters.dry_run, "Say what would be done, change nothing");
+  redrive->add_option("--limit", o.letters.limit, "Look at so many at most; at all of them without")
+      ->check(whole_number(1, 1'000'000));
+  redrive->add_option("--rate", o.letters.rate, "Operations a second")
+      ->check(whole_number(1, 1'000));
+  redrive->add_flag("--poison", o.letters.poison, "Also what ends the same every time");
+  redrive->add_flag("--may-repeat", o.letters.may_repeat,
+                    "Also what may have happened, or would write over somebody else's content");
+  redrive->add_option("--who", o.letters.who, "Who decides; recorded");
+  redrive->add_option("--why", o.letters.why, "Why; recorded");
+  redrive->callback([&] { run = [&o] { return dead_letters_redrive(o.common, o.letters); }; });
+}
+
+void add_worklist(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* app =
+      root.add_subcommand("worklist", "What waits for a person, with evidence and choices");
+  add_server(*app, o.common);
+  app->add_option("--type", o.worklist.type);
+  app->add_option("--target", o.worklist.target);
+  app->add_option("--scope", o.worklist.scope);
+  app->add_option("--owner", o.worklist.owner, "Only what that owner decides");
+  app->add_flag("--overdue", o.worklist.overdue, "Only what should have been decided by now");
+  app->add_option("--cursor", o.worklist.cursor);
+  app->add_option("--limit", o.worklist.limit)->check(whole_number(1, 1'000));
+  app->callback([&] { run = [&o] { return worklist(o.common, o.worklist); }; });
 }
 
 void add_files(CLI::App& root, Options& o, std::function<int()>& run) {
@@ -361,6 +427,8 @@ int main(int argc, char** argv) {
   add_definitions(root, options, run);
   add_write(root, options, run);
   add_op(root, options, run);
+  add_dead_letters(root, options, run);
+  add_worklist(root, options, run);
   add_files(root, options, run);
   add_exec(root, options, run);
   add_work(root, options, run);

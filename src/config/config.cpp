@@ -111,6 +111,21 @@ void read_place(Table& table, TargetSpec& spec) {
   }
 }
 
+void read_care(Table& table, Care& care) {
+  constexpr std::size_t kOwnerBytesMax = 200;
+  table.text("owner", care.owner);
+  const bool words = std::ranges::all_of(
+      care.owner, [](char c) { return static_cast<unsigned char>(c) >= ' ' && c != '\x7f'; });
+  if (care.owner.empty() || care.owner.size() > kOwnerBytesMax || !words) {
+    table.fault("owner", "expected who decides here, in 1 to 200 bytes of one line");
+  }
+  table.duration("decide_within", care.decide_within);
+  if (care.decide_within.count() <= 0) {
+    table.fault("decide_within", "expected more than nothing, such as \"4h\"");
+  }
+  table.number("poison_after", care.poison_after, 2, 1'000);
+}
+
 void read_target(const std::string& name, const toml::table& found, Faults& faults,
                  Config& config) {
   Table table(found, faults, "target." + name);
@@ -153,6 +168,7 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   const auto parsed = parse_on_failure(on_failure);
   if (!parsed) table.fault("on_failure", "expected \"replay\", \"reexecute\" or \"poison\"");
   spec.policy.on_failure = parsed.value_or(OnFailure::replay);
+  read_care(table, config.cares[name]);
   table.check_names();
   config.targets.push_back(std::move(spec));
 }

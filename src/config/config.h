@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "config/care.h"
 #include "config/rights.h"
 #include "define/check.h"
 #include "define/definition.h"
@@ -34,6 +35,7 @@ struct Config {
   std::string ledger;     ///< path of the SQLite file; empty: in the state directory
   std::string state_dir;  ///< empty: by XDG
   std::vector<TargetSpec> targets;
+  Cares cares;                     ///< of the targets of the file
   define::Definitions operations;  ///< sound in themselves; see Rules::operations
   std::vector<TokenSpec> tokens;
   std::vector<std::string> allowed_hosts;

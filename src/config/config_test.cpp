@@ -36,6 +36,28 @@ TEST(Config, a_sound_file_has_no_fault) {
             "");
 }
 
+TEST(Config, T8_who_looks_after_a_target_is_read) {
+  const Loaded loaded =
+      parse(git_with("owner = \"content team\"\ndecide_within = \"4h\"\npoison_after = 5\n"),
+            "t.toml", any_serving());
+  ASSERT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
+  const Care& care = care_of(loaded.config.cares, "docs");
+  EXPECT_EQ(care.owner, "content team");
+  EXPECT_EQ(care.decide_within, Duration{4 * 3'600'000});
+  EXPECT_EQ(care.poison_after, 5U);
+  const Care& other = care_of(loaded.config.cares, "not there");
+  EXPECT_EQ(other.owner, "operators");
+  EXPECT_EQ(other.decide_within, Duration{24 * 3'600'000});
+  EXPECT_EQ(other.poison_after, 3U);
+  EXPECT_EQ(faults_of(git_with("owner = \"\"\n")),
+            "t.toml:4:9: target.docs.owner: expected who decides here, in 1 to 200 bytes of one "
+            "line\n");
+  EXPECT_EQ(faults_of(git_with("decide_within = \"0s\"\n")),
+            "t.toml:4:17: target.docs.decide_within: expected more than nothing, such as \"4h\"\n");
+  EXPECT_NE(faults_of(git_with("poison_after = 1\n")), "");
+  EXPECT_NE(faults_of(git_with("owner = 5\n")), "");
+}
+
 TEST(Config, T5_the_gates_of_a_target_are_read) {
   const Loaded loaded = parse(
       git_with("budget = { ratio = 0.25, floor_per_second = 3 }\n"

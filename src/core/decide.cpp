@@ -188,6 +188,7 @@ EffectEnded ended_in_silence(const Deciding& deciding, std::string_view never_le
 void on_timer(Deciding& deciding) {
   const Operation& operation = deciding.operation();
   if (operation.due_at && deciding.now() < *operation.due_at) return;
+  if (operation.state == State::compensating) return deciding.act(RunUndo{});
   switch (operation.due_for) {
     case Due::none:
       return;
@@ -206,6 +207,7 @@ void on_timer(Deciding& deciding) {
 
 void on_recover(Deciding& deciding) {
   const Operation& operation = deciding.operation();
+  if (operation.state == State::compensating) return deciding.act(RunUndo{});
   if (operation.state != State::attempting || is_leased(operation)) return;
   if (deciding.policy().lease.count() > 0) {
     deciding.record(ended_in_silence(
@@ -303,7 +305,41 @@ void on_person_cancel(Deciding& deciding, const PersonInput& input) {
          "withdrawn by " + input.who + (input.why.empty() ? "" : ": " + input.why));
 }
 
+void on_person_compensate(Deciding& deciding, const PersonInput& input) {
+  const State state = deciding.operation().state;
+  if (!may_compensate(state)) {
+    return deciding.refuse(
+        "not-compensable",
+        state == State::unchanged
+            ? "nothing of it was sent: what it meant held already"
+            : "only what happened, or may have, can be undone; this operation is " +
+                  std::string(to_string(state)));
+  }
+  if (!deciding.policy().compensable) {
+    return deciding.refuse("not-compensable",
+                           "'" + deciding.operation().definition +
+                               "' declares no compensation: undo it at the target, or write what "
+                               "should stand there instead");
+  }
+  deciding.record(
+      PersonActed{.action = input.action, .who = input.who, .why = input.why, .deadline = {}});
+  deciding.act(RunUndo{});
+}
+
+void on_undone(Deciding& deciding, const UndoReport& report) {
+  if (deciding.operation().state != State::compensating) return;
+  deciding.record(Settled{.state = report.done ? State::compensated : State::needs_action,
+                          .reason = report.reason,
+                          .tell = {},
+                          .superseded_by = report.done ? report.by : std::string()});
+}
+
 void on_person(Deciding& deciding, const PersonInput& input) {
+  if (input.as_of && *input.as_of != deciding.operation().updated_at) {
+    return deciding.refuse("moved", "it has moved since it was looked at: it is " +
+                                        std::string(to_string(deciding.operation().state)) +
+                                        " now");
+  }
   switch (input.action) {
     case PersonAction::it_happened:
       return on_person_verdict(deciding, input, State::acknowledged);
@@ -313,6 +349,8 @@ void on_person(Deciding& deciding, const PersonInput& input) {
       return on_person_retry(deciding, input);
     case PersonAction::cancel:
       return on_person_cancel(deciding, input);
+    case PersonAction::compensate:
+      return on_person_compensate(deciding, input);
   }
 }
 
@@ -328,6 +366,7 @@ Decision decide(Operation operation, const Policy& policy, const Input& input,
                  [&](const TimerDue&) { on_timer(deciding); },
                  [&](const Recover&) { on_recover(deciding); },
                  [&](const PersonInput& person) { on_person(deciding, person); },
+                 [&](const UndoReport& report) { on_undone(deciding, report); },
                  [&](const Heartbeat& beat) { on_heartbeat(deciding, beat); },
              },
              input);

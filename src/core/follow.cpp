@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/cause.h"
 #include "core/deciding.h"
 #include "core/retry.h"
 #include "core/tells.h"
@@ -265,20 +266,23 @@ void ask_person(Deciding& deciding, Overall overall) {
                           .superseded_by = {}});
 }
 
-void fail(Deciding& deciding) {
+void fail(Deciding& deciding, Duration retry_after) {
   const Operation& operation = deciding.operation();
   if (operation.sent) {
     return settle(deciding, State::failed,
-                  "the target was asked, and it did not happen; last: " + operation.reason);
+                  std::string(kAskedAndNo) + "; last: " + operation.reason);
   }
   const bool final = operation.effect == EffectKind::rejected_final;
   const bool late = deciding.now() >= operation.deadline;
+  const bool too_long = deciding.now() + retry_after >= operation.deadline;
   const std::string tried = std::to_string(operation.attempts) + " attempt" +
                             (operation.attempts == 1 ? "" : "s") + ": " + operation.reason;
   settle(deciding, State::failed,
          final  ? operation.reason
          : late ? "its deadline passed after " + tried
-                : "gave up after " + tried);
+         : too_long
+             ? std::string(kWaitsTooLong) + " the target wants to be asked again, after " + tried
+             : "gave up after " + tried);
 }
 
 void acknowledge(Deciding& deciding) {
@@ -338,7 +342,7 @@ void follow(Deciding& deciding, const FollowMode& mode) {
     case Follow::supersede:
       return supersede(deciding);
     case Follow::fail:
-      return fail(deciding);
+      return fail(deciding, mode.retry_after);
     case Follow::ask_person:
       return ask_person(deciding, overall);
   }

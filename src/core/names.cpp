@@ -1,5 +1,6 @@
 #include "core/names.h"
 
+#include "core/cause.h"
 #include "core/evidence.h"
 #include "core/identity.h"
 #include "core/operation.h"
@@ -27,9 +28,13 @@ constexpr std::array<Name, 7> kEffectKinds{"none",           "acknowledged", "re
                                            "rejected_final", "unknown",      "not_sent",
                                            "skipped"};
 constexpr std::array<Name, 5> kDues{"none", "start", "attempt", "report", "read"};
-constexpr std::array<Name, 4> kPersonActions{"it_happened", "it_did_not", "retry", "cancel"};
+constexpr std::array<Name, 5> kPersonActions{"it_happened", "it_did_not", "retry", "cancel",
+                                             "compensate"};
 constexpr std::array<Name, 5> kNextActions{"none", "wait", "retry", "decide", "contact"};
 constexpr std::array<Name, 3> kOnFailures{"replay", "reexecute", "poison"};
+constexpr std::array<Name, kCauses> kCauseNames{
+    "rejected", "stale",      "attempts_exhausted", "deadline", "refuted",
+    "mismatch", "unreadable", "unknown_outcome",    "withdrawn"};
 constexpr std::array<Name, 5> kSubmitDecisions{"new", "duplicate", "in_flight", "conflict", "late"};
 constexpr std::array<Name, 4> kOveralls{"match", "mismatch", "unreadable", "nothing_to_read"};
 constexpr std::array<Name, 7> kFollows{"confirm",   "acknowledge", "read_again", "attempt_again",
@@ -54,6 +59,7 @@ std::string_view to_string(Due v) { return name_in(kDues, v); }
 std::string_view to_string(PersonAction v) { return name_in(kPersonActions, v); }
 std::string_view to_string(NextAction v) { return name_in(kNextActions, v); }
 std::string_view to_string(OnFailure v) { return name_in(kOnFailures, v); }
+std::string_view to_string(Cause v) { return name_in(kCauseNames, v); }
 std::string_view to_string(SubmitDecision v) { return name_in(kSubmitDecisions, v); }
 std::string_view to_string(Overall v) { return name_in(kOveralls, v); }
 std::string_view to_string(Follow v) { return name_in(kFollows, v); }
@@ -78,6 +84,7 @@ std::optional<PersonAction> parse_person_action(std::string_view t) {
 std::optional<OnFailure> parse_on_failure(std::string_view t) {
   return value_in<OnFailure>(kOnFailures, t);
 }
+std::optional<Cause> parse_cause(std::string_view t) { return value_in<Cause>(kCauseNames, t); }
 std::optional<SubmitDecision> parse_submit_decision(std::string_view t) {
   return value_in<SubmitDecision>(kSubmitDecisions, t);
 }

@@ -98,6 +98,8 @@ Contradiction against(const Operation& operation, const Settled& event) {
   }
   const bool verified = event.state == State::confirmed || event.state == State::unchanged;
   if (verified && !operation.verify) return "called verified without verification";
+  if (event.state == State::compensated && operation.state != State::compensating)
+    return "undone, and nobody was undoing it";
   if (event.state == State::unchanged && operation.sent)
     return "unchanged after an effect was sent";
   return {};
@@ -106,6 +108,9 @@ Contradiction against(const Operation& operation, const Settled& event) {
 Contradiction against(const Operation& operation, const PersonActed& event) {
   if (event.action == PersonAction::retry && !is_settled(operation.state)) {
     return "a retry of an operation that has not settled";
+  }
+  if (event.action == PersonAction::compensate && !may_compensate(operation.state)) {
+    return "undoing what did not happen";
   }
   return {};
 }
@@ -194,6 +199,14 @@ void fold(Operation& operation, const Settled& event, WallTime at) {
 }
 
 void fold(Operation& operation, const PersonActed& event, WallTime at) {
+  if (event.action == PersonAction::compensate) {
+    operation.state = State::compensating;
+    operation.reason = "is being undone: asked for by " + event.who;
+    operation.superseded_by.clear();
+    operation.settled_at.reset();
+    clear_due(operation);
+    return;
+  }
   if (event.action != PersonAction::retry) return;
   // What may have been sent stays unknown until it is read again.
   operation.state = operation.sent ? State::unknown : State::accepted;
@@ -243,6 +256,11 @@ bool is_settled(State state) {
       return true;
   }
   return true;
+}
+
+bool may_compensate(State state) {
+  return state == State::confirmed || state == State::acknowledged || state == State::superseded ||
+         state == State::needs_action;
 }
 
 bool waits_for_answer(const Operation& operation) {

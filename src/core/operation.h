@@ -16,6 +16,8 @@
 //
 //   needs_action ─retry─► accepted, ─it happened─► acknowledged, ─it did not─► failed
 //   failed ──────retry─► accepted
+//   confirmed, acknowledged, superseded, needs_action ─compensate─► compensating
+//   compensating ─another operation undid it─► compensated, ─it did not─► needs_action
 //
 //   Once an attempt may have reached the target, a repeat that is turned away leads to `unknown`
 //   instead of `accepted` or `failed`: reading decides.
@@ -29,13 +31,16 @@
 //   (3) attempts_counted <= retry.attempts_max; reads_done <= the settling bounds together. Past a
 //       bound the operation fails or asks a person, with the reason. The deadline bounds attempts,
 //       not reads: what may have happened is always read at least once.
-//   (4) Every open state has a due time, an attempt in flight, or waits for its turn (accepted).
+//   (4) Every open state has a due time, an attempt in flight, waits for its turn (accepted), or
+//   for
+//       the operation that undoes it (compensating).
 //   (5) The operation is the fold of its events: evolve() alone rebuilds it.
 //   (6) Never written again: a mismatch that history proves superseded; an artifact whose content
-//       is neither the one before nor ours, where no history is known; anything while an artifact
-//       cannot be read at the store. Where an attempt may have reached the target, every artifact
-//       is read right before the next attempt, and only that read allows it. What failed, or never
-//       left us, is not sent over what was written since it was first looked at.
+//       is neither the one before nor ours, where no history is known (nor which was before, unless
+//       the target deduplicates); anything while an artifact cannot be read at the store. Where an
+//       attempt may have reached the target, every artifact is read right before the next attempt,
+//       and only that read allows it. What failed, or never left us, is not sent over what was
+//       written since it was first looked at.
 //   (7) failed only if no attempt may have reached the target, the target itself was asked and says
 //       that nothing happened, or a person said so. A repeat that was turned away says nothing
 //       about the attempts before it.
@@ -104,7 +109,7 @@ enum class EffectKind : std::uint8_t {
 enum class Due : std::uint8_t { none, start, attempt, report, read };
 
 /// The choices a person has over an operation.
-enum class PersonAction : std::uint8_t { it_happened, it_did_not, retry, cancel };
+enum class PersonAction : std::uint8_t { it_happened, it_did_not, retry, cancel, compensate };
 
 // ---- Events: what is recorded; the operation is their fold --------------------------------------
 
@@ -166,9 +171,9 @@ struct LieCaught {
 };
 struct Settled {
   State state = State::failed;
-  std::string reason;        ///< empty for confirmed
-  std::optional<Tell> tell;  ///< needs_action: what the evidence looks like
-  std::string superseded_by;
+  std::string reason;         ///< empty for confirmed
+  std::optional<Tell> tell;   ///< needs_action: what the evidence looks like
+  std::string superseded_by;  ///< or, for `compensated`, the operation that undid it
 };
 struct PersonActed {
   PersonAction action = PersonAction::retry;
@@ -281,6 +286,9 @@ struct Operation {
 [[nodiscard]] bool is_settled(State state);
 [[nodiscard]] Status status_of(State state);
 
+/// True for states in which something of it may stand that can be undone.
+[[nodiscard]] bool may_compensate(State state);
+
 /// Its newest attempt runs, or was given up without an answer: one that comes late still counts.
 [[nodiscard]] bool waits_for_answer(const Operation& operation);
 
@@ -349,10 +357,19 @@ struct PersonInput {
   PersonAction action = PersonAction::retry;
   std::string who;
   std::string why;
+  /// The operation's `updated_at` when it was looked at: refused if it has moved since.
+  std::optional<WallTime> as_of = {};
 };
 
-using Input =
-    std::variant<Start, AttemptReport, ReadReport, TimerDue, Recover, PersonInput, Heartbeat>;
+/// What became of the operation that was to undo this one; only while it is compensating.
+struct UndoReport {
+  std::string by;      ///< its id; empty if there is none
+  bool done = false;   ///< it has undone what was done
+  std::string reason;  ///< for people
+};
+
+using Input = std::variant<Start, AttemptReport, ReadReport, TimerDue, Recover, PersonInput,
+                           UndoReport, Heartbeat>;
 
 /// Carry out the attempt: baseline reads if `first` (nothing was ever sent), effect, one read-back.
 /// The report is an input.
@@ -367,7 +384,10 @@ struct RunAttempt {
 struct RunRead {
   AttemptNo attempt{1};
 };
-using Action = std::variant<RunAttempt, RunRead>;
+/// Have the operation that undoes this one carried out, and report what became of it. The same one
+/// if it was asked for before.
+struct RunUndo {};
+using Action = std::variant<RunAttempt, RunRead, RunUndo>;
 
 struct DecideContext {
   WallTime now{};
@@ -376,7 +396,7 @@ struct DecideContext {
 
 /// Why an input was not acted on; a programmer- and person-readable sentence.
 struct Refusal {
-  std::string code;    ///< "not-cancelable", "not-resolvable", "not-retryable", "lease-lost"
+  std::string code;    ///< "not-cancelable", "not-resolvable", "lease-lost", "moved", …
   std::string detail;  ///< what to do instead
 };
 

@@ -52,6 +52,20 @@ TEST(Person, T10_says_that_it_did_not_happen_which_is_failed) {
   EXPECT_EQ(life.operation.reason, "ada says that it did not happen: she looked");
 }
 
+TEST(Person, T8_decides_only_what_is_as_it_was_looked_at) {
+  Life life = undecided();
+  const WallTime looked = life.operation.updated_at;
+  const PersonInput retry{.action = PersonAction::retry, .who = "ada", .why = {}, .as_of = looked};
+  life.now += Duration{1};
+  life.person(PersonAction::it_did_not);
+  ASSERT_EQ(life.state(), State::failed);
+  ASSERT_TRUE(life.take(retry).refusal);
+  EXPECT_EQ(life.last.refusal->code, "moved");
+  EXPECT_EQ(life.state(), State::failed);
+  Life still = undecided();
+  EXPECT_FALSE(still.take(retry).refusal) << "nothing has happened to it since";
+}
+
 TEST(Person, T10_decides_only_what_needs_action) {
   for (const PersonAction action : {PersonAction::it_happened, PersonAction::it_did_not}) {
     for (unsigned i = 0; i < 13; ++i) {

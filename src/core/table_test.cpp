@@ -1,6 +1,7 @@
 // Prints the decision tables that a reviewer reads, and compares them with the committed files.
 // TRUED_UPDATE_SNAPSHOTS=1 rewrites the files.
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -297,6 +298,12 @@ NamedInput plain(std::string name) {
   return {std::move(name), [](const Operation&) -> Input { return Plain{}; }};
 }
 
+NamedInput undone(std::string name, bool done) {
+  return {std::move(name), [=](const Operation&) -> Input {
+            return UndoReport{.by = "op_other", .done = done, .reason = "because"};
+          }};
+}
+
 NamedInput person(PersonAction action) {
   return {"person " + std::string(to_string(action)), [=](const Operation&) -> Input {
             return PersonInput{.action = action, .who = "ada", .why = ""};
@@ -332,6 +339,9 @@ std::vector<NamedInput> all_inputs() {
       person(PersonAction::it_did_not),
       person(PersonAction::retry),
       person(PersonAction::cancel),
+      person(PersonAction::compensate),
+      undone("undone", true),
+      undone("not undone", false),
   };
 }
 
@@ -358,7 +368,8 @@ Line decided(const NamedLife& from, const NamedInput& input) {
   }
   std::vector<std::string> actions;
   for (const Action& action : decision.actions) {
-    actions.emplace_back(std::holds_alternative<RunAttempt>(action) ? "run_attempt" : "run_read");
+    constexpr std::array kActions{"run_attempt", "run_read", "run_undo"};
+    actions.emplace_back(kActions.at(action.index()));
   }
   const std::string next =
       life.state() == from.life.state() ? "=" : std::string(to_string(life.state()));

@@ -12,10 +12,13 @@ bool content_equal(const Observation& a, const Observation& b) {
 }
 
 // Without a history, only what stood there before, a torn piece of ours, or (when a crash took the
-// reads made before) nothing at all may be written over.
-bool content_is_ours_to_replace(const LevelCheck& check) {
+// reads made before) nothing at all may be written over. Where what stood there before is not known
+// and the target carries out our identity once, a repeat is the first effect or none at all.
+bool content_is_ours_to_replace(const LevelCheck& check, bool deduplicates) {
   if (!check.last) return false;
   if (check.last->proper_prefix) return true;
+  const bool known = check.baseline && check.baseline->seen != Seen::unreadable;
+  if (!known && deduplicates) return true;
   if (!check.baseline) return check.last->seen == Seen::absent;
   return content_equal(*check.last, *check.baseline);
 }
@@ -27,12 +30,12 @@ bool history_usable(const Operation& operation) {
 
 bool replaced(const ArtifactHistory& entry) { return entry.landed && !entry.replaced_by.empty(); }
 
-bool is_ours_to_write(const Operation& operation, std::size_t index) {
+bool is_ours_to_write(const Operation& operation, std::size_t index, bool deduplicates) {
   const LevelCheck& check = operation.artifacts.at(index).store;
   if (check.verdict == Verdict::match) return true;
   if (check.verdict != Verdict::mismatch) return false;
   if (history_usable(operation)) return !replaced(operation.history.artifacts.at(index));
-  return content_is_ours_to_replace(check);
+  return content_is_ours_to_replace(check, deduplicates);
 }
 
 Follow after_mismatch(const VerificationFacts& facts) {
@@ -179,7 +182,7 @@ bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities
   const bool harmless = capabilities.deduplicates || capabilities.idempotent;
   if (!harmless && probed(operation, capabilities) != Happened::no) return false;
   for (std::size_t i = 0; i < operation.artifacts.size(); ++i) {
-    if (!is_ours_to_write(operation, i)) return false;
+    if (!is_ours_to_write(operation, i, capabilities.deduplicates)) return false;
   }
   return true;
 }

@@ -7,7 +7,7 @@
 
 #include "base/assert.h"
 #include "json/canonical.h"
-#include "json/writer.h"
+#include "json/parse.h"
 #include "target/outcome.h"
 
 namespace trued::define {
@@ -119,6 +119,14 @@ const Registry::Version* Registry::find(const VersionId& id) const {
   return version == history->second.versions.end() ? nullptr : &version->second;
 }
 
+std::shared_ptr<const Definition> Registry::known(std::string_view version) const {
+  const auto id = parse_version_id(version);
+  if (!id) return nullptr;
+  const std::shared_lock lock(mutex_);
+  const Version* found = find(*id);
+  return found == nullptr ? nullptr : found->definition;
+}
+
 const Target* Registry::target(std::string_view definition) const {
   if (definition == kDefinitionDefinition) {
     const auto built_in = targets_.find(kRegistryTarget);
@@ -140,15 +148,9 @@ std::shared_ptr<const Intent> Registry::restore(std::string_view definition,
     if (name == nullptr || !name->is_string() || tree == nullptr) return nullptr;
     return intent_of(name->as_string(), json::canonical(input), tree->is_null());
   }
-  const auto id = parse_version_id(definition);
-  if (!id) return nullptr;
-  std::shared_ptr<const Definition> known;
-  {
-    const std::shared_lock lock(mutex_);
-    if (const Version* version = find(*id)) known = version->definition;
-  }
-  if (!known) return nullptr;
-  auto intent = known->restore(input, who);
+  const auto version = known(definition);
+  if (!version) return nullptr;
+  auto intent = version->restore(input, who);
   return intent.has_value() ? std::move(*intent) : nullptr;
 }
 
@@ -159,14 +161,63 @@ std::vector<std::string> Registry::turns(std::string_view definition, const Inte
     for (const ArtifactIntent& artifact : intent.artifacts) names.push_back(artifact.name);
     return names;
   }
-  const auto id = parse_version_id(definition);
-  if (!id) return names;
-  std::shared_ptr<const Definition> known;
-  {
-    const std::shared_lock lock(mutex_);
-    if (const Version* version = find(*id)) known = version->definition;
+  const auto version = known(definition);
+  return version ? version->turns(intent, who) : names;
+}
+
+Result<UndoInput> Registry::undo(std::string_view definition, const Intent& intent,
+                                 const Identity& who, const OperationId& id,
+                                 std::string_view result) const {
+  const auto version = known(definition);
+  if (!version || !version->compensate) {
+    return Error{.code = ErrorCode::unsupported,
+                 .message = "'" + std::string(definition) +
+                            "' declares no compensation; undo it at the target, and say here what "
+                            "became of it"};
   }
-  return known ? known->turns(intent, who) : names;
+  TRUED_TRY(const json::Value input, json::parse(intent.input));
+  const json::Value operation = operation_value(who, id, std::nullopt);
+  auto answered = result.empty() ? Result<json::Value>(Error{}) : json::parse(result);
+  Values values{.input = &input, .operation = &operation};
+  if (answered.has_value()) values.result = &*answered;
+  auto filled = version->compensation(values);
+  if (!filled.has_value()) {
+    const bool unknown = filled.error().path.starts_with("result") && !answered.has_value();
+    return Error{.code = ErrorCode::invalid_argument,
+                 .message = "what undoes it cannot be filled in: " + filled.error().detail +
+                            (unknown ? "; what the target answered is not known" : "")};
+  }
+  return UndoInput{.type = version->compensate->operation, .input = std::move(*filled)};
+}
+
+Result<Begun> Registry::begin(std::string_view type, const json::Value& input,
+                              const std::string& scope, const std::string& key) const {
+  const auto version = current(type);
+  if (!version || version->target == nullptr) {
+    return Error{.code = ErrorCode::not_found,
+                 .message = "there is no operation '" + std::string(type) + "' here" +
+                            (version ? " whose target is configured" : "")};
+  }
+  const Definition& definition = *version->definition;
+  const bool derives = !definition.identity.empty();
+  auto intended =
+      definition.intend(input, {.scope = definition.scope ? std::string() : scope,
+                                .key = derives ? std::nullopt : std::optional<std::string>(key)});
+  const auto refused = intended.has_value() ? check_intended(definition, *intended, targets_)
+                                            : std::move(intended).error();
+  if (!refused.empty()) {
+    const Objection& first = refused.front();
+    return Error{.code = ErrorCode::invalid_argument,
+                 .message = "'" + std::string(type) + "' refuses the input" +
+                            (first.pointer.empty() ? "" : ": " + first.pointer) + ": " +
+                            first.detail};
+  }
+  return Begun{.identity = std::move(intended->identity),
+               .fingerprint = intended->fingerprint,
+               .definition = to_string(version->id),
+               .intent = std::move(intended->intent),
+               .input = std::move(intended->input),
+               .priority = definition.priority};
 }
 
 Result<void> Registry::add(const VersionId& id, std::shared_ptr<const Definition> definition) {

@@ -75,6 +75,13 @@ class Registry final : public OperationTypes {
   [[nodiscard]] std::vector<std::string> turns(std::string_view definition, const Intent& intent,
                                                const Identity& who) const override;
 
+  [[nodiscard]] Result<UndoInput> undo(std::string_view definition, const Intent& intent,
+                                       const Identity& who, const OperationId& id,
+                                       std::string_view result) const override;
+  [[nodiscard]] Result<Begun> begin(std::string_view type, const json::Value& input,
+                                    const std::string& scope,
+                                    const std::string& key) const override;
+
   /// Makes a version known, and current if no newer one is. A null definition retires the name.
   /// `conflict` if that number is known as something else.
   [[nodiscard]] Result<void> add(const VersionId& id, std::shared_ptr<const Definition> definition);
@@ -106,6 +113,7 @@ class Registry final : public OperationTypes {
     std::uint32_t reserved = 0;
   };
   const Version* find(const VersionId& id) const;  ///< REQUIRES: the lock
+  std::shared_ptr<const Definition> known(std::string_view version) const;
   static CurrentVersion shown(const std::string& name, std::uint32_t number,
                               const Version& version);
 

@@ -36,6 +36,7 @@ bool runs_here(const Target& target) { return target.store->is_inline() && !targ
 }  // namespace
 
 void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Action& action) {
+  if (std::holds_alternative<RunUndo>(action)) return run_undo(operation);
   const Target* target = target_of(operation.definition, operation.target);
   const auto* attempt = std::get_if<RunAttempt>(&action);
   if (attempt != nullptr && jobs_.effect_out(operation.id)) {
@@ -51,6 +52,7 @@ void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Acti
     std::visit(Overloaded{
                    [&](const RunAttempt& a) { dispatch_attempt(operation, entry, *target, a); },
                    [&](const RunRead& a) { dispatch_read(operation, entry, *target, a); },
+                   [](const RunUndo&) {},
                },
                action);
     return;

@@ -190,6 +190,10 @@ class Engine::Impl {
                         const RunAttempt& action);
   void dispatch_read(const Operation& operation, Entry& entry, const Target& target,
                      const RunRead& action);
+  // undo.cpp
+  std::optional<EngineProblem> cannot_undo(const Operation& operation);
+  Result<Submission> undo_of(const Operation& operation);
+  void run_undo(const Operation& operation);
   void release_artifacts(const OperationId& id);
   void release_after(const std::vector<OperationId>& effects_ended);
   void post_local(const OperationId& id, Input input);

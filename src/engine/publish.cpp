@@ -53,17 +53,19 @@ Result<void> Engine::Impl::recover() {
     open_identities_.emplace(identity_digest(operation.identity), id);
     ++counters_.open_by_state.at(std::to_underlying(operation.state));
     // Whoever waits for its turn, the first time or asked to try again, is not at work.
-    const bool begun = operation.due_for != Due::start &&
+    const bool undone = operation.state == State::compensating;
+    const bool begun = !undone && operation.due_for != Due::start &&
                        (operation.state != State::accepted || operation.due_for == Due::attempt);
     const bool early = operation.not_before && ports_.clock.wall() < *operation.not_before;
     if (begun) {
       locks_.enqueue(operation, turns_of(operation, intent));
-    } else if (!early) {
+    } else if (!early && !undone) {
       waiting.push_back(id);
     }
     // What a worker has in its hands goes on, and has a whole lease to be heard of.
     const bool leased = is_leased(operation);
-    if (operation.state == State::attempting && !leased) post_local(id, Recover{});
+    const bool lost = operation.state == State::attempting && !leased;
+    if (lost || undone) post_local(id, Recover{});
     if (operation.due_for != Due::none && operation.state != State::attempting) {
       set_timer(entry, id, operation.due_at);
     }

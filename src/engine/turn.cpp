@@ -307,6 +307,14 @@ void Engine::Impl::on_person(TurnState& turn, PersonMessage& message) {
                                                  .retry_after = {}}});
     return;
   }
+  const bool undo =
+      message.input.action == PersonAction::compensate && may_compensate(work->operation.state);
+  if (undo) {
+    if (auto problem = cannot_undo(work->operation)) {
+      turn.answers.push_back({std::move(message.reply), *std::move(problem)});
+      return;
+    }
+  }
   if (auto refusal = apply(turn, *work, message.input)) {
     turn.answers.push_back(
         {std::move(message.reply), EngineProblem{.code = ProblemCode::refused,

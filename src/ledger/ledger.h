@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "core/cause.h"
 #include "core/identity.h"
 #include "core/operation.h"
 
@@ -87,6 +88,25 @@ struct ListPage {
   bool more = false;
 };
 
+/// Dead letters (core/cause.h), oldest first in the order of acceptance.
+struct DeadLetterQuery {
+  std::vector<std::string> scopes = {};  ///< empty = any
+  std::string type = {}, target = {};    ///< empty = any
+  std::optional<Cause> cause = {};
+  bool undecided = false;                    ///< only what needs a person
+  std::optional<WallTime> ended_until = {};  ///< ended_at() <= it
+  std::uint64_t after = 0;                   ///< `position` of an earlier page
+  std::uint32_t limit = 50;                  ///< 1 to 1,000
+  std::uint32_t look_max = 5'000;            ///< operations looked at for one page
+};
+struct DeadLetterPage {
+  std::vector<Operation> operations;
+  /// Where a further page begins; 0 at the end. A page may hold fewer than `limit` and not be the
+  /// last: it had looked at `look_max`.
+  std::uint64_t position = 0;
+  std::vector<std::uint64_t> positions = {};  ///< of each operation: a page may begin after it
+};
+
 struct Counts {
   std::uint64_t operations = 0;
   std::uint64_t open = 0;  ///< not settled
@@ -103,6 +123,7 @@ class LedgerReader {
   virtual ~LedgerReader() = default;
   [[nodiscard]] virtual Result<std::optional<Operation>> find(const OperationId& id) = 0;
   [[nodiscard]] virtual Result<ListPage> list(const ListQuery& query) = 0;
+  [[nodiscard]] virtual Result<DeadLetterPage> dead_letters(const DeadLetterQuery& query) = 0;
   [[nodiscard]] virtual Result<std::vector<EventRecord>> events(const OperationId& id) = 0;
   /// Canonical JSON of the input; nothing if the operation is not known.
   [[nodiscard]] virtual Result<std::optional<std::string>> intent(const OperationId& id) = 0;

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "ledger/ledger_test_support.h"
+#include "ledger/query.h"
 
 namespace trued::test {
 
@@ -91,6 +92,83 @@ TEST_P(LedgerConformance, lists_are_filtered_and_paged_newest_first) {
   ListQuery key;
   key.key = "k4";
   EXPECT_EQ(reader->list(key)->operations.size(), 1U);
+}
+
+inline std::vector<std::string> keys_of(const DeadLetterPage& page) {
+  std::vector<std::string> keys;
+  for (const Operation& operation : page.operations) keys.push_back(operation.identity.key);
+  return keys;
+}
+
+TEST_P(LedgerConformance, T8_dead_letters_are_what_reached_a_bound_oldest_first) {
+  lives.put(*ledger, "open");
+  Lives::settle(*ledger, lives.put(*ledger, "good"), State::confirmed);
+  const Operation late = lives.put(*ledger, "first");
+  Lives::settle(*ledger, lives.put(*ledger, "asks"), State::needs_action);
+  Lives::fail(*ledger, lives.put(*ledger, "refused"), EffectKind::rejected_final);
+  Lives::fail(*ledger, lives.put(*ledger, "last", "site"), EffectKind::not_sent);
+  Lives::fail(*ledger, late, EffectKind::rejected_retryable, kStart + Duration{5'000});
+  const auto reader = ledger->open_reader().value();
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(keys_of(*reader->dead_letters({})), (Keys{"first", "asks", "last"}));
+  EXPECT_EQ(keys_of(*reader->dead_letters({.undecided = true})), Keys{"asks"});
+  EXPECT_EQ(keys_of(*reader->dead_letters({.target = "site"})), Keys{"last"});
+  EXPECT_EQ(keys_of(*reader->dead_letters({.cause = Cause::attempts_exhausted})),
+            (Keys{"first", "last"}));
+  EXPECT_EQ(keys_of(*reader->dead_letters({.ended_until = kStart})), (Keys{"asks", "last"}));
+  EXPECT_EQ(keys_of(*reader->dead_letters({.type = "charge"})), Keys{});
+  EXPECT_EQ(keys_of(*reader->dead_letters({.scopes = {"acme", "default"}})).size(), 3U);
+  EXPECT_EQ(keys_of(*reader->dead_letters({.scopes = {"acme"}})), Keys{});
+}
+
+TEST_P(LedgerConformance, T8_pages_of_dead_letters_join_whatever_happens_in_between) {
+  for (int i = 0; i < 7; ++i) {
+    Lives::fail(*ledger, lives.put(*ledger, "k" + std::to_string(i)),
+                i % 2 == 0 ? EffectKind::rejected_retryable : EffectKind::rejected_final);
+  }
+  const auto reader = ledger->open_reader().value();
+  DeadLetterQuery query{.limit = 2};
+  DeadLetterPage page = reader->dead_letters(query).value();
+  EXPECT_EQ(keys_of(page), (std::vector<std::string>{"k0", "k2"}));
+  ASSERT_NE(page.position, 0U);
+  // What the page before ended with is no dead letter any more.
+  Lives::retry(*ledger, *known("k2").operation);
+  query.after = page.positions.front();
+  EXPECT_EQ(keys_of(*reader->dead_letters(query)), (std::vector<std::string>{"k4", "k6"}));
+  query.after = page.position;
+  page = reader->dead_letters(query).value();
+  EXPECT_EQ(keys_of(page), (std::vector<std::string>{"k4", "k6"}));
+  EXPECT_EQ(page.position, 0U);
+}
+
+TEST_P(LedgerConformance, T8_a_page_of_dead_letters_looks_at_so_many_and_says_where_to_go_on) {
+  for (int i = 0; i < 6; ++i) {
+    Lives::fail(*ledger, lives.put(*ledger, "k" + std::to_string(i)),
+                i == 5 ? EffectKind::not_sent : EffectKind::rejected_final);
+  }
+  const auto reader = ledger->open_reader().value();
+  DeadLetterQuery query{.look_max = 4};
+  DeadLetterPage page = reader->dead_letters(query).value();
+  EXPECT_TRUE(page.operations.empty());
+  ASSERT_NE(page.position, 0U);
+  query.after = page.position;
+  page = reader->dead_letters(query).value();
+  EXPECT_EQ(keys_of(page), std::vector<std::string>{"k5"});
+  EXPECT_EQ(page.position, 0U);
+}
+
+TEST_P(LedgerConformance, T8_the_log_says_how_often_it_ended_the_same) {
+  Operation operation = lives.put(*ledger, "a");
+  operation = Lives::fail(*ledger, operation, EffectKind::rejected_retryable);
+  for (std::uint32_t times = 1; times < 4; ++times) {
+    const auto log = ledger->open_reader().value()->events(operation.id).value();
+    EXPECT_EQ(same_endings(log), times);
+    EXPECT_GE(log.size(), events_of_endings(times));
+    operation = Lives::retry(*ledger, operation);
+    EXPECT_EQ(same_endings(ledger->open_reader().value()->events(operation.id).value()), times)
+        << "that it was tried again is no end";
+    operation = Lives::fail(*ledger, operation, EffectKind::rejected_retryable);
+  }
 }
 
 TEST_P(LedgerConformance, counts_are_right_whatever_was_retired) {

@@ -75,6 +75,41 @@ class Lives {
     return operation;
   }
 
+  /// Ends it, as a second batch: every attempt was turned away, for good or not.
+  static Operation fail(Ledger& ledger, Operation operation, EffectKind kind,
+                        WallTime at = kStart) {
+    std::vector<Event> events;
+    record(operation, events,
+           EffectEnded{.attempt = AttemptNo(operation.attempts),
+                       .kind = kind,
+                       .changed = false,
+                       .version = "",
+                       .version_before = "",
+                       .result = "",
+                       .reason = "no"},
+           at);
+    record(operation, events, Settled{State::failed, "gave up: no", {}, ""}, at);
+    commit(ledger, operation, events);
+    return operation;
+  }
+
+  /// A person has it tried again, and it has begun.
+  static Operation retry(Ledger& ledger, Operation operation) {
+    std::vector<Event> events;
+    record(operation, events,
+           PersonActed{PersonAction::retry, "ada", "", kStart + Duration{900'000}});
+    record(operation, events, WaitScheduled{Due::start, kStart, "asked to be tried again"});
+    record(operation, events,
+           AttemptStarted{AttemptNo(operation.attempts + 1), kStart + Duration{60'000}});
+    commit(ledger, operation, events);
+    return operation;
+  }
+
+  static void commit(Ledger& ledger, const Operation& operation, std::vector<Event> events) {
+    EXPECT_EQ(ledger.commit({{change(operation, std::move(events), false)}, kStart}).outcome,
+              CommitOutcome::committed);
+  }
+
   /// Ends it, as a second batch.
   static Operation settle(Ledger& ledger, Operation operation, State state) {
     std::vector<Event> events;

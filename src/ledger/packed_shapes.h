@@ -29,7 +29,7 @@ inline constexpr EffectKind kLast<EffectKind> = EffectKind::skipped;
 template <>
 inline constexpr Due kLast<Due> = Due::read;
 template <>
-inline constexpr PersonAction kLast<PersonAction> = PersonAction::cancel;
+inline constexpr PersonAction kLast<PersonAction> = PersonAction::compensate;
 template <>
 inline constexpr Level kLast<Level> = Level::serving;
 template <>

@@ -11,12 +11,30 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "core/evidence.h"
 #include "core/ids.h"
+#include "core/operation.h"
 #include "json/value.h"
 #include "target/target.h"
 
 namespace trued {
+
+/// A new operation of a type, ready to be submitted.
+struct Begun {
+  Identity identity;
+  Fingerprint fingerprint;
+  std::string definition;
+  std::shared_ptr<const Intent> intent;
+  std::string input;  ///< canonical JSON: what the ledger keeps
+  Priority priority = Priority::normal;
+};
+
+/// What undoes an operation: the type of another one, and its input.
+struct UndoInput {
+  std::string type;
+  json::Value input;
+};
 
 class OperationTypes {
  public:
@@ -33,6 +51,17 @@ class OperationTypes {
   [[nodiscard]] virtual std::vector<std::string> turns(std::string_view definition,
                                                        const Intent& intent,
                                                        const Identity& who) const = 0;
+
+  /// What undoes an operation, by its definition. `unsupported`: it declares nothing;
+  /// `invalid_argument`: that needs a result which is not known.
+  [[nodiscard]] virtual Result<UndoInput> undo(std::string_view definition, const Intent& intent,
+                                               const Identity& who, const OperationId& id,
+                                               std::string_view result) const = 0;
+  /// A new operation of the type as it is current. `key` counts where the type derives none.
+  /// `not_found`, or `invalid_argument` with what is wrong with the input.
+  [[nodiscard]] virtual Result<Begun> begin(std::string_view type, const json::Value& input,
+                                            const std::string& scope,
+                                            const std::string& key) const = 0;
 };
 
 }  // namespace trued

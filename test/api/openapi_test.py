@@ -279,6 +279,32 @@ class B_Open(unittest.TestCase):  # noqa: N801
             answer = self.client.post(f"{path}/{verb}", {"who": "eve\x1b[2J"})
             self.assertEqual((answer.status, answer.value["pointer"]), (422, "/who"))
 
+    def test_T8_dead_letters(self) -> None:
+        # What a pusher leaves behind that died while it moved the branch.
+        lock = self.server.folder / "book" / "refs" / "heads" / "main.lock"
+        lock.touch()
+        lost = self.client.post("/v1/operations", write("lost.md", "L", "book", key="lost"),
+                                Prefer="wait=30")
+        self.assertEqual(lost.value["cause"], "attempts_exhausted", lost.value)
+        lock.unlink()
+        page = self.client.get("/v1/dead-letters?target=book&limit=10").value
+        self.assertEqual([each["operation"]["key"] for each in page["dead_letters"]], ["lost"])
+        self.assertEqual(self.client.get("/v1/dead-letters?poison=true").value["poison"], [])
+        self.assertEqual(self.client.get("/v1/worklist?overdue=true").value["worklist"], [])
+        for path in ("/v1/dead-letters?cause=rejected", "/v1/worklist?cursor=x"):
+            self.assertEqual(self.client.get(path).status, 400, path)
+        place = "/v1/dead-letters/redrive"
+        rehearsed = self.client.post(place, {"filter": {"target": "book"}, "dry_run": True})
+        self.assertEqual([each["id"] for each in rehearsed.value["redriven"]], [lost.value["id"]])
+        done = self.client.post(place, {"ids": [lost.value["id"], "nobody"], "who": "ada"})
+        self.assertEqual([each["id"] for each in done.value["redriven"]], [lost.value["id"]])
+        self.assertEqual([each["code"] for each in done.value["left"]], ["no-such-operation"])
+        settled = self.client.get(f"/v1/operations/{lost.value['id']}?wait=30")
+        self.assertEqual(settled.value["status"], "confirmed", settled.value)
+        self.assertEqual(self.client.post(place, {}).status, 400)
+        self.assertEqual(self.client.post(place, "{}", Content_Type="text/plain").status, 415)
+        self.assertEqual(self.client.post(place, {"filter": {}, "who": "eve\x1b[2J"}).status, 422)
+
     def test_T1_batches(self) -> None:
         lines = [json.dumps(write(f"b/{i}.md", "B", key=f"batch-{i}")) for i in range(50)]
         lines[7] = "not json"
@@ -361,6 +387,9 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
         path = f"/v1/operations/{made.value['id']}"
         self.assertTrue(self.client.get(path + "/events").value["events"])
         self.assertEqual(self.client.get("/v1/status").value["ledger"]["needs_action"], 1)
+        work = self.client.get("/v1/worklist").value["worklist"]
+        self.assertEqual([each["operation"]["id"] for each in work], [made.value["id"]])
+        self.assertEqual(len(work[0]["choices"]), 3)
         done = self.client.post(path + "/resolve", {"verdict": "it_happened", "who": "ada"})
         self.assertEqual(done.value["status"], "unverified")
         answer = self.client.post(path + "/resolve", {"verdict": "maybe"})
@@ -382,8 +411,12 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
             self.assertEqual(acme.get(f"/v1/operations/{mine.value['id']}{below}").status, 200)
             hidden = acme.get(f"/v1/operations/{made.value['id']}{below}")
             self.assertEqual((hidden.status, hidden.problem), (404, "no-such-operation"))
-        for path in ("/v1/status", "/metrics", "/v1/operations?scope=default"):
+        for path in ("/v1/status", "/metrics", "/v1/operations?scope=default",
+                     "/v1/dead-letters?scope=default", "/v1/worklist?scope=default"):
             self.assertEqual(acme.get(path).problem, "out-of-scope", path)
+        self.assertEqual(acme.get("/v1/dead-letters").value["dead_letters"], [])
+        answer = acme.post("/v1/dead-letters/redrive", {"filter": {}})
+        self.assertEqual((answer.status, answer.problem), (403, "out-of-scope"))
         for verb in ("resolve", "retry", "cancel"):
             answer = acme.post(f"/v1/operations/{mine.value['id']}/{verb}", {})
             self.assertEqual((answer.status, answer.problem), (403, "out-of-scope"))
@@ -396,7 +429,7 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
 
     def test_c_T10_bounds(self) -> None:
         for path in ("/v1/operations", "/v1/operations/x/retry", "/v1/operations/x/cancel",
-                     "/v1/operations/x/resolve"):
+                     "/v1/operations/x/resolve", "/v1/dead-letters/redrive"):
             self.assertEqual(self.client.post(path, " " * 65_537).problem, "too-large")
         for i in range(2):
             held = write(f"{i}", "O", key=f"open-{i}", not_before="2099-01-01T00:00:00Z")

@@ -196,7 +196,10 @@ allow_private = true
 
 [operation.charge]
 identity = ["cart"]
-effect = {{ target = "psp", method = "POST", path = "/v1/charges", json = {{ amount = "${{input.amount}}" }} }}
+effect.target = "psp"
+effect.method = "POST"
+effect.path = "/v1/charges"
+effect.json = {{ amount = "${{input.amount}}" }}
 timeout = "{timeout}"
 deadline = "60s"
 retry = {{ attempts_max = 5, first = "20ms", factor = 2, cap = "200ms" }}

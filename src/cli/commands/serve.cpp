@@ -213,8 +213,10 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
   r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
   r.service = std::make_unique<api::Service>(
       api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader), r.types.get()},
-      api::ServiceOptions{
-          .auth = auth_of(config), .version = TRUED_VERSION, .durability = r.ledger->durability()});
+      api::ServiceOptions{.auth = auth_of(config),
+                          .version = TRUED_VERSION,
+                          .durability = r.ledger->durability(),
+                          .cares = config.cares});
   r.pump = std::make_unique<EnginePump>(*r.engine);
   io::HttpServer::Options options;
   options.address = config.address;

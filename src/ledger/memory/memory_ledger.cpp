@@ -78,6 +78,33 @@ class MemoryReader final : public LedgerReader {
     return page;
   }
 
+  Result<DeadLetterPage> dead_letters(const DeadLetterQuery& query) override {
+    const std::scoped_lock lock(store_->mutex);
+    // The first of an operation's events says when it was accepted.
+    std::map<std::uint64_t, const Operation*> ended;
+    for (const auto& [id, operation] : store_->operations) {
+      const std::uint64_t position = store_->events.at(id).front().sequence;
+      const bool wanted = operation.state == State::needs_action ||
+                          (operation.state == State::failed && !query.undecided);
+      if (wanted && position > query.after) ended.emplace(position, &operation);
+    }
+    DeadLetterPage page;
+    std::uint32_t looked = 0;
+    std::uint64_t last = query.after;
+    for (const auto& [position, operation] : ended) {
+      if (page.operations.size() == query.limit || looked == query.look_max) {
+        page.position = last;
+        break;
+      }
+      ++looked;
+      last = position;
+      if (!matches(query, *operation)) continue;
+      page.operations.push_back(*operation);
+      page.positions.push_back(position);
+    }
+    return page;
+  }
+
   Result<std::vector<EventRecord>> events(const OperationId& id) override {
     const std::scoped_lock lock(store_->mutex);
     const auto found = store_->events.find(id);

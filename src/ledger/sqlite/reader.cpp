@@ -41,6 +41,7 @@ class SqliteReader final : public LedgerReader {
   }
 
   Result<ListPage> list(const ListQuery& query) override;
+  Result<DeadLetterPage> dead_letters(const DeadLetterQuery& query) override;
   Result<std::vector<EventRecord>> events(const OperationId& id) override;
   Result<std::optional<std::string>> intent(const OperationId& id) override;
   Result<Counts> counts() override;
@@ -106,6 +107,46 @@ Result<ListPage> SqliteReader::list(const ListQuery& query) {
     page.operations.push_back(std::move(operation));
   }
   if (code != SQLITE_DONE) return connection_->failure("cannot list operations");
+  return page;
+}
+
+// Both states come from the index of what needs attention in the order of acceptance, and are
+// merged: no page costs more than what it looks at, however many dead letters there are.
+std::string dead_letters_sql(const DeadLetterQuery& query) {
+  std::string where = " AND " + std::string(sqlite::kInAttention) + " AND no > ?1";
+  if (!query.type.empty()) where += " AND type = ?2";
+  if (!query.target.empty()) where += " AND target = ?3";
+  const auto of = [&](State state) {
+    return "SELECT " + std::string(sqlite::kColumns) +
+           " FROM operation WHERE state = " + std::to_string(sqlite::state_number(state)) + where;
+  };
+  std::string sql = of(State::needs_action);
+  if (!query.undecided) sql += " UNION ALL " + of(State::failed);
+  return sql + " ORDER BY no LIMIT ?4";
+}
+
+Result<DeadLetterPage> SqliteReader::dead_letters(const DeadLetterQuery& query) {
+  TRUED_TRY(Statement s, connection_->prepare(dead_letters_sql(query)));
+  s.bind(1, query.after).bind(4, std::int64_t{query.look_max} + 1);
+  if (!query.type.empty()) s.bind_text(2, query.type);
+  if (!query.target.empty()) s.bind_text(3, query.target);
+  DeadLetterPage page;
+  std::uint32_t looked = 0;
+  std::uint64_t last = query.after;
+  int code = SQLITE_ROW;
+  while ((code = s.step()) == SQLITE_ROW) {
+    if (page.operations.size() == query.limit || looked == query.look_max) {
+      page.position = last;
+      return page;
+    }
+    ++looked;
+    last = s.unsigned_integer(sqlite::kColumnNo);
+    TRUED_TRY(Operation operation, sqlite::read_operation(s));
+    if (!matches(query, operation)) continue;
+    page.operations.push_back(std::move(operation));
+    page.positions.push_back(last);
+  }
+  if (code != SQLITE_DONE) return connection_->failure("cannot list dead letters");
   return page;
 }
 

@@ -1,0 +1,52 @@
+#include "api/later.h"
+
+#include <exception>
+#include <utility>
+
+namespace trued::api {
+
+void Later::at(Time when, Work work) {
+  const std::scoped_lock lock(mutex_);
+  if (stopped_) return;
+  waiting_.emplace(when, std::move(work));
+  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  wake_.notify_one();
+}
+
+void Later::stop() {
+  std::multimap<Time, Work> dropped;
+  {
+    const std::scoped_lock lock(mutex_);
+    stopped_ = true;
+    dropped.swap(waiting_);
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Later::run() {
+  std::unique_lock lock(mutex_);
+  while (!stopped_) {
+    if (waiting_.empty()) {
+      wake_.wait(lock);
+      continue;
+    }
+    const auto first = waiting_.begin();
+    if (const Time when = first->first; std::chrono::steady_clock::now() < when) {
+      wake_.wait_until(lock, when);
+      continue;
+    }
+    Work work = std::move(first->second);
+    waiting_.erase(first);
+    lock.unlock();
+    try {
+      work();
+    } catch (const std::exception&) {
+      // Out of memory, most likely. The responder, dropped on the way, has answered 500.
+    }
+    work = nullptr;
+    lock.lock();
+  }
+}
+
+}  // namespace trued::api
