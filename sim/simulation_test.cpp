@@ -23,7 +23,9 @@ TEST(Simulation, V1_V3_V6_V7_V10_T1_T2_T3_T5_T6_invariants_hold_in_many_worlds) 
                               "lie noop",           "lie empty",           "lie partial",
                               "lie truncated",      "tell swallowed_race", "tell partial_landing",
                               "tell truncated",     "fault outage",        "seen held",
-                              "seen breaker opened"}) {
+                              "seen breaker opened", "seen leased",        "seen lease lost",
+                              "seen worker killed",  "seen completion counted",
+                              "seen completion repeated", "seen completion too late"}) {
     EXPECT_GT(coverage[reached], 0U) << reached << " was never seen";
   }
 }
