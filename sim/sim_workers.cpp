@@ -31,21 +31,21 @@ void SimWorkers::ask(const std::string& worker) {
   const auto next = [this, worker] {
     agenda_.after(chance_.span(1, 300), [this, worker] { ask(worker); });
   };
-  engine_->lease({.worker = worker,
-                  .max = static_cast<std::uint32_t>(1 + chance_.below(3)),
-                  .gone = [gone] { return *gone; }},
-                 wait,
-                 [this, worker, gone, heard](
-                     const std::variant<std::vector<Lease>, EngineProblem>& reply) {
-                   if (*heard) trace_.violation("a worker was answered twice");
-                   *heard = true;
-                   const auto* leases = std::get_if<std::vector<Lease>>(&reply);
-                   if (leases == nullptr) return;
-                   if (*gone && !leases->empty()) {
-                     trace_.violation("(4) work was handed to nobody");
-                   }
-                   for (const Lease& lease : *leases) take(worker, lease);
-                 });
+  engine_->lease(
+      {.worker = worker,
+       .max = static_cast<std::uint32_t>(1 + chance_.below(3)),
+       .gone = [gone] { return *gone; }},
+      wait,
+      [this, worker, gone, heard](const std::variant<std::vector<Lease>, EngineProblem>& reply) {
+        if (*heard) trace_.violation("a worker was answered twice");
+        *heard = true;
+        const auto* leases = std::get_if<std::vector<Lease>>(&reply);
+        if (leases == nullptr) return;
+        if (*gone && !leases->empty()) {
+          trace_.violation("(4) work was handed to nobody");
+        }
+        for (const Lease& lease : *leases) take(worker, lease);
+      });
   moved_();
   // Answered or not (the process may have ended), it asks again.
   agenda_.after(wait + Duration{500}, next);
@@ -76,17 +76,15 @@ void SimWorkers::beat(const HeldPtr& held) {
   agenda_.after(options_.lease / 3, [this, held] {
     if (held->done || engine_ == nullptr) return;
     const Duration asked = agenda_.now();
-    engine_->heartbeat(
-        held->id,
-        {.attempt = held->attempt, .worker = held->worker, .baseline = {}},
-        [this, held, asked](const std::variant<WorkAnswer, EngineProblem>& reply) {
-          if (std::holds_alternative<WorkAnswer>(reply)) {
-            held->heard = asked;
-          } else if (std::get<EngineProblem>(reply).code == ProblemCode::refused) {
-            held->heard = agenda_.now() - options_.lease;
-            auditor_.see("lease lost");
-          }
-        });
+    engine_->heartbeat(held->id, {.attempt = held->attempt, .worker = held->worker, .baseline = {}},
+                       [this, held, asked](const std::variant<WorkAnswer, EngineProblem>& reply) {
+                         if (std::holds_alternative<WorkAnswer>(reply)) {
+                           held->heard = asked;
+                         } else if (std::get<EngineProblem>(reply).code == ProblemCode::refused) {
+                           held->heard = agenda_.now() - options_.lease;
+                           auditor_.see("lease lost");
+                         }
+                       });
     moved_();
     beat(held);
   });
@@ -125,8 +123,7 @@ void SimWorkers::finish(const HeldPtr& held) {
     return;
   }
   const bool late = strikes(options_.worker_stalls);
-  const Duration after =
-      late ? chance_.span(0, 4 * options_.lease.count()) : chance_.span(0, 20);
+  const Duration after = late ? chance_.span(0, 4 * options_.lease.count()) : chance_.span(0, 20);
   agenda_.after(after, [this, held, report] { tell(held, report, 3); });
 }
 

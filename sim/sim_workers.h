@@ -1,8 +1,8 @@
-// sim_workers.h: workers that carry effects out: they are killed, stall, say late or twice what came
-// of it, or go away while they wait for work. One thread.
+// sim_workers.h: workers that carry effects out: they are killed, stall, say late or twice what
+// came of it, or go away while they wait for work. One thread.
 //
-// They keep to what docs/workers.md asks of a worker: right before anything lands they look at their
-// own clock, and leave it be if they were not heard for the time of a lease.
+// They keep to what docs/workers.md asks of a worker: right before anything lands they look at
+// their own clock, and leave it be if they were not heard for the time of a lease.
 #pragma once
 
 #include <cstdint>
@@ -48,8 +48,7 @@ class SimWorkers {
  public:
   /// `engine` may be null between two lives of the process.
   SimWorkers(const std::unique_ptr<Engine>& engine, Agenda& agenda, Trace& trace, Auditor& auditor,
-             Chance& chance, const Options& options, const bool& calm,
-             std::function<void()> moved)
+             Chance& chance, const Options& options, const bool& calm, std::function<void()> moved)
       : engine_(engine),
         agenda_(agenda),
         trace_(trace),

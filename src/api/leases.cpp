@@ -69,8 +69,8 @@ class Body {
     if (value == nullptr) return otherwise;
     const bool whole = value->is_int();
     if (whole && value->as_int() >= least && value->as_int() <= most) return value->as_int();
-    wrong(name, "must be a whole number from " + std::to_string(least) + " to " +
-                    std::to_string(most));
+    wrong(name,
+          "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
     return otherwise;
   }
   std::vector<std::string> names(std::string_view name) {
@@ -284,8 +284,7 @@ void Service::Impl::heartbeat(Call call) {
   const auto id = operation_of(call);
   if (!id) return;
   Body body(call.request.body, {"worker", "attempt"});
-  Heartbeat beat{
-      .attempt = body.attempt(), .worker = body.worker(call.caller), .baseline = {}};
+  Heartbeat beat{.attempt = body.attempt(), .worker = body.worker(call.caller), .baseline = {}};
   if (!body.sound()) return call.fail(body.problem());
   if_visible(std::move(call), *id, [self = shared_from_this(), id = *id, beat](Call later) {
     auto shared = std::make_shared<Call>(std::move(later));
@@ -309,20 +308,19 @@ void Service::Impl::complete(Call call) {
   if (body.get("worker") != nullptr) (void)body.worker(call.caller);
   report.effect = ended_of(body, report.retry_after);
   if (!body.sound()) return call.fail(body.problem());
-  if_visible(
-      std::move(call), *id,
-      [self = shared_from_this(), id = *id, report = std::move(report)](Call later) mutable {
-        auto shared = std::make_shared<Call>(std::move(later));
-        const AttemptNo attempt = report.attempt;
-        self->ports.engine.complete(
-            id, std::move(report),
-            [shared, attempt](std::variant<WorkAnswer, EngineProblem> reply) {
-              if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
-                return shared->fail(problem_of(*refused));
-              }
-              shared->answer(completed_response(std::get<WorkAnswer>(reply), attempt));
-            });
-      });
+  if_visible(std::move(call), *id,
+             [self = shared_from_this(), id = *id, report = std::move(report)](Call later) mutable {
+               auto shared = std::make_shared<Call>(std::move(later));
+               const AttemptNo attempt = report.attempt;
+               self->ports.engine.complete(
+                   id, std::move(report),
+                   [shared, attempt](std::variant<WorkAnswer, EngineProblem> reply) {
+                     if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
+                       return shared->fail(problem_of(*refused));
+                     }
+                     shared->answer(completed_response(std::get<WorkAnswer>(reply), attempt));
+                   });
+             });
 }
 
 }  // namespace trued::api

@@ -200,26 +200,23 @@ MetricFamily by_desk(MetricFamily out, const EngineStats& s, Value value) {
 }
 
 void add_leases(const EngineStats& s, Families& out) {
-  out.push_back(by_desk(
-      family("trued_leases_queued", "Operations that wait for a worker.", kGauge), s,
-      [](const LeaseStats& leases) { return leases.queued; }));
-  out.push_back(by_desk(
-      family("trued_leases_oldest_queued_seconds",
-             "Age of the oldest operation that waits for a worker.", kGauge),
-      s,
-      [](const LeaseStats& leases) {
-        return static_cast<double>(leases.oldest_queued_ms) / 1'000;
-      }));
+  out.push_back(by_desk(family("trued_leases_queued", "Operations that wait for a worker.", kGauge),
+                        s, [](const LeaseStats& leases) { return leases.queued; }));
+  out.push_back(by_desk(family("trued_leases_oldest_queued_seconds",
+                               "Age of the oldest operation that waits for a worker.", kGauge),
+                        s, [](const LeaseStats& leases) {
+                          return static_cast<double>(leases.oldest_queued_ms) / 1'000;
+                        }));
   out.push_back(by_desk(family("trued_leases_held", "Attempts in the hands of workers.", kGauge), s,
                         [](const LeaseStats& leases) { return leases.leased; }));
   out.push_back(by_desk(family("trued_leases_asking", "Requests that wait for work.", kGauge), s,
                         [](const LeaseStats& leases) { return leases.asking; }));
-  out.push_back(by_desk(
-      family("trued_leases_handed_out_total", "Leases that workers were handed.", kCounter), s,
-      [](const LeaseStats& leases) { return leases.handed_out; }));
-  out.push_back(by_desk(
-      family("trued_leases_lost_total", "Leases that ran out without a word.", kCounter), s,
-      [](const LeaseStats& leases) { return leases.lost; }));
+  out.push_back(
+      by_desk(family("trued_leases_handed_out_total", "Leases that workers were handed.", kCounter),
+              s, [](const LeaseStats& leases) { return leases.handed_out; }));
+  out.push_back(
+      by_desk(family("trued_leases_lost_total", "Leases that ran out without a word.", kCounter), s,
+              [](const LeaseStats& leases) { return leases.lost; }));
 }
 
 void add_ledger(const Counts& c, Families& out) {

@@ -192,8 +192,9 @@ void read_rights(Table& table, Rights& rights) {
   for (const std::string& action : actions) {
     const auto known = std::ranges::find(kActionNames, action);
     if (known == kActionNames.end()) {
-      table.fault("actions", "there is no action '" + action + "'; "
-                             "known: submit, read, resolve, apply, work");
+      table.fault("actions", "there is no action '" + action +
+                                 "'; "
+                                 "known: submit, read, resolve, apply, work");
     } else {
       rights.actions.at(static_cast<std::size_t>(known - kActionNames.begin())) = true;
     }

@@ -110,8 +110,9 @@ class TargetRules {
     constexpr Duration kLeaseMax{3'600'000};
     const Duration lease = spec_.worker.lease;
     if (lease < kLeaseMin || lease > kLeaseMax) {
-      add({"lease"}, format_duration(lease) + " is out of range; expected 1s to 1h: the time for "
-                                              "which a worker may be silent");
+      add({"lease"}, format_duration(lease) +
+                         " is out of range; expected 1s to 1h: the time for "
+                         "which a worker may be silent");
     }
     if (spec_.serving) add({"serving"}, "is not for kind \"worker\": it is read by other targets");
   }

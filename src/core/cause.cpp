@@ -11,8 +11,7 @@ namespace trued {
 namespace {
 
 constexpr std::array kActions{PersonAction::it_happened, PersonAction::it_did_not,
-                              PersonAction::retry, PersonAction::cancel,
-                              PersonAction::compensate};
+                              PersonAction::retry, PersonAction::cancel, PersonAction::compensate};
 
 Cause cause_of_failure(const Operation& operation) {
   // What may have been sent fails only because the target or a person says that it did not happen.

@@ -210,8 +210,8 @@ void on_recover(Deciding& deciding) {
   if (operation.state == State::compensating) return deciding.act(RunUndo{});
   if (operation.state != State::attempting || is_leased(operation)) return;
   if (deciding.policy().lease.count() > 0) {
-    deciding.record(ended_in_silence(
-        deciding, "the process ended before it was handed to a worker", std::string_view()));
+    deciding.record(ended_in_silence(deciding, "the process ended before it was handed to a worker",
+                                     std::string_view()));
   } else {
     deciding.record(Recovered{AttemptNo(operation.attempts)});
   }
@@ -246,9 +246,8 @@ void on_heartbeat(Deciding& deciding, const Heartbeat& beat) {
   if (!handed_out && !found.empty()) deciding.record(BaselineRead{std::move(found)});
   const bool longer = operation.due_at && until > *operation.due_at + lease / kWorthRecording;
   if (handed_out && !longer) return;
-  deciding.record(WaitScheduled{.due_for = Due::report,
-                                .due_at = until,
-                                .reason = "leased by worker '" + beat.worker + "'"});
+  deciding.record(WaitScheduled{
+      .due_for = Due::report, .due_at = until, .reason = "leased by worker '" + beat.worker + "'"});
 }
 
 void on_person_retry(Deciding& deciding, const PersonInput& input) {

@@ -27,8 +27,7 @@ std::vector<Observation> baselines_of(const Operation& operation) {
 // Prepared for a worker it is no report: its first heartbeat hands it over (leasing.cpp).
 Input as_input(AttemptReport report, const AttemptJob& job) {
   if (!job.handed_over || !job.handed_over->has_value()) return report;
-  return Heartbeat{
-      .attempt = job.attempt, .worker = {}, .baseline = std::move(report.baseline)};
+  return Heartbeat{.attempt = job.attempt, .worker = {}, .baseline = std::move(report.baseline)};
 }
 
 bool runs_here(const Target& target) { return target.store->is_inline() && !target.serving; }

@@ -57,8 +57,8 @@ struct MoveMessage {
   std::optional<Input> input;  ///< nothing: the job was called back before it began
   std::optional<JobEnd> end = {};
 };
-using Message = std::variant<SubmitMessage, PersonMessage, WaitMessage, MoveMessage, LeaseMessage,
-                             WorkMessage>;
+using Message =
+    std::variant<SubmitMessage, PersonMessage, WaitMessage, MoveMessage, LeaseMessage, WorkMessage>;
 
 class Inbox {
  public:

@@ -19,10 +19,10 @@ namespace trued {
 
 /// Somebody asks for work. Callbacks run on the engine's thread and must not block.
 struct LeaseAsk {
-  std::string worker;                     ///< its name, for people
-  std::vector<std::string> targets = {};  ///< empty: all that workers carry out
-  std::vector<std::string> types = {};    ///< empty: all
-  std::uint32_t max = 1;                  ///< leases at a time
+  std::string worker;                                         ///< its name, for people
+  std::vector<std::string> targets = {};                      ///< empty: all that workers carry out
+  std::vector<std::string> types = {};                        ///< empty: all
+  std::uint32_t max = 1;                                      ///< leases at a time
   std::function<bool(const std::string& scope)> covers = {};  ///< null: every scope
   std::function<bool()> gone = {};  ///< who asked does not wait any more; null: always waits
 };

@@ -82,8 +82,7 @@ bool Leases::takes(const Poll& poll, const std::string& target, const Shelf& she
 std::optional<Leases::Rank> Leases::best_for(const Poll& poll, Mono now) const {
   std::optional<Rank> best;
   for (const auto& [name, desk] : desks_) {
-    const bool full =
-        desk.leases_max > 0 && desk.leased.size() + desk.reserved >= desk.leases_max;
+    const bool full = desk.leases_max > 0 && desk.leased.size() + desk.reserved >= desk.leases_max;
     if (full || now < desk.closed_until) continue;
     for (const auto& [shelf, ranks] : desk.shelves) {
       const Rank& first = *ranks.begin();

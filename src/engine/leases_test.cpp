@@ -75,11 +75,11 @@ class Desk {
   OperationId submit(const std::string& key, Priority priority = Priority::normal,
                      const std::string& scope = "default") {
     InputFault fault;
-    auto parsed = parse_write_input(
-        std::move(json::parse(R"({"target":"mailers","artifacts":[{"path":")" + key +
-                              R"(","content":"sent"}]})")
-                      .value()),
-        &targets, fault);
+    auto parsed =
+        parse_write_input(std::move(json::parse(R"({"target":"mailers","artifacts":[{"path":")" +
+                                                key + R"(","content":"sent"}]})")
+                                        .value()),
+                          &targets, fault);
     TRUED_ASSERT(parsed.has_value());
     engine->submit({.identity = {scope, "write", key},
                     .fingerprint = parsed->fingerprint,
@@ -225,9 +225,8 @@ TEST(Leases, T1_is_durable_before_the_worker_hears_of_it) {
   Desk desk;
   const OperationId id = desk.submit("a");
   std::optional<Operation> durable;
-  desk.engine->lease({.worker = "w1", .targets = {}}, Duration{1'000}, [&](const auto&) {
-    durable = desk.now(id);
-  });
+  desk.engine->lease({.worker = "w1", .targets = {}}, Duration{1'000},
+                     [&](const auto&) { durable = desk.now(id); });
   desk.run();
   ASSERT_TRUE(durable);
   EXPECT_TRUE(is_leased(*durable));
@@ -541,7 +540,9 @@ TEST(Leases, T1_a_thousand_by_twenty_workers_are_each_done_once) {
   for (int round = 0; round < 200; ++round) {
     std::vector<Desk::PollPtr> polls;
     for (int w = 0; w < 20; ++w) {
-      polls.push_back(desk.ask({.worker = "w" + std::to_string(w), .targets = {}, .types = {},
+      polls.push_back(desk.ask({.worker = "w" + std::to_string(w),
+                                .targets = {},
+                                .types = {},
                                 .max = static_cast<std::uint32_t>(1 + w % 3)}));
     }
     desk.run();

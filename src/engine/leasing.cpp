@@ -88,9 +88,9 @@ void Engine::Impl::serve_workers(TurnState& turn) {
     }
     GateTaken taken;
     TargetGate* gate = gate_of(operation);
-    const auto refused = gate == nullptr ? std::nullopt
-                                         : gate->ask(entry.ticket, taken, attempt_of(operation),
-                                                     turn.mono);
+    const auto refused = gate == nullptr
+                             ? std::nullopt
+                             : gate->ask(entry.ticket, taken, attempt_of(operation), turn.mono);
     if (refused) {
       gate->count_held(refused->by);
       leases_.hold_back(operation.target, std::max(refused->again, turn.mono + Mono{1}));
@@ -110,8 +110,7 @@ void Engine::Impl::on_lease(TurnState& turn, LeaseMessage& message) {
                                        .detail = "the server is stopping; ask again in a moment",
                                        .retry_after = Duration{2'000}});
   }
-  leases_.ask(std::move(message.ask), turn.mono + message.wait, turn.now,
-              std::move(message.reply));
+  leases_.ask(std::move(message.ask), turn.mono + message.wait, turn.now, std::move(message.reply));
 }
 
 // ---- From the attempt's beginning to the worker's hands
@@ -163,8 +162,8 @@ void Engine::Impl::deliver_leases(TurnState& turn) {
 
 void Engine::Impl::settle_polls(Mono now) {
   for (const Leases::Returned& lease : leases_.settle(now)) {
-    post_local(lease.id, never_sent(lease.attempt,
-                                    "the worker had gone before it was handed the work"));
+    post_local(lease.id,
+               never_sent(lease.attempt, "the worker had gone before it was handed the work"));
   }
 }
 
@@ -241,11 +240,11 @@ void Engine::Impl::on_completion(TurnState& turn, Work& work, const AttemptRepor
   const bool handed_out = policy_of(operation.definition, operation.target).lease.count() > 0;
   const bool held_back = newest && operation.state == State::attempting && !is_leased(operation);
   if ((!handed_out && !is_leased(operation)) || attempt > operation.attempts || held_back) {
-    turn.answers.push_back({as_reply(std::move(reply), false, false),
-                            lease_lost("attempt " + std::to_string(attempt) +
-                                       " was never handed to a worker; the newest of " +
-                                       to_string(operation.id) + " is " +
-                                       std::to_string(operation.attempts))});
+    turn.answers.push_back(
+        {as_reply(std::move(reply), false, false),
+         lease_lost("attempt " + std::to_string(attempt) +
+                    " was never handed to a worker; the newest of " + to_string(operation.id) +
+                    " is " + std::to_string(operation.attempts))});
     return;
   }
   bool counted = newest && is_leased(operation);

@@ -447,8 +447,7 @@ void Engine::Impl::snapshot() {
   for (LeaseStats& lease : counters_.leases) {
     const auto oldest = lease.oldest_queued ? entries_.find(*lease.oldest_queued) : entries_.end();
     if (oldest == entries_.end()) continue;
-    lease.oldest_queued_ms =
-        (ports_.clock.wall() - oldest->second.operation->created_at).count();
+    lease.oldest_queued_ms = (ports_.clock.wall() - oldest->second.operation->created_at).count();
   }
   const std::scoped_lock lock(stats_mutex_);
   published_ = counters_;

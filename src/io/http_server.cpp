@@ -53,7 +53,8 @@ void Responder::send_made(std::move_only_function<HttpResponse()> make) {
 std::shared_ptr<const std::atomic<bool>> Responder::watch() {
   TRUED_ASSERT(mailbox_ != nullptr);
   auto gone = std::make_shared<std::atomic<bool>>(false);
-  mailbox_->put(session_, [gone](const std::shared_ptr<Session>& session) { session->watch(gone); });
+  mailbox_->put(session_,
+                [gone](const std::shared_ptr<Session>& session) { session->watch(gone); });
   return gone;
 }
 

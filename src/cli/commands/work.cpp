@@ -33,9 +33,16 @@ class Stop {
     loop.on_signals([this](int) {
       const std::scoped_lock lock(mutex_);
       // Asked a second time, the command at hand is ended as well, and told as unknown.
-      if (std::exchange(asked_, true)) std::thread([] { stop_commands(kGrace); }).detach();
+      const bool again = std::exchange(asked_, true);
+      if (again && !ender_.joinable()) ender_ = std::thread([] { stop_commands(kGrace); });
       changed_.notify_all();
     });
+  }
+  Stop(const Stop&) = delete;
+  Stop& operator=(const Stop&) = delete;
+  /// REQUIRES: the loop has ended.
+  ~Stop() {
+    if (ender_.joinable()) ender_.join();
   }
   [[nodiscard]] bool asked() const {
     const std::scoped_lock lock(mutex_);
@@ -49,6 +56,7 @@ class Stop {
  private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  std::thread ender_;
   bool asked_ = false;
 };
 
@@ -218,7 +226,10 @@ class Worker {
         timeout_(timeout),
         target_(std::move(target)),
         remote_(common),
-        stop_(loop_) {}
+        stop_(*loop_) {}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() { loop_.reset(); }  // nothing is heard any more
 
   int run() {
     Duration pause = kPauseFirst;
@@ -327,7 +338,7 @@ class Worker {
   const Duration timeout_;
   const std::shared_ptr<CallTarget> target_;
   Remote remote_;
-  io::Loop loop_;
+  std::unique_ptr<io::Loop> loop_ = std::make_unique<io::Loop>();
   Stop stop_;
 };
 
