@@ -97,6 +97,7 @@ AttemptReport SimWorkers::carry_out(Held& held) {
   if (agenda_.now() - held.heard >= options_.lease) {
     report.effect.kind = EffectKind::rejected_retryable;
     report.effect.reason = "simulated: the lease was lost before anything was done";
+    auditor_.see("lease lost");
     return report;
   }
   HandedStore& handed = *stores_.at(held.target);
