@@ -97,4 +97,10 @@ MUTATIONS = [
     ("what needs a person is retired", "src/core/operation.cpp",
      "  if (event.state != State::needs_action) operation.settled_at = at;",
      "  operation.settled_at = at;"),
+    ("a lease that ran out counts as never handed out", "src/core/decide.cpp",
+     "  const bool kept = deciding.policy().lease.count() > 0 && !leased;",
+     "  const bool kept = deciding.policy().lease.count() > 0;"),
+    ("nobody follows a lease after a restart", "src/engine/publish.cpp",
+     "    const bool leased = is_leased(operation);\n",
+     "    const bool leased = false;\n"),
 ]
