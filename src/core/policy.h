@@ -57,7 +57,7 @@ struct Policy {
   OnFailure on_failure = OnFailure::replay;
   Capabilities capabilities;
   bool compensable = false;  ///< its definition declares what undoes it
-  GatePolicy gates;  ///< what the target is spared; the same for all that is done there
+  GatePolicy gates;          ///< what the target is spared; the same for all that is done there
 };
 
 }  // namespace trued
