@@ -262,16 +262,18 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
     return {};
   }
 
-  // Who of the dead letters meant was the last to write each of the artifacts that these write.
+  // Which dead letter was the last to write each of the artifacts that these write.
   Result<Newest> find_newest() {
     Newest newest;
     for (const Entry& entry : entries_) {
       if (entry.letter) note(entry.letter->operation, true, newest);
     }
-    DeadLetterQuery query = asked_.query;
-    query.limit = kIdsMax;
-    query.after = position_;
-    while (query.after != 0 && !newest.empty()) {
+    // Whether the others are meant or not: what lands now must not keep them from landing later.
+    DeadLetterQuery query{.scopes = asked_.query.scopes,
+                          .target = asked_.query.target,
+                          .after = asked_.query.after,
+                          .limit = kIdsMax};
+    for (bool more = !asked_.ids && !newest.empty(); more; more = query.after != 0) {
       const std::scoped_lock lock(service_->reader_mutex);
       TRUED_TRY(const DeadLetterPage page, service_->ports.reader->dead_letters(query));
       for (const Operation& operation : page.operations) note(operation, false, newest);
