@@ -221,7 +221,7 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
     }
     pending_ = going_.size();
     if (asked_.dry_run || going_.empty()) return answer();
-    began_ = std::chrono::steady_clock::now();
+    began_ = service_->ports.clock.monotonic();
     if (asked_.rate > 0) return go_paced(0);
     for (const std::size_t index : going_) go(index);
   }
@@ -347,7 +347,7 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
   const Asked asked_;
   std::vector<std::size_t> going_;  ///< indexes of entries_, in the order of acceptance
   std::uint64_t position_ = 0;
-  Later::Time began_{};
+  std::chrono::nanoseconds began_{};  ///< by the monotonic clock
 
   std::mutex mutex_;
   std::vector<Entry> entries_;  ///< once they go, what became of them is guarded by mutex_
