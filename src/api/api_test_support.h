@@ -86,6 +86,7 @@ struct ServerOptions {
   std::size_t batch_line_bytes_max = 100'000;
   std::size_t batch_in_flight_max = 2'000;
   std::deque<CommitFault> commit_faults;
+  bool definitions = false;  ///< they can be applied
 };
 
 inline ServerOptions quick() {
@@ -148,6 +149,7 @@ class Server {
   SystemRandom random_;
   MemoryLedger ledger_;
   Targets targets_;
+  std::unique_ptr<define::Registry> types_;
 
  public:
   explicit Server(ServerOptions options = quick()) : pool_(2, options.pool_queue_max) {
@@ -162,11 +164,15 @@ class Server {
                                  std::make_unique<MemoryConnector>(MemoryOptions{.history = false}),
                                  nullptr, "", options.policy));
     ledger_.inject(std::move(options.commit_faults));
-    engine = std::make_unique<Engine>(EnginePorts{ledger_, targets_, runner_, clock_, random_},
-                                      options.engine);
+    if (options.definitions) {
+      types_ = std::make_unique<define::Registry>(targets_, define::StatusOf());
+      targets_.emplace(define::kRegistryTarget, make_registry_target(*types_));
+    }
+    engine = std::make_unique<Engine>(
+        EnginePorts{ledger_, targets_, runner_, clock_, random_, types_.get()}, options.engine);
     EXPECT_TRUE(engine->recover().has_value());
     service_ = std::make_unique<Service>(
-        ServicePorts{*engine, targets_, clock_, pool_, ledger_.open_reader().value()},
+        ServicePorts{*engine, targets_, clock_, pool_, ledger_.open_reader().value(), types_.get()},
         ServiceOptions{.auth = options.auth,
                        .version = "1.2.3",
                        .durability = ledger_.durability(),

@@ -20,6 +20,7 @@ constexpr std::size_t kResultBytesMax = std::size_t{64} << 10U;
 constexpr std::size_t kTextBytesMax = std::size_t{8} << 10U;  // escaped it may be six times as long
 constexpr std::size_t kExcerptBytesMax = 300;
 constexpr Duration kRetryAfterMax{3'600'000};
+constexpr int kTooManyRequests = 429;
 
 std::string header_of(const io::HttpResponse& response, std::string_view name) {
   const std::string* value = response.find(name);
@@ -268,6 +269,7 @@ EffectResult HttpTarget::judge_answer(const HttpCall& call, const io::ClientAnsw
   if (answer.body != io::BodyState::undecodable) reason += excerpt_of(body);
   EffectResult result = effect_ended(kind, masked(std::move(reason)));
   result.retry_after = retry_after_of(response);
+  result.throttled = kind == EffectKind::rejected_retryable && response.status == kTooManyRequests;
   return result;
 }
 
