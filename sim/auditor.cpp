@@ -205,6 +205,8 @@ void Auditor::settled(const Life& life, const Settled& event, WallTime at) {
 void Auditor::check_waited_for_somebody(const Life& life, WallTime at) {
   if (options_.jump_every.count() > 0 || options_.commit_unknown > 0) return;
   if (life.row.reason.find("waits for") == std::string::npos) return;
+  // For a worker; how long that may take is the workers' affair.
+  if (life.row.reason.find("waits for a worker") != std::string::npos) return;
   for (const ArtifactState& artifact : life.row.artifacts) {
     for (const OperationId& id : by_artifact_[{life.row.target, artifact.meant.name}]) {
       const Life& other = lives_.at(id);
@@ -385,6 +387,23 @@ void Auditor::answered(const Sent& sent, const Answer& answer) {
     trace_.violation("(1) the answer for " + to_string(shown.id) + " shows " +
                      std::string(to_string(shown.state)) + ", which is not in the ledger");
   }
+}
+
+// (1) What a worker hears is in the ledger, and no attempt is handed out twice.
+void Auditor::on_leased(const Operation& shown) {
+  cover("seen", "leased");
+  const auto found = lives_.find(shown.id);
+  if (found == lives_.end()) return trace_.violation("(1) a lease of nothing in the ledger");
+  Life& life = found->second;
+  const bool durable = shown.events <= life.versions.size() &&
+                       life.versions.at(shown.events - 1) == encode_row(shown);
+  if (!durable || !is_leased(shown)) {
+    trace_.violation("(1) " + to_string(shown.id) + " is leased, and the ledger does not say so");
+  }
+  if (shown.attempts <= life.leased) {
+    trace_.violation("(1) an attempt of " + to_string(shown.id) + " was handed out twice");
+  }
+  life.leased = shown.attempts;
 }
 
 // ---- The end

@@ -77,6 +77,9 @@ class Auditor {
   void on_reply(std::uint64_t submission, const std::variant<Answer, EngineProblem>& reply);
   void on_person(const OperationId& id) { lives_.at(id).person = true; }
 
+  /// A worker was told that this attempt is its own.
+  void on_leased(const Operation& shown);
+
   /// Faults have stopped and nothing moves any more.
   void at_rest();
 
@@ -96,6 +99,7 @@ class Auditor {
     std::uint64_t newest_perform = 0;   ///< when that attempt reached the target
     std::uint32_t performs = 0;
     std::uint32_t performing = 0;    ///< effects under way
+    std::uint32_t leased = 0;        ///< the newest attempt that a worker was handed
     bool reached = false;            ///< some attempt was not plainly turned away
     bool changed_something = false;  ///< something of it landed, whole or not
     std::set<std::string> landed;    ///< names that held what it meant because of it

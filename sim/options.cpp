@@ -73,6 +73,17 @@ void draw_gates(Chance& chance, GatePolicy& gates) {
   if (chance.in_thousand(300)) gates.concurrency = small(1, 8);
 }
 
+void draw_workers(Chance& chance, Options& o) {
+  if (!chance.in_thousand(300)) return;
+  o.with_workers = static_cast<std::uint32_t>(chance.between(300, 1'000));
+  o.workers = static_cast<std::uint32_t>(chance.between(1, 4));
+  o.lease = chance.span(200, 5'000);
+  o.worker_dies = chance.in_thousand(500) ? static_cast<std::uint32_t>(chance.between(1, 300)) : 0;
+  o.worker_stalls =
+      chance.in_thousand(500) ? static_cast<std::uint32_t>(chance.between(1, 300)) : 0;
+  o.jump_every = Duration{0};
+}
+
 }  // namespace
 
 Options draw_options(std::uint64_t seed) {
@@ -102,6 +113,7 @@ Options draw_options(std::uint64_t seed) {
   o.engine.repeats_every = chance.span(1, 2'000);
   o.engine.retire_every = chance.span(100, 5'000);
   o.engine.retire_per_turn = static_cast<std::uint32_t>(chance.between(1, 50));
+  draw_workers(chance, o);
   return o;
 }
 
@@ -161,6 +173,11 @@ std::string to_string(const Options& o) {
   put("budget_floor_per_second", gates.budget.floor_per_second);
   put("per_second", gates.rate.per_second);
   put("concurrency", gates.concurrency);
+  put("with_workers", o.with_workers);
+  put("workers", o.workers);
+  put("lease_ms", o.lease.count());
+  put("worker_dies", o.worker_dies);
+  put("worker_stalls", o.worker_stalls);
   put("inputs_per_turn_max", o.engine.inputs_per_turn_max);
   put("open_max", o.engine.open_max);
   return text;

@@ -53,6 +53,14 @@ struct Options {
   Duration jump_every{0};    ///< of the wall clock; 0 = never
   Duration person_every{0};  ///< 0 = nobody decides anything
 
+  // Effects that workers carry out (sim_workers.h). The wall clock does not jump then: a lease is
+  // measured by it here, and by the worker's own clock there.
+  std::uint32_t with_workers = 0;  ///< of a target
+  std::uint32_t workers = 1;
+  Duration lease{0};
+  std::uint32_t worker_dies = 0;    ///< while it waits, before its effect, after it
+  std::uint32_t worker_stalls = 0;  ///< beyond its lease; says late what came of it
+
   Policy policy;
   EngineOptions engine;
 };

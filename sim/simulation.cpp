@@ -12,6 +12,7 @@
 #include "json/writer.h"
 #include "sim/sim_ledger.h"
 #include "sim/sim_target.h"
+#include "sim/sim_workers.h"
 
 namespace trued::sim {
 namespace {
@@ -72,6 +73,7 @@ class World {
   std::vector<SimStore*> stores_;
   std::vector<Client> clients_;
   std::unique_ptr<Engine> engine_;
+  SimWorkers workers_;
   std::optional<Duration> engine_due_;
   std::uint64_t payloads_ = 0;
   int sleeping_ = 0;        ///< effects that hang
@@ -86,7 +88,9 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
       clock_(agenda_),
       entropy_(options.seed ^ 0x656e74726f7079ULL),
       runner_(agenda_, chance_, options_, calm_),
-      ledger_(auditor_, trace_, chance_, options_, calm_) {
+      ledger_(auditor_, trace_, chance_, options_, calm_),
+      workers_(engine_, agenda_, trace_, auditor_, chance_, options_, calm_,
+               [this] { engine_due_ = agenda_.now(); }) {
   for (std::uint32_t i = 0; i < options_.targets; ++i) {
     const std::string name = "t" + std::to_string(i);
     auto store = std::make_unique<SimStore>(name, chance_.in_thousand(options_.with_history),
@@ -98,8 +102,20 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
       serving = std::make_unique<SimServing>(*store, chance_.span(0, 1'000));
     }
     const std::string kind = serving ? "simulated" : "";
-    targets_.emplace(name, make_target(name, "simulated", std::move(store), std::move(serving),
-                                       kind, options_.policy));
+    Policy policy = options_.policy;
+    std::unique_ptr<Connector> connector;
+    if (options_.with_workers > 0 && chance_.in_thousand(options_.with_workers)) {
+      // What hangs there is the worker, not the store.
+      store->on_hang([](Duration) { return true; });
+      policy.lease = options_.lease;
+      auto handed = std::make_unique<HandedStore>(std::move(store));
+      workers_.add(name, *handed);
+      connector = std::move(handed);
+    } else {
+      connector = std::move(store);
+    }
+    targets_.emplace(name, make_target(name, "simulated", std::move(connector), std::move(serving),
+                                       kind, policy));
   }
   clients_.resize(options_.clients);
   for (std::uint32_t i = 0; i < options_.clients; ++i) clients_.at(i).number = i;
@@ -359,6 +375,7 @@ Outcome World::run() {
   schedule_person();
   schedule_outsider();
   schedule_outage();
+  workers_.start();
   live_until(options_.safety_phase, false);
   trace_.say("CALM");
   calm_ = true;
@@ -403,6 +420,8 @@ Options minimize(Options options) {
                                    &options.stale_reads,
                                    &options.outsiders,
                                    &options.wrong_payload,
+                                   &options.worker_dies,
+                                   &options.worker_stalls,
                                    &options.unverified,
                                    &options.load_fails,
                                    &options.commit_crash,

@@ -163,6 +163,8 @@ std::optional<Problem> Auth::check_rights(const Caller& caller, Access access) {
       return lacks(Action::read);
     case Access::resolve:
       return lacks(Action::resolve);
+    case Access::work:
+      return lacks(Action::work);
     case Access::apply:
     case Access::server:
       break;

@@ -48,6 +48,7 @@ enum class Access : std::uint8_t {
   submit,
   read,
   resolve,
+  work,
   apply,   ///< definitions, and every scope: they are all tenants'
   server,  ///< to read, and every scope: it tells of all tenants together
 };

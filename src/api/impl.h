@@ -99,6 +99,10 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   // backlog.cpp
   /// On the pool. As it was a moment ago, where it takes long to count.
   [[nodiscard]] std::optional<Backlog> backlog();
+  // leases.cpp
+  void lease(Call call);
+  void heartbeat(Call call);
+  void complete(Call call);
   // batch.cpp
   void batch(Call call);
   // definitions.cpp

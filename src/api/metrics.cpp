@@ -188,6 +188,37 @@ void add_targets(const Targets& targets, const EngineStats& s, Families& out) {
       [](const GateStats& gate, const auto& put) { put({}, gate.in_flight); }));
 }
 
+/// One family for all targets that workers carry out.
+template <class Value>
+MetricFamily by_desk(MetricFamily out, const EngineStats& s, Value value) {
+  for (const LeaseStats& leases : s.leases) {
+    ClientMetric metric = sample(static_cast<double>(value(leases)));
+    metric.label.push_back({"target", leases.target});
+    out.metric.push_back(std::move(metric));
+  }
+  return out;
+}
+
+void add_leases(const EngineStats& s, Families& out) {
+  out.push_back(by_desk(family("trued_leases_queued", "Operations that wait for a worker.", kGauge),
+                        s, [](const LeaseStats& leases) { return leases.queued; }));
+  out.push_back(by_desk(family("trued_leases_oldest_queued_seconds",
+                               "Age of the oldest operation that waits for a worker.", kGauge),
+                        s, [](const LeaseStats& leases) {
+                          return static_cast<double>(leases.oldest_queued_ms) / 1'000;
+                        }));
+  out.push_back(by_desk(family("trued_leases_held", "Attempts in the hands of workers.", kGauge), s,
+                        [](const LeaseStats& leases) { return leases.leased; }));
+  out.push_back(by_desk(family("trued_leases_asking", "Requests that wait for work.", kGauge), s,
+                        [](const LeaseStats& leases) { return leases.asking; }));
+  out.push_back(
+      by_desk(family("trued_leases_handed_out_total", "Leases that workers were handed.", kCounter),
+              s, [](const LeaseStats& leases) { return leases.handed_out; }));
+  out.push_back(
+      by_desk(family("trued_leases_lost_total", "Leases that ran out without a word.", kCounter), s,
+              [](const LeaseStats& leases) { return leases.lost; }));
+}
+
 void add_ledger(const Counts& c, Families& out) {
   out.push_back(single("trued_operations_needing_action", "Operations that wait for a person.",
                        kGauge, c.needs_action));
@@ -287,6 +318,7 @@ void Service::Impl::metrics(Call call) {
     add_operations(stats, families);
     add_engine(stats, self->ports.engine.ready(reason), families);
     add_targets(self->ports.targets, stats, families);
+    add_leases(stats, families);
     if (counts) add_ledger(*counts, families);
     if (backlog) {
       const auto names = names_of(self->ports.targets, *backlog);

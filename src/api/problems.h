@@ -41,6 +41,7 @@ inline constexpr std::array kProblems{
     ProblemType{"not-cancelable", 409, "The operation can no longer be withdrawn"},
     ProblemType{"not-resolvable", 409, "The operation does not wait for a person"},
     ProblemType{"not-retryable", 409, "The operation cannot be tried again"},
+    ProblemType{"lease-lost", 409, "The attempt is not the worker's any more"},
     ProblemType{"stale-state", 412, "What the operation was based on has changed"},
     ProblemType{"too-large", 413, "The request is too large"},
     ProblemType{"target-too-long", 414, "The request target is too long"},

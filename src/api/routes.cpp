@@ -11,6 +11,7 @@ std::span<const Service::Impl::Route> Service::Impl::routes() {
   constexpr Access kSubmit = Access::submit;
   constexpr Access kRead = Access::read;
   constexpr Access kResolve = Access::resolve;
+  constexpr Access kWork = Access::work;
   constexpr Access kApply = Access::apply;
   constexpr Access kServer = Access::server;
   static constexpr std::array kRoutes{
@@ -32,6 +33,9 @@ std::span<const Service::Impl::Route> Service::Impl::routes() {
       Route{"POST", "/v1/definitions", kApply, json, "", &Impl::apply_definitions},
       Route{"GET", "/v1/definitions", kServer, nothing, "", &Impl::list_definitions},
       Route{"GET", "/v1/definitions/{id}", kServer, nothing, "", &Impl::show_definition},
+      Route{"POST", "/v1/leases", kWork, json, "", &Impl::lease},
+      Route{"POST", "/v1/leases/{id}/heartbeat", kWork, json, "", &Impl::heartbeat},
+      Route{"POST", "/v1/leases/{id}/complete", kWork, json, "", &Impl::complete},
       Route{"GET", "/v1/status", kServer, nothing, "", &Impl::status},
       Route{"GET", "/healthz", kOpen, nothing, "", &Impl::health},
       Route{"GET", "/readyz", kOpen, nothing, "", &Impl::ready},

@@ -81,6 +81,30 @@ void write_gate(json::Writer& out, const Target& target, const GateStats& gate) 
   out.end_object();
 }
 
+// The work that waits for workers, and who of them was heard of.
+void write_leases(json::Writer& out, const Target& target, const LeaseStats& leases) {
+  out.key("leases").begin_object();
+  out.member("lease_ms", static_cast<std::int64_t>(target.policy.lease.count()));
+  out.member("queued", leases.queued).member("oldest_queued_ms", leases.oldest_queued_ms);
+  out.member("leased", leases.leased).member("asking", leases.asking);
+  out.member("handed_out_since_start", leases.handed_out);
+  out.member("lost_since_start", leases.lost);
+  out.key("workers").begin_array();
+  for (const WorkerSeen& worker : leases.workers) {
+    out.begin_object().member("name", std::string_view(worker.name)).key("seen_at");
+    worker.at ? out.string(format_rfc3339(*worker.at)) : out.null();
+    out.member("leased", worker.leases).end_object();
+  }
+  out.end_array().end_object();
+}
+
+const LeaseStats* leases_of(const EngineStats& stats, const std::string& target) {
+  for (const LeaseStats& leases : stats.leases) {
+    if (leases.target == target) return &leases;
+  }
+  return nullptr;
+}
+
 void write_targets(json::Writer& out, const Targets& targets, const EngineStats& stats) {
   out.key("targets").begin_array();
   std::size_t number = 0;
@@ -97,6 +121,7 @@ void write_targets(json::Writer& out, const Targets& targets, const EngineStats&
     out.member("deduplicates", can.deduplicates).member("history", can.history);
     out.end_object();
     if (number < stats.targets.size()) write_gate(out, target, stats.targets.at(number++));
+    if (const LeaseStats* leases = leases_of(stats, name)) write_leases(out, target, *leases);
     out.end_object();
   }
   out.end_array();

@@ -49,6 +49,18 @@ struct SubmitOptions {
 };
 int submit(const Common& common, const SubmitOptions& options);
 
+struct WorkOptions {
+  std::string target;
+  std::vector<std::string> types;
+  std::string name;             ///< empty: this host and process
+  std::string timeout = "15m";  ///< of one command
+  bool once = false;
+  std::vector<std::string> command;
+  std::string misplaced;
+};
+/// Carries out what is leased to it by a command, as long as it is not stopped.
+int work(const Common& common, const WorkOptions& options);
+
 struct TargetInstallOptions {
   std::string name;
   std::string config;

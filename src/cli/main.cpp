@@ -27,6 +27,7 @@ struct Options {
   ApplyOptions apply;
   DefinitionsOptions definitions;
   SubmitOptions submit;
+  WorkOptions work;
   TargetInstallOptions target_install;
   WriteOptions write;
   ListOptions list;
@@ -121,6 +122,19 @@ void add_definitions(CLI::App& root, Options& o, std::function<int()>& run) {
   one->add_option("--actor", o.submit.actor, "For whom; recorded");
   one->add_option("--wait", o.submit.wait, "How long to wait for the verdict (10s)");
   one->callback([&] { run = [&o] { return submit(o.common, o.submit); }; });
+}
+
+void add_work(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* app = root.add_subcommand("work", "Carry out what waits for a worker by a command");
+  add_server(*app, o.common);
+  app->add_option("target", o.work.target, "Target of kind worker")->required();
+  app->add_option("--type", o.work.types, "Only operations of that type")->allow_extra_args(false);
+  app->add_option("--name", o.work.name, "Who works; HOST.PID by default");
+  app->add_option("--timeout", o.work.timeout, "How long one command may take (15m)");
+  app->add_flag("--once", o.work.once, "End after one lease, with an exit code that tells of it");
+  // What is misplaced is there to be refused in words.
+  app->add_option("command", o.work.misplaced, "-- COMMAND ARGUMENTS…");
+  app->callback([&] { run = [&o] { return work(o.common, o.work); }; });
 }
 
 void add_target(CLI::App& root, Options& o, std::function<int()>& run) {
@@ -323,8 +337,8 @@ void add_lab(CLI::App& root, Options& o, std::function<int()>& run) {
 
 // A command's words are its own: the parser would take "[a,b]" for two. How many are for the
 // parser.
-int own_words(int argc, char** argv, std::vector<std::string>& command) {
-  if (argc < 2 || std::string_view(argv[1]) != "exec") return argc;
+int own_words(int argc, char** argv, std::string_view of, std::vector<std::string>& command) {
+  if (argc < 2 || std::string_view(argv[1]) != of) return argc;
   for (int i = 2; i < argc; ++i) {
     if (std::string_view(argv[i]) != "--") continue;
     command.assign(argv + i + 1, argv + argc);
@@ -417,6 +431,7 @@ int main(int argc, char** argv) {
   add_worklist(root, options, run);
   add_files(root, options, run);
   add_exec(root, options, run);
+  add_work(root, options, run);
   add_lab(root, options, run);
   CLI::App* completion_app = root.add_subcommand("completion", "Print a shell's completion script");
   completion_app->add_option("shell", options.shell)
@@ -428,7 +443,8 @@ int main(int argc, char** argv) {
       return kOk;
     };
   });
-  argc = own_words(argc, argv, options.exec.command);
+  argc = own_words(argc, argv, "exec", options.exec.command);
+  argc = own_words(argc, argv, "work", options.work.command);
   try {
     root.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

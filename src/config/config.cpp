@@ -145,6 +145,11 @@ void read_target(const std::string& name, const toml::table& found, Faults& faul
   } else if (spec.kind == "exec") {
     read_exec(table, faults, spec.exec);
     spec.location = spec.exec.directory;
+  } else if (spec.kind == "worker") {
+    table.duration("lease", spec.worker.lease);
+    table.flag("deduplicates", spec.worker.deduplicates);
+    spec.policy.lease = spec.worker.lease;
+    spec.location = "workers";
   } else {
     read_serving(table, faults, spec);
   }
@@ -187,7 +192,9 @@ void read_rights(Table& table, Rights& rights) {
   for (const std::string& action : actions) {
     const auto known = std::ranges::find(kActionNames, action);
     if (known == kActionNames.end()) {
-      table.fault("actions", "there is no action '" + action + "'; known: submit, read, resolve");
+      table.fault("actions", "there is no action '" + action +
+                                 "'; "
+                                 "known: submit, read, resolve, apply, work");
     } else {
       rights.actions.at(static_cast<std::size_t>(known - kActionNames.begin())) = true;
     }

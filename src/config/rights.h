@@ -15,12 +15,14 @@ enum class Action : std::uint8_t {
   read,     ///< receipts, lists, events
   resolve,  ///< a person's part: resolve, retry, cancel
   apply,    ///< definitions: what operations are
+  work,     ///< leases: what workers are handed, and what they say of it
 };
 
-inline constexpr std::array<std::string_view, 4> kActionNames{"submit", "read", "resolve", "apply"};
+inline constexpr std::array<std::string_view, 5> kActionNames{"submit", "read", "resolve", "apply",
+                                                              "work"};
 
 struct Rights {
-  std::array<bool, kActionNames.size()> actions{true, true, true, true};
+  std::array<bool, kActionNames.size()> actions{true, true, true, true, true};
   std::vector<std::string> scopes;  ///< tenants; empty for every one
 
   [[nodiscard]] bool may(Action action) const { return actions.at(static_cast<size_t>(action)); }

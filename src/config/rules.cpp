@@ -37,10 +37,12 @@ class TargetRules {
       if (spec_.serving) add({"serving"}, "is not for kind \"postgres\": it is read by its calls");
     } else if (spec_.kind == "exec") {
       check_exec();
+    } else if (spec_.kind == "worker") {
+      check_worker();
     } else if (spec_.kind != "memory") {
-      add({"kind"}, spec_.kind.empty() ? "is missing: file, git, memory, http, postgres or exec"
-                                       : "there is no kind '" + spec_.kind +
-                                             "'; known: file, git, memory, http, postgres, exec");
+      const std::string known = "file, git, memory, http, postgres, exec, worker";
+      add({"kind"}, spec_.kind.empty() ? "is missing; known: " + known
+                                       : "there is no kind '" + spec_.kind + "'; known: " + known);
     }
     if (spec_.serving) {
       const std::string wrong = rules_.serving(*spec_.serving);
@@ -101,6 +103,18 @@ class TargetRules {
                                      format_duration(spec_.policy.effect_timeout) +
                                      ", after which an attempt counts as unknown");
     }
+  }
+
+  void check_worker() {
+    constexpr Duration kLeaseMin{1'000};
+    constexpr Duration kLeaseMax{3'600'000};
+    const Duration lease = spec_.worker.lease;
+    if (lease < kLeaseMin || lease > kLeaseMax) {
+      add({"lease"}, format_duration(lease) +
+                         " is out of range; expected 1s to 1h: the time for "
+                         "which a worker may be silent");
+    }
+    if (spec_.serving) add({"serving"}, "is not for kind \"worker\": it is read by other targets");
   }
 
   void check_exec() {

@@ -166,6 +166,26 @@ void on_attempt_due(Deciding& deciding) {
   deciding.act(RunRead{AttemptNo(operation.attempts)});
 }
 
+// An attempt that ended without a report: where workers carry attempts out, what was never handed
+// to one never left us.
+EffectEnded ended_in_silence(const Deciding& deciding, std::string_view never_left,
+                             std::string_view silent) {
+  const Operation& operation = deciding.operation();
+  const bool leased = is_leased(operation);
+  const bool kept = deciding.policy().lease.count() > 0 && !leased;
+  std::string reason(kept ? never_left : silent);
+  if (leased) {
+    reason = std::string(kLeaseRanOut) + " without a word; it was " + operation.reason;
+  }
+  return EffectEnded{.attempt = AttemptNo(operation.attempts),
+                     .kind = kept ? EffectKind::not_sent : EffectKind::unknown,
+                     .changed = false,
+                     .version = {},
+                     .version_before = {},
+                     .result = {},
+                     .reason = std::move(reason)};
+}
+
 void on_timer(Deciding& deciding) {
   const Operation& operation = deciding.operation();
   if (operation.due_at && deciding.now() < *operation.due_at) return;
@@ -178,13 +198,8 @@ void on_timer(Deciding& deciding) {
     case Due::attempt:
       return on_attempt_due(deciding);
     case Due::report:
-      deciding.record(EffectEnded{.attempt = AttemptNo(operation.attempts),
-                                  .kind = EffectKind::unknown,
-                                  .changed = false,
-                                  .version = {},
-                                  .version_before = {},
-                                  .result = {},
-                                  .reason = "no answer within the time an attempt may take"});
+      deciding.record(ended_in_silence(deciding, "it was not handed to a worker in time",
+                                       "no answer within the time an attempt may take"));
       return follow(deciding, {});
     case Due::read:
       return deciding.act(RunRead{AttemptNo(operation.attempts)});
@@ -192,10 +207,48 @@ void on_timer(Deciding& deciding) {
 }
 
 void on_recover(Deciding& deciding) {
-  if (deciding.operation().state == State::compensating) return deciding.act(RunUndo{});
-  if (deciding.operation().state != State::attempting) return;
-  deciding.record(Recovered{AttemptNo(deciding.operation().attempts)});
+  const Operation& operation = deciding.operation();
+  if (operation.state == State::compensating) return deciding.act(RunUndo{});
+  if (operation.state != State::attempting || is_leased(operation)) return;
+  if (deciding.policy().lease.count() > 0) {
+    deciding.record(ended_in_silence(deciding, "the process ended before it was handed to a worker",
+                                     std::string_view()));
+  } else {
+    deciding.record(Recovered{AttemptNo(operation.attempts)});
+  }
   follow(deciding, {});
+}
+
+// How much longer the lease is must be worth a record: who asks without a pause fills no log.
+constexpr std::int64_t kWorthRecording = 8;
+
+void on_heartbeat(Deciding& deciding, const Heartbeat& beat) {
+  const Operation& operation = deciding.operation();
+  const Duration lease = deciding.policy().lease;
+  const auto lost = [&](const std::string& why) {
+    deciding.refuse("lease-lost", "attempt " + std::to_string(beat.attempt.value()) + " " + why +
+                                      ": stop working on it; what is still found out of it can be "
+                                      "told by completing it");
+  };
+  if (beat.attempt.value() != operation.attempts) {
+    return lost("is not the current one, which is " + std::to_string(operation.attempts));
+  }
+  if (operation.state != State::attempting) {
+    return lost("does not run any more, the operation is " +
+                std::string(to_string(operation.state)));
+  }
+  const bool handed_out = is_leased(operation);
+  const WallTime until = std::min(deciding.now() + lease, operation.deadline + lease);
+  if (until <= deciding.now()) {
+    return lost(lease.count() > 0 ? "has no time left, its deadline has passed"
+                                  : "is not carried out by workers");
+  }
+  std::vector<Observation> found = worth_keeping(operation, usable(operation, beat.baseline));
+  if (!handed_out && !found.empty()) deciding.record(BaselineRead{std::move(found)});
+  const bool longer = operation.due_at && until > *operation.due_at + lease / kWorthRecording;
+  if (handed_out && !longer) return;
+  deciding.record(WaitScheduled{
+      .due_for = Due::report, .due_at = until, .reason = "leased by worker '" + beat.worker + "'"});
 }
 
 void on_person_retry(Deciding& deciding, const PersonInput& input) {
@@ -314,6 +367,7 @@ Decision decide(Operation operation, const Policy& policy, const Input& input,
                  [&](const Recover&) { on_recover(deciding); },
                  [&](const PersonInput& person) { on_person(deciding, person); },
                  [&](const UndoReport& report) { on_undone(deciding, report); },
+                 [&](const Heartbeat& beat) { on_heartbeat(deciding, beat); },
              },
              input);
   return deciding.take();

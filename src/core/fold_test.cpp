@@ -56,6 +56,7 @@ Policy any_policy(Choices& choices) {
   policy.has_serving = choices.chance(2);
   policy.verify = !choices.chance(5);
   policy.on_failure = static_cast<OnFailure>(choices.below(3));
+  if (choices.chance(3)) policy.lease = Duration{1'000 + choices.below(60'000)};
   return policy;
 }
 
@@ -106,7 +107,7 @@ std::uint32_t any_attempt(Choices& choices, const Operation& operation) {
 
 Input any_input(Choices& choices, Life& life) {
   const Operation& operation = life.operation;
-  switch (choices.below(17)) {
+  switch (choices.below(20)) {
     case 0:
     case 1:
       return Start{};
@@ -134,6 +135,11 @@ Input any_input(Choices& choices, Life& life) {
       return PersonInput{static_cast<PersonAction>(choices.below(5)), "ada", ""};
     case 15:
       return UndoReport{.by = "op_other", .done = choices.chance(2), .reason = "because"};
+    case 16:
+    case 17:
+    case 18:
+      return Heartbeat{AttemptNo(any_attempt(choices, operation)), "w1",
+                       any_reads(choices, operation)};
     default:
       // The wall clock may go back a little, or ahead beyond every deadline.
       life.now += Duration{static_cast<int>(choices.below(40'000)) - 4'000};
@@ -266,6 +272,35 @@ const char* broken_bound(const Life& life) {
   return nullptr;
 }
 
+// (8) What a worker has in its hands is nobody else's to forget, and what no worker had never left
+// us.
+std::string broken_lease(const Operation& before, const Input& input, const Life& life) {
+  const Operation& o = life.operation;
+  const auto* beat = std::get_if<Heartbeat>(&input);
+  const bool runs = before.state == State::attempting;
+  if (beat != nullptr) {
+    const bool current = runs && beat->attempt.value() == before.attempts;
+    if (!current && !life.last.refusal) return "(8) a lease of an attempt that does not run";
+    if (life.last.refusal && life.last.refusal->code != "lease-lost") return "(8) refused how?";
+    if (o.state != before.state || o.attempts != before.attempts) return "(8) a heartbeat moved it";
+    if (o.due_at > before.deadline + life.policy.lease && o.due_at != before.due_at) {
+      return "(8) a lease past the deadline";
+    }
+    return {};
+  }
+  if (!runs || o.state == State::attempting) return {};
+  if (std::holds_alternative<Recover>(input) && is_leased(before)) return "(8) a lease forgotten";
+  if (!std::holds_alternative<TimerDue>(input)) return {};
+  const bool never_left = life.policy.lease.count() > 0 && !is_leased(before);
+  for (const Event& event : life.last.events) {
+    const auto* ended = std::get_if<EffectEnded>(&event);
+    if (ended != nullptr && (ended->kind == EffectKind::not_sent) != never_left) {
+      return "(8) silence taken for what it is not";
+    }
+  }
+  return {};
+}
+
 // Everything that holds after one input; empty, or what is broken.
 std::string broken(const Operation& before, const Input& input, const Life& life,
                    const Shadow& shadow_before, const Shadow& shadow) {
@@ -314,13 +349,17 @@ std::string broken(const Operation& before, const Input& input, const Life& life
   if (decision.refusal && !(decision.events.empty() && decision.actions.empty())) {
     return "refused, and acted on";
   }
-  return {};
+  return broken_lease(before, input, life);
 }
 
 // (2): an answer of another attempt than the current one changes nothing.
 bool fenced(const Operation& before, const Input& input, const Operation& after) {
   const auto* report = std::get_if<AttemptReport>(&input);
   const auto* read = std::get_if<ReadReport>(&input);
+  const auto* beat = std::get_if<Heartbeat>(&input);
+  if (beat != nullptr && beat->attempt.value() != before.attempts) {
+    return test::dump(after) == test::dump(before);
+  }
   if (report == nullptr && read == nullptr) return true;
   const AttemptNo attempt = report != nullptr ? report->attempt : read->attempt;
   if (attempt.value() == before.attempts) return true;

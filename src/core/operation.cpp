@@ -268,6 +268,20 @@ bool waits_for_answer(const Operation& operation) {
          (operation.state == State::unknown && operation.effect == EffectKind::unknown);
 }
 
+// An attempt begins without a reason; only a worker's heartbeat gives it one.
+bool is_leased(const Operation& operation) {
+  return operation.state == State::attempting && !operation.reason.empty();
+}
+
+std::string_view leased_by(const Operation& operation) {
+  if (!is_leased(operation)) return {};
+  const std::string_view reason = operation.reason;
+  const std::size_t begin = reason.find('\'');
+  const std::size_t end = reason.rfind('\'');
+  if (begin == end) return {};
+  return reason.substr(begin + 1, end - begin - 1);
+}
+
 Status status_of(State state) {
   switch (state) {
     case State::accepted:

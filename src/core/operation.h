@@ -292,6 +292,15 @@ struct Operation {
 /// Its newest attempt runs, or was given up without an answer: one that comes late still counts.
 [[nodiscard]] bool waits_for_answer(const Operation& operation);
 
+/// Its attempt runs in the hands of a worker, until `due_at` if nothing is heard: the process that
+/// handed it out may end and come back meanwhile.
+[[nodiscard]] bool is_leased(const Operation& operation);
+/// The name of that worker, as of its last heartbeat; empty if nobody has it.
+[[nodiscard]] std::string_view leased_by(const Operation& operation);
+
+/// How the reason of an attempt begins whose lease ran out.
+inline constexpr std::string_view kLeaseRanOut = "the lease ran out";
+
 /// A new operation from its first event.
 [[nodiscard]] Operation begin(OperationId id, const Accepted& accepted, WallTime at);
 
@@ -331,9 +340,18 @@ struct ReadReport {
   History history;
   Answered answered = Answered::not_asked;
 };
+/// A worker carries the attempt out: it was handed to it just now, or says that it is at work. From
+/// now on it may be silent for Policy::lease. Refused ("lease-lost") for an attempt that is not the
+/// current one or was given up, and where another lease would begin after the deadline.
+struct Heartbeat {
+  AttemptNo attempt{1};
+  std::string worker;                 ///< its name, for people
+  std::vector<Observation> baseline;  ///< with the first: what was read before (first attempt only)
+};
 /// The due time has come. Ignored before it, so that a timer that was overtaken does no harm.
 struct TimerDue {};
-/// The engine has restarted and nothing of this operation is in flight any more.
+/// The engine has restarted and nothing of this operation is in flight any more, except what a
+/// worker has in its hands (is_leased()), which goes on.
 struct Recover {};
 struct PersonInput {
   PersonAction action = PersonAction::retry;
@@ -350,8 +368,8 @@ struct UndoReport {
   std::string reason;  ///< for people
 };
 
-using Input =
-    std::variant<Start, AttemptReport, ReadReport, TimerDue, Recover, PersonInput, UndoReport>;
+using Input = std::variant<Start, AttemptReport, ReadReport, TimerDue, Recover, PersonInput,
+                           UndoReport, Heartbeat>;
 
 /// Carry out the attempt: baseline reads if `first` (nothing was ever sent), effect, one read-back.
 /// The report is an input.
@@ -378,7 +396,7 @@ struct DecideContext {
 
 /// Why an input was not acted on; a programmer- and person-readable sentence.
 struct Refusal {
-  std::string code;    ///< "not-cancelable", "not-resolvable", "not-retryable", "moved", …
+  std::string code;    ///< "not-cancelable", "not-resolvable", "lease-lost", "moved", …
   std::string detail;  ///< what to do instead
 };
 

@@ -52,6 +52,9 @@ struct Policy {
   /// An attempt that has not reported after twice that time and this is unknown: for targets whose
   /// reads may take longer than their effects.
   Duration report_slack{0};
+  /// Where workers carry attempts out: how long one may be silent before its attempt is unknown.
+  /// 0: nobody else carries them out.
+  Duration lease{0};
   Duration deadline{15 * 60'000};      ///< from acceptance; nothing is attempted after it
   Duration retention{24 * 3'600'000};  ///< the answer is kept this long after the operation settled
   OnFailure on_failure = OnFailure::replay;

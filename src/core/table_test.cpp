@@ -214,6 +214,24 @@ Life begun() {
   return life;
 }
 
+Policy for_workers() {
+  Policy policy = test::policy_for();
+  policy.lease = Duration{30'000};
+  return policy;
+}
+
+Life kept() {
+  Life life(for_workers());
+  life.start();
+  return life;
+}
+
+Life leased() {
+  Life life = kept();
+  life.take(Heartbeat{.attempt = AttemptNo(1), .worker = "w1", .baseline = {}});
+  return life;
+}
+
 std::vector<NamedLife> all_states() {
   return {
       {"accepted", Life()},
@@ -221,6 +239,8 @@ std::vector<NamedLife> all_states() {
       {"accepted (retried by a person)", retried()},
       {"attempting (first)", begun()},
       {"attempting (repeat)", in_second_attempt()},
+      {"attempting (not handed out)", kept()},
+      {"attempting (leased)", leased()},
       {"unknown (read due)", after(EffectKind::unknown, Found::before)},
       {"unknown (repeat turned away)", turned_away_again()},
       {"verifying (read due)", after(EffectKind::acknowledged, Found::before)},
@@ -264,6 +284,15 @@ NamedInput read_of(std::string name, Found found, int offset = 0) {
           }};
 }
 
+NamedInput beat_of(std::string name, int offset = 0) {
+  return {std::move(name), [=](const Operation& operation) -> Input {
+            const int attempt = static_cast<int>(operation.attempts) + offset;
+            return Heartbeat{.attempt = AttemptNo(static_cast<std::uint32_t>(attempt)),
+                             .worker = "w1",
+                             .baseline = {}};
+          }};
+}
+
 template <class Plain>
 NamedInput plain(std::string name) {
   return {std::move(name), [](const Operation&) -> Input { return Plain{}; }};
@@ -302,6 +331,8 @@ std::vector<NamedInput> all_inputs() {
       read_of("read other content", Found::other),
       read_of("read unreadable", Found::unreadable),
       read_of("read of another attempt", Found::ours, 1),
+      beat_of("heartbeat"),
+      beat_of("heartbeat of another attempt", 1),
       plain<TimerDue>("timer"),
       plain<Recover>("recover"),
       person(PersonAction::it_happened),
@@ -362,7 +393,7 @@ TEST(Table, V7_T1_every_state_and_input_is_decided) {
   compare_with_file(
       "Every state and every kind of input, decided: decide() of operation.h, generated from the\n"
       "code. One artifact, three attempts, a target that is idempotent and has no history; timers\n"
-      "fire when they are due. \"=\": the state stays.\n\n" +
+      "fire when they are due. \"=\": the state stays. Leases only where the state says so.\n\n" +
           aligned(lines),
       "operation_table.txt");
 }

@@ -24,16 +24,21 @@ const Target* find_target(const Targets& targets, const std::string& name) {
 }
 
 // Whether repeating the effect is harmless by its nature.
-bool idempotent_by_nature(const Definition& definition, const Capabilities& of_target) {
+bool idempotent_by_nature(const Definition& definition, const Target& target,
+                          const Capabilities& of_target) {
   if (definition.idempotent) return *definition.idempotent;
   const json::Value* method = definition.effect.call.source().find("method");
-  if (definition.on_store || method == nullptr || !method->is_string()) return of_target.idempotent;
+  // What a worker makes of its payload is its own affair, whatever the members are called.
+  const bool handed_over = target.calls && target.calls->hands_over();
+  if (definition.on_store || handed_over || method == nullptr || !method->is_string()) {
+    return of_target.idempotent;
+  }
   return std::ranges::find(kIdempotentMethods, method->as_string()) != kIdempotentMethods.end();
 }
 
 Capabilities capabilities_of(const Definition& definition, const Target& target) {
   Capabilities can = target.store ? target.store->capabilities() : target.calls->capabilities();
-  can.idempotent = idempotent_by_nature(definition, can);
+  can.idempotent = idempotent_by_nature(definition, target, can);
   if (!definition.on_store) {
     const bool probed = definition.resolves_by(OnUnknown::probe);
     const bool asked = probed && (can.probes || definition.probe.has_value());

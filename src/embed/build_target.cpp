@@ -9,6 +9,7 @@
 #include "target/http/http_target.h"
 #include "target/memory/memory_connector.h"
 #include "target/postgres/postgres_target.h"
+#include "target/worker/worker_target.h"
 
 namespace trued {
 namespace {
@@ -35,8 +36,7 @@ Result<std::unique_ptr<Connector>> open_store(const TargetSpec& spec,
   }
   return Error{.code = ErrorCode::invalid_argument,
                .message = "there is no kind '" + spec.kind +
-                          "'; known: file, git, memory, http, postgres, "
-                          "exec"};
+                          "'; known: file, git, memory, http, postgres, exec, worker"};
 }
 
 template <class Calls>
@@ -55,6 +55,10 @@ Result<Target> build_target(const TargetSpec& spec, const std::string& state_dir
   if (spec.kind == "http") return with_calls(spec, HttpTarget::open(spec.http));
   if (spec.kind == "postgres") return with_calls(spec, PostgresTarget::open(spec.postgres));
   if (spec.kind == "exec") return with_calls(spec, ExecTarget::open(spec.exec));
+  if (spec.kind == "worker") {
+    return make_call_target(spec.name, spec.kind, std::make_shared<WorkerTarget>(spec.worker),
+                            spec.policy);
+  }
   auto store = open_store(spec, state_directory);
   if (!store.has_value()) {
     Error error = store.error();

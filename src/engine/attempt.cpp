@@ -176,6 +176,10 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
   }
   if (!may_begin()) return never_sent(job.attempt, "its time was over before it could begin");
   EffectResult result = perform(target, job, since, std::min(target.policy.effect_timeout, left));
+  if (result.handed_over && job.handed_over) {
+    *job.handed_over = std::move(result.handed_over);
+    return report;
+  }
   report.answered = answered_by(result);
   report.effect = std::move(result.ended);
   report.effect.attempt = job.attempt;

@@ -34,6 +34,9 @@ struct AttemptJob {
   WallTime deadline = WallTime::max();  ///< nothing is sent after it, nothing waits beyond it
   std::vector<Observation> expected;    ///< of a try anew: what stood there when first looked at
   std::shared_ptr<const Intent> intent;
+  /// Where workers carry attempts out: filled in with what one is to be handed; the report then
+  /// holds the reads before it, and no outcome.
+  std::shared_ptr<std::optional<std::string>> handed_over = {};
 };
 
 /// `may_begin` is asked right before the effect, after the reads before it: where it says no, the

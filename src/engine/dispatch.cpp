@@ -24,6 +24,12 @@ std::vector<Observation> baselines_of(const Operation& operation) {
   return found;
 }
 
+// Prepared for a worker it is no report: its first heartbeat hands it over (leasing.cpp).
+Input as_input(AttemptReport report, const AttemptJob& job) {
+  if (!job.handed_over || !job.handed_over->has_value()) return report;
+  return Heartbeat{.attempt = job.attempt, .worker = {}, .baseline = std::move(report.baseline)};
+}
+
 bool runs_here(const Target& target) { return target.store->is_inline() && !target.serving; }
 
 }  // namespace
@@ -85,12 +91,14 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .reported = operation.version,
                  .deadline = operation.deadline,
                  .expected = action.anew ? baselines_of(operation) : std::vector<Observation>{},
-                 .intent = entry.intent};
+                 .intent = entry.intent,
+                 .handed_over = prepare_lease(operation, target)};
   // What begins after its report is due would land when its outcome was already called unknown.
   const WallTime begin_by = operation.due_at.value_or(WallTime::max());
   auto work = [&target, &clock = ports_.clock, begin_by,
                job = std::move(job)](const Jobs::Claim& claim) -> Input {
-    return run_attempt(target, job, clock, [&] { return clock.wall() < begin_by && claim(); });
+    return as_input(
+        run_attempt(target, job, clock, [&] { return clock.wall() < begin_by && claim(); }), job);
   };
   if (runs_here(target)) return post_local(operation.id, work([] { return true; }));
   jobs_.effect(target, operation.id, action.attempt, std::move(work));

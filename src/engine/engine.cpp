@@ -26,6 +26,18 @@ void Engine::wait_for(OperationId id, Duration wait, Reply reply) {
   impl_->push_or_refuse(WaitMessage{id, wait, std::move(reply)});
 }
 
+void Engine::lease(LeaseAsk ask, Duration wait, LeaseReply reply) {
+  impl_->push_or_refuse(LeaseMessage{std::move(ask), wait, std::move(reply)});
+}
+
+void Engine::heartbeat(OperationId id, Heartbeat beat, WorkReply reply) {
+  impl_->push_or_refuse(WorkMessage{id, std::move(beat), std::move(reply)});
+}
+
+void Engine::complete(OperationId id, AttemptReport report, WorkReply reply) {
+  impl_->push_or_refuse(WorkMessage{id, std::move(report), std::move(reply)});
+}
+
 Turn Engine::step() { return impl_->step(); }
 
 void Engine::on_input(std::function<void()> wake) { impl_->inbox->on_input(std::move(wake)); }

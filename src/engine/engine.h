@@ -16,9 +16,10 @@
 //   (5) Every reply is called exactly once.
 //   (6) No attempt begins, and nothing is read on its own, that the gate of its target has not
 //       admitted (gates.h); what is held is bounded by its deadline.
+//   (7) What a worker is handed is durably its own before it hears of it (leases.h).
 //
-// Threads: submit(), person(), wait_for() and stats() from any thread; the rest from the one thread
-// that steps it.
+// Threads: submit(), person(), wait_for(), lease(), heartbeat(), complete() and stats() from any
+// thread; the rest from the one thread that steps it.
 #pragma once
 
 #include <chrono>
@@ -31,6 +32,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "engine/lease.h"
 #include "engine/runner.h"
 #include "engine/stats.h"
 #include "engine/submission.h"
@@ -88,6 +90,16 @@ class Engine {
 
   /// Answers when the operation has settled or `wait` is over; `not_found` if it does not exist.
   void wait_for(OperationId id, Duration wait, Reply reply);
+
+  /// Asks for work at targets that workers carry out: answered as soon as there is any (durably
+  /// theirs by then), with none when `wait` is over.
+  void lease(LeaseAsk ask, Duration wait, LeaseReply reply);
+  /// A worker is at work on that attempt: its lease is extended. `refused` as "lease-lost" when it
+  /// is not its own any more.
+  void heartbeat(OperationId id, Heartbeat beat, WorkReply reply);
+  /// What came of that attempt. Saying the same again is answered the same; what is said too late
+  /// is kept as evidence. `refused` as "lease-lost" if the attempt was never handed out.
+  void complete(OperationId id, AttemptReport report, WorkReply reply);
 
   /// One turn. Blocks for the commit, never for a target that is not inline.
   [[nodiscard]] Turn step();

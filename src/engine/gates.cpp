@@ -148,6 +148,7 @@ void TargetGate::give_back(GateTicket& ticket) {
   cancel(ticket);
   ticket.line = Line::none;
   ticket.admitted = false;
+  ticket.wants_worker = false;
   ticket.inside = false;
   ticket.probe = 0;
 }

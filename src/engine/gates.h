@@ -45,9 +45,10 @@ struct GateTicket {
   std::uint64_t place = 0;     ///< in its line
   std::uint32_t reserved = 0;  ///< paid to the budget for a retry that has not begun
   Line line = Line::none;
-  bool admitted = false;    ///< released from its line, and not called yet
-  bool inside = false;      ///< a call of it is under way
-  std::uint64_t probe = 0;  ///< and finds out about this opening of the breaker; 0 = it does not
+  bool admitted = false;      ///< released from its line, and not called yet
+  bool inside = false;        ///< a call of it is under way
+  bool wants_worker = false;  ///< waits for a worker, in no line (leases.h)
+  std::uint64_t probe = 0;    ///< and finds out about this opening of the breaker; 0 = it does not
 };
 
 /// What was counted for a ticket within one turn.

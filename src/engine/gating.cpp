@@ -13,17 +13,15 @@ namespace {
 constexpr std::string_view kHeld = "held: ";
 constexpr Duration kPatienceBeyondReport{10'000};
 
+bool is_report(const Input& input) {
+  return std::holds_alternative<AttemptReport>(input) || std::holds_alternative<ReadReport>(input);
+}
+
 // A person's wish is no retry: whatever was tried before, this is the first that they asked for.
 bool is_retry(const Operation& operation) {
   const bool asked_by_a_person =
       operation.sent && operation.attempts_counted == 0 && operation.effect != EffectKind::not_sent;
   return operation.due_for == Due::attempt && operation.attempts > 0 && !asked_by_a_person;
-}
-
-GateCall attempt_of(const Operation& operation) {
-  if (!is_retry(operation)) return {.kind = CallKind::first};
-  const bool unknown = operation.effect == EffectKind::unknown;
-  return {.kind = CallKind::retry, .cost = unknown ? RetryBudget::kCostUnknown : 1};
 }
 
 // What the operation would call for now; nothing if nothing, or if it would give up.
@@ -48,11 +46,13 @@ std::optional<GateCall> call_of(const Operation& operation, WallTime now) {
   return std::nullopt;
 }
 
-bool is_report(const Input& input) {
-  return std::holds_alternative<AttemptReport>(input) || std::holds_alternative<ReadReport>(input);
-}
-
 }  // namespace
+
+GateCall attempt_of(const Operation& operation) {
+  if (!is_retry(operation)) return {.kind = CallKind::first};
+  const bool unknown = operation.effect == EffectKind::unknown;
+  return {.kind = CallKind::retry, .cost = unknown ? RetryBudget::kCostUnknown : 1};
+}
 
 // Only an answer that is still waited for says something of the target as it is now.
 Answered answered_now(const Operation& operation, const Input& input, WallTime now) {
@@ -75,8 +75,9 @@ void Engine::Impl::open_gates() {
   for (const auto& [name, target] : ports_.targets) {
     const Policy& policy = target.policy;
     const auto pace = static_cast<std::uint32_t>(jobs_.at_a_time(target));
-    gates_.emplace(
-        name, TargetGate(policy.gates, pace, policy.effect_timeout * 2 + kPatienceBeyondReport));
+    const Duration answer = std::max(policy.effect_timeout, policy.lease);
+    gates_.emplace(name, TargetGate(policy.gates, pace, answer * 2 + kPatienceBeyondReport));
+    if (policy.lease.count() > 0) leases_.add_target(name, policy.gates.concurrency);
   }
   counters_.targets.resize(gates_.size());
   gates_since_ = ports_.clock.wall();
@@ -152,6 +153,7 @@ bool Engine::Impl::held_at_gate(TurnState& turn, Work& work) {
   if (std::exchange(ticket.admitted, false)) return false;
   const auto call = call_of(work.operation, turn.now);
   const bool may_pass = !call || call->urgent;
+  if (waits_for_worker(turn, work, call)) return true;
   if (ticket.line != Line::none && !may_pass) return true;
   ticket.line = Line::none;
   // A read that is under way is asked for again and not made twice.

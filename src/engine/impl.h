@@ -23,6 +23,7 @@
 #include "engine/gates.h"
 #include "engine/inbox.h"
 #include "engine/jobs.h"
+#include "engine/leases.h"
 #include "engine/locks.h"
 
 namespace trued {
@@ -86,6 +87,7 @@ struct TurnState {
   std::vector<OperationId> effects_ended;  ///< operations of which a handed-out effect came back
   bool wrote = false;                      ///< its commit had something in it
   std::size_t created_bytes = 0;           ///< of the contents of what was accepted
+  std::vector<OperationId> handed;         ///< of which a worker was given the lease in this turn
   std::vector<OperationId> enqueued;       ///< tickets taken in this turn: given back by undo
   std::vector<DirectAnswer> answers;
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats;  ///< written in this turn
@@ -94,6 +96,9 @@ struct TurnState {
 /// Whether the operation's target answered, as far as `input` tells of an answer that is waited
 /// for.
 [[nodiscard]] Answered answered_now(const Operation& operation, const Input& input, WallTime now);
+
+/// The call that its next attempt is to the gate of its target.
+[[nodiscard]] GateCall attempt_of(const Operation& operation);
 
 class Engine::Impl {
  public:
@@ -151,6 +156,21 @@ class Engine::Impl {
   void undo_gate(const OperationId& id, Work& work);
   std::optional<Duration> next_release(Mono now);
   void snapshot_gates();
+
+  // leasing.cpp: attempts that workers carry out
+  bool waits_for_worker(TurnState& turn, Work& work, const std::optional<GateCall>& call);
+  void serve_workers(TurnState& turn);
+  std::shared_ptr<std::optional<std::string>> prepare_lease(const Operation& operation,
+                                                            const Target& target);
+  void on_lease(TurnState& turn, LeaseMessage& message);
+  void on_work(TurnState& turn, WorkMessage& message);
+  void on_heartbeat(TurnState& turn, Work& work, const Heartbeat& beat, WorkReply& reply);
+  void on_completion(TurnState& turn, Work& work, const AttemptReport& report, WorkReply& reply);
+  void hand_over(TurnState& turn, Work& work, Heartbeat beat);
+  std::optional<bool> told_before(const Work& work, const AttemptReport& report);
+  void follow_lease(const Work& work);
+  void deliver_leases(TurnState& turn);
+  void settle_polls(Mono now);
 
   // publish.cpp: what follows from a commit
   Turn commit(TurnState turn);
@@ -211,6 +231,7 @@ class Engine::Impl {
   Jobs jobs_;
   /// By target. What is asked is asked before it is decided, and undone with the turn.
   std::map<std::string, TargetGate, std::less<>> gates_;
+  Leases leases_;
   WallTime gates_since_{};      ///< when the breakers were closed
   std::size_t open_bytes_ = 0;  ///< of the contents in entries_
   std::vector<Message> local_;  ///< for the next turn: turns at artifacts, inline reports

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/lease.h"
 #include "engine/submission.h"
 #include "target/target.h"
 
@@ -32,6 +33,18 @@ struct WaitMessage {
   Duration wait{};
   Reply reply;
 };
+/// Somebody asks for work.
+struct LeaseMessage {
+  LeaseAsk ask;
+  Duration wait{};
+  LeaseReply reply;
+};
+/// A worker says that it is at work (Heartbeat), or what came of it (AttemptReport).
+struct WorkMessage {
+  OperationId id;
+  Input said;
+  WorkReply reply;
+};
 /// Which handed-out job has ended (see jobs.h).
 struct JobEnd {
   const Target* target = nullptr;
@@ -44,7 +57,8 @@ struct MoveMessage {
   std::optional<Input> input;  ///< nothing: the job was called back before it began
   std::optional<JobEnd> end = {};
 };
-using Message = std::variant<SubmitMessage, PersonMessage, WaitMessage, MoveMessage>;
+using Message =
+    std::variant<SubmitMessage, PersonMessage, WaitMessage, MoveMessage, LeaseMessage, WorkMessage>;
 
 class Inbox {
  public:

@@ -62,9 +62,17 @@ Result<void> Engine::Impl::recover() {
     } else if (!early && !undone) {
       waiting.push_back(id);
     }
-    if (operation.state == State::attempting || undone) post_local(id, Recover{});
+    // What a worker has in its hands goes on, and has a whole lease to be heard of.
+    const bool leased = is_leased(operation);
+    const bool lost = operation.state == State::attempting && !leased;
+    if (lost || undone) post_local(id, Recover{});
     if (operation.due_for != Due::none && operation.state != State::attempting) {
       set_timer(entry, id, operation.due_at);
+    }
+    if (leased) {
+      const Duration lease = policy_of(operation.definition, operation.target).lease;
+      set_timer(entry, id, std::max(*operation.due_at, ports_.clock.wall() + lease));
+      leases_.follow(operation, false);
     }
     keep_intent(entry, std::move(intent));
     entry.operation = std::make_shared<const Operation>(std::move(operation));
@@ -106,7 +114,10 @@ Turn Engine::Impl::step() {
     return pause(std::move(turn), "the last write failed a moment ago");
   }
   look_after_retention(turn);
-  if (draining.load()) call_back_waiting_jobs();
+  if (draining.load()) {
+    call_back_waiting_jobs();
+    leases_.dismiss(std::nullopt);
+  }
   take_messages(turn);
   const bool repeats = !repeats_.empty() && turn.mono >= repeats_due_;
   if (turn.messages.empty() && !repeats) {
@@ -211,10 +222,12 @@ void Engine::Impl::publish(TurnState& turn) {
   for (DirectAnswer& direct : turn.answers) direct.reply(std::move(direct.answer));
   for (const OperationId& id : turn.order) publish(turn, id, turn.works.at(id));
   release_after(turn.effects_ended);
+  deliver_leases(turn);
 }
 
 void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
   count(work, turn.now);
+  follow_lease(work);
   const bool settled = is_settled(work.operation.state);
   settle_gate(turn, id, work, settled);
   auto slot = entries_.find(id);
@@ -266,7 +279,8 @@ void Engine::Impl::attend(TurnState& turn, Entry& entry, Work& work) {
   answer_waiters(entry, turn.mono, false);
   for (const Action& action : work.actions) dispatch(*operation, entry, action);
   // Whoever is in line is called from there; the deadline ends every wait.
-  if (entry.ticket.line != Line::none) set_timer(entry, operation->id, operation->deadline);
+  const bool called = entry.ticket.line != Line::none || entry.ticket.wants_worker;
+  if (called) set_timer(entry, operation->id, operation->deadline);
 }
 
 void Engine::Impl::close(TurnState& turn, const Operation& operation) {
@@ -331,6 +345,7 @@ void Engine::Impl::answer_waiters(Entry& entry, Mono now, bool all) {
 }
 
 void Engine::Impl::expire_waiters(Mono now) {
+  settle_polls(now);
   while (!waits_.empty() && waits_.begin()->first <= now) {
     const auto entry = entries_.find(waits_.begin()->second);
     waits_.erase(waits_.begin());
@@ -340,6 +355,7 @@ void Engine::Impl::expire_waiters(Mono now) {
 
 void Engine::Impl::release_waiters() {
   for (auto& [id, entry] : entries_) answer_waiters(entry, Mono{}, true);
+  leases_.dismiss(draining_problem());
   TurnState rest;
   rest.messages = inbox->close();
   refuse_submissions(rest, draining_problem());
@@ -390,6 +406,7 @@ Duration Engine::Impl::next_in(const TurnState& turn) {
     span = std::min(span, *release);
   }
   if (!waits_.empty()) span = std::min<Duration>(span, waits_.begin()->first - turn.mono);
+  if (const auto work = leases_.wake(turn.mono)) span = std::min<Duration>(span, *work - turn.mono);
   if (!repeats_.empty()) span = std::min<Duration>(span, repeats_due_ - turn.mono);
   return std::max(span, Duration{0});
 }
@@ -426,6 +443,12 @@ void Engine::Impl::snapshot() {
           ? 0
           : (ports_.clock.wall() - entries_.begin()->second.operation->created_at).count();
   snapshot_gates();
+  counters_.leases = leases_.stats(ports_.clock.wall());
+  for (LeaseStats& lease : counters_.leases) {
+    const auto oldest = lease.oldest_queued ? entries_.find(*lease.oldest_queued) : entries_.end();
+    if (oldest == entries_.end()) continue;
+    lease.oldest_queued_ms = (ports_.clock.wall() - oldest->second.operation->created_at).count();
+  }
   const std::scoped_lock lock(stats_mutex_);
   published_ = counters_;
 }

@@ -3,11 +3,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/time.h"
 #include "core/circuit_breaker.h"
+#include "core/ids.h"
 
 namespace trued {
 
@@ -61,6 +64,28 @@ struct GateStats {
   std::array<std::uint64_t, kHeldReasons> held_by{};  ///< since start, by HeldBy
 };
 
+/// One worker, as it was last heard of.
+struct WorkerSeen {
+  std::string name;
+  std::optional<WallTime> at;  ///< nothing: not since the process began
+  std::uint32_t leases = 0;
+};
+
+/// The work of one target that workers carry out (see leases.h).
+struct LeaseStats {
+  std::string target;
+  // Gauges.
+  std::uint64_t queued = 0;                  ///< operations that wait for a worker
+  std::optional<OperationId> oldest_queued;  ///< of them
+  std::int64_t oldest_queued_ms = 0;         ///< since it was accepted
+  std::uint64_t leased = 0;
+  std::uint64_t asking = 0;         ///< polls that wait for work
+  std::vector<WorkerSeen> workers;  ///< heard of within the last hour, or with a lease
+  // Since start.
+  std::uint64_t handed_out = 0;
+  std::uint64_t lost = 0;  ///< leases that ran out
+};
+
 struct EngineStats {
   std::array<std::uint64_t, 5> decisions{};       ///< by SubmitDecision
   std::array<std::uint64_t, 13> settled{};        ///< by State
@@ -78,6 +103,7 @@ struct EngineStats {
   std::int64_t oldest_open_ms = 0;    ///< gauge: age of the oldest open operation
   std::uint64_t retire_failures = 0;  ///< rounds of retention that the ledger failed
   std::vector<GateStats> targets;     ///< in the order of the engine's targets
+  std::vector<LeaseStats> leases;     ///< of those that workers carry out, in the same order
   Histogram commit_seconds;
   Histogram settle_seconds;  ///< acceptance to settled
 };

@@ -58,6 +58,7 @@ void Engine::Impl::take_messages(TurnState& turn) {
     return;
   }
   release_held(turn);
+  serve_workers(turn);
   while (!timers_.empty() && timers_.begin()->first <= turn.now &&
          turn.messages.size() < 2 * options_.inputs_per_turn_max) {
     const OperationId id = timers_.begin()->second;
@@ -85,6 +86,8 @@ bool Engine::Impl::load(TurnState& turn) {
             [&](const PersonMessage& m) { want_row(m.id); },
             [&](const WaitMessage& m) { want_row(m.id); },
             [&](const MoveMessage& m) { want_row(m.id); },
+            [](const LeaseMessage&) {},
+            [&](const WorkMessage& m) { want_row(m.id); },
         },
         message);
   }
@@ -118,6 +121,8 @@ void Engine::Impl::decide_all(TurnState& turn) {
                    [&](PersonMessage& m) { on_person(turn, m); },
                    [&](WaitMessage& m) { on_wait(turn, m); },
                    [&](MoveMessage& m) { on_move(turn, m); },
+                   [&](LeaseMessage& m) { on_lease(turn, m); },
+                   [&](WorkMessage& m) { on_work(turn, m); },
                },
                message);
   }
@@ -365,6 +370,9 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
                      "consumers read) took all the time an attempt may take to be read"));
     return;
   }
+  if (const auto* ready = std::get_if<Heartbeat>(&*message.input)) {
+    return hand_over(turn, *work, *ready);
+  }
   if (timer ? held_at_gate(turn, *work) : tells_nothing(turn, *work, *message.input)) return;
   apply(turn, *work, *message.input);
 }
@@ -390,6 +398,11 @@ void Engine::Impl::refuse_submissions(TurnState& turn, const EngineProblem& prob
     if (auto* submit = std::get_if<SubmitMessage>(&message)) reply = &submit->reply;
     if (auto* person = std::get_if<PersonMessage>(&message)) reply = &person->reply;
     if (auto* wait = std::get_if<WaitMessage>(&message)) reply = &wait->reply;
+    auto* lease = std::get_if<LeaseMessage>(&message);
+    if (lease != nullptr && lease->reply) lease->reply(problem);
+    auto* said = std::get_if<WorkMessage>(&message);
+    if (said != nullptr && said->reply) said->reply(problem);
+    if (lease != nullptr || said != nullptr) continue;
     if (reply == nullptr) {
       kept.push_back(std::move(message));
     } else if (*reply) {

@@ -50,6 +50,14 @@ void Responder::send_made(std::move_only_function<HttpResponse()> make) {
                });
 }
 
+std::shared_ptr<const std::atomic<bool>> Responder::watch() {
+  TRUED_ASSERT(mailbox_ != nullptr);
+  auto gone = std::make_shared<std::atomic<bool>>(false);
+  mailbox_->put(session_,
+                [gone](const std::shared_ptr<Session>& session) { session->watch(gone); });
+  return gone;
+}
+
 Waker Responder::stream(HttpResponse head, std::move_only_function<Piece()> next) {
   TRUED_ASSERT(mailbox_ != nullptr);
   const auto mailbox = std::exchange(mailbox_, nullptr);

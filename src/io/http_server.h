@@ -6,6 +6,7 @@
 // answered in order.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -58,6 +59,10 @@ class Responder {
   /// at a time, as the client takes them. `next` runs on the loop's thread; after an empty piece it
   /// is asked again when the waker says so. It is dropped with its last piece or with the client.
   Waker stream(HttpResponse head, std::move_only_function<Piece()> next);
+  /// For answers that take long: true as soon as the client is known to have gone. A client that
+  /// has sent more meanwhile, or closes only its own side, is not told apart from one that waits or
+  /// has gone. Any thread.
+  [[nodiscard]] std::shared_ptr<const std::atomic<bool>> watch();
 
  private:
   std::shared_ptr<Mailbox> mailbox_;  ///< null once answered or moved from

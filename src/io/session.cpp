@@ -1,8 +1,10 @@
 #include "io/session.h"
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <exception>
+#include <sys/socket.h>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -266,7 +268,33 @@ void Session::refuse(int status, std::string_view name, std::string_view title,
 void Session::answer(HttpResponse response) {
   if (closed_ || !handling_) return;
   handling_ = false;
+  gone_ = nullptr;
   write(std::move(response));
+}
+
+void Session::watch(std::shared_ptr<std::atomic<bool>> gone) {
+  if (closed_) {
+    *gone = true;
+    return;
+  }
+  if (!handling_) return;
+  gone_ = std::move(gone);
+  look_for_the_end();
+}
+
+// Nothing is read while a request is under way: what has come is looked at, and left where it is.
+void Session::look_for_the_end() {
+  stream_.socket().async_wait(
+      asio::ip::tcp::socket::wait_read, [self = shared_from_this(), watched = gone_](Failure) {
+        if (self->closed_ || !self->handling_ || self->gone_ != watched) return;
+        char byte = 0;
+        const auto bytes =
+            ::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (bytes > 0) return;  // the next request: there is no telling any more
+        const bool waits = bytes < 0 && (errno == EAGAIN || errno == EINTR);
+        if (waits) return self->look_for_the_end();
+        *watched = true;
+      });
 }
 
 void Session::stream(HttpResponse head, std::move_only_function<Piece()> next) {
@@ -381,6 +409,7 @@ void Session::end_when_idle() {
 void Session::close() {
   if (closed_) return;
   closed_ = true;
+  if (gone_) *gone_ = true;
   pieces_ = nullptr;
   beast::error_code ignored;
   stream_.socket().close(ignored);

@@ -9,6 +9,7 @@
 // operation of it is pending or the server holds it.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -61,6 +62,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void stream(HttpResponse head, std::move_only_function<Piece()> next);
   /// Sends the next piece, if an answer is under way and can go on.
   void send_piece();
+  /// Sets `gone` when the client goes while its request is under way.
+  void watch(std::shared_ptr<std::atomic<bool>> gone);
   /// Ends it if no request is under way; otherwise after the answer.
   void end_when_idle();
   void close();
@@ -82,6 +85,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void write_out();
   void on_written(Failure failure);
   void linger();
+  void look_for_the_end();
 
   boost::beast::tcp_stream stream_;
   std::shared_ptr<SessionHost> host_;
@@ -89,6 +93,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
   std::string out_;
   std::move_only_function<Piece()> pieces_;  ///< of an answer under way
+  std::shared_ptr<std::atomic<bool>> gone_;  ///< of who watches the request under way
   std::string peer_;
   bool handling_ = false;
   bool writing_ = false;

@@ -15,6 +15,8 @@
 //       repeated. Absence is `absent`, never `unreadable`; what could not be asked is unreadable.
 //   (5) Calls block up to the given timeout and may run on any thread, several at once.
 //   (6) No exception leaves a target.
+//   (7) A target that hands over keeps (1) to (3) through whoever takes the call: it is told the
+//       identity and the number of the attempt.
 #pragma once
 
 #include <cstdint>
@@ -70,6 +72,9 @@ class CallTarget {
   /// "Did it happen?", asked of what the target keeps about operations by itself (a marker row).
   /// `maybe` where it keeps nothing. `no` is only said if it can no longer happen by itself.
   [[nodiscard]] virtual Probed probe(const CallContext& context) = 0;
+  /// True if perform() sends nothing and hands the call over, for a worker to carry out
+  /// (EffectResult::handed_over): its attempts begin when a worker asks for one.
+  [[nodiscard]] virtual bool hands_over() const { return false; }
   /// What is wrong with a call as a template: a text that holds "${" may become any text. Empty
   /// when nothing is.
   [[nodiscard]] virtual std::vector<CallFault> check_effect(const json::Value& call) const = 0;

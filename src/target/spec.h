@@ -94,6 +94,14 @@ struct ExecSpec {
   ExitCodes exit;
 };
 
+/// Kind "worker": programs that ask for work carry the effects out.
+struct WorkerSpec {
+  /// A worker that is not heard of for so long has lost its attempt.
+  Duration lease{30'000};
+  /// The workers execute one identity once, however often they are handed it.
+  bool deduplicates = false;
+};
+
 /// What is wrong with one setting of a specification.
 struct SpecFault {
   std::string setting;  ///< "base_url", "headers.Accept"
@@ -102,7 +110,7 @@ struct SpecFault {
 
 struct TargetSpec {
   std::string name;
-  std::string kind;      ///< "file", "git", "memory", "http", "postgres" or "exec"
+  std::string kind;      ///< "file", "git", "memory", "http", "postgres", "exec" or "worker"
   std::string location;  ///< directory, or repository path or URL; without any secret
   std::string branch;    ///< git: empty for the one that the repository's HEAD names
   std::string author_name = "Trued";
@@ -114,6 +122,7 @@ struct TargetSpec {
   HttpSpec http;
   PostgresSpec postgres;
   ExecSpec exec;
+  WorkerSpec worker;
   Policy policy;
 };
 

@@ -26,6 +26,7 @@ Target make_call_target(std::string name, std::string kind, std::shared_ptr<Call
   TRUED_ASSERT(calls != nullptr);
   policy.capabilities = calls->capabilities();
   policy.has_serving = false;
+  if (!calls->hands_over()) policy.lease = Duration{0};
   Target target;
   target.name = std::move(name);
   target.kind = std::move(kind);

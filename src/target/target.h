@@ -50,6 +50,9 @@ struct EffectRequest {
 struct EffectResult {
   EffectEnded ended;       ///< `attempt` is filled in by the caller
   Duration retry_after{};  ///< the target's own wish; 0 = none
+  /// The call, filled in, as JSON text: a worker is to carry it out, and will say what came of it.
+  /// Nothing was sent yet, and `ended` says nothing.
+  std::optional<std::string> handed_over = {};
   /// Rejected because of too many requests (429), not because the target is out of order: its
   /// circuit breaker does not count it.
   bool throttled = false;

@@ -42,8 +42,8 @@ class Scratch:
 class Server:
     """One life of a server over a state directory."""
 
-    def __init__(self, state, targets=(), options=(), wrapper=(), environment=None):
-        command = [*wrapper, BINARY, "serve", "--json", "--listen", "127.0.0.1:0",
+    def __init__(self, state, targets=(), options=(), wrapper=(), environment=None, port=0):
+        command = [*wrapper, BINARY, "serve", "--json", "--listen", f"127.0.0.1:{port}",
                    "--state-dir", state]
         for target in targets:
             command += ["--target", target]

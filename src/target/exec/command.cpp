@@ -52,9 +52,9 @@ class UnderWay {
     const std::scoped_lock lock(mutex_);
     return stopping_;
   }
-  void stop(Duration grace) {
+  void stop(Duration grace, bool for_good) {
     std::unique_lock lock(mutex_);
-    stopping_ = true;
+    stopping_ = stopping_ || for_good;
     for (const pid_t leader : leaders_) signal_group(leader, SIGTERM);
     const auto none = [this] { return leaders_.empty(); };
     if (changed_.wait_for(lock, grace, none)) return;
@@ -269,6 +269,8 @@ CommandEnd run_command(CommandPlan plan) {
   return end;
 }
 
-void stop_commands(Duration grace) { under_way().stop(grace); }
+void stop_commands(Duration grace) { under_way().stop(grace, true); }
+
+void end_commands(Duration grace) { under_way().stop(grace, false); }
 
 }  // namespace trued

@@ -55,4 +55,8 @@ struct CommandEnd {
 /// begins. Returns when none is left.
 void stop_commands(Duration grace);
 
+/// Ends the commands that are under way now, as stop_commands() does; others may begin afterwards.
+/// For who runs one at a time.
+void end_commands(Duration grace);
+
 }  // namespace trued

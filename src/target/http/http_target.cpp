@@ -20,7 +20,6 @@ constexpr std::size_t kResultBytesMax = std::size_t{64} << 10U;
 constexpr std::size_t kTextBytesMax = std::size_t{8} << 10U;  // escaped it may be six times as long
 constexpr std::size_t kExcerptBytesMax = 300;
 constexpr Duration kRetryAfterMax{3'600'000};
-constexpr int kTooManyRequests = 429;
 
 std::string header_of(const io::HttpResponse& response, std::string_view name) {
   const std::string* value = response.find(name);
