@@ -31,8 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
   auto value = trued::json::parse(text);
   if (!value.has_value()) return 0;
   trued::api::Problem problem;
-  const auto submission =
-      trued::api::read_submission(std::move(*value), {.targets = targets()}, problem);
+  const auto submission = trued::api::read_submission(
+      std::move(*value), {.targets = targets(), .header_key = std::nullopt}, problem);
   if (!submission) {
     const auto answer = trued::api::respond(problem);
     TRUED_ASSERT(answer.status >= 400 && trued::json::parse(answer.body).has_value());

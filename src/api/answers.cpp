@@ -48,8 +48,23 @@ bool is_news_of_stale_state(const Answer& answer) {
   return waited && ended_stale(*answer.operation);
 }
 
+// What helps is for the next step of the receipt to say: it depends on what a failure allows.
+Problem stale_precondition_problem(const Operation& operation, const StalePrecondition& stale,
+                                   std::string receipt) {
+  return {.name = "stale-state",
+          .detail = stale.which + " of '" + operation.definition + "' does not hold: expected " +
+                    stale.expected + ", seen " + stale.seen + "; nothing was sent. " +
+                    next_step(operation).detail,
+          .expected = stale.expected,
+          .seen = stale.seen,
+          .receipt = std::move(receipt)};
+}
+
 Problem stale_state(const Operation& operation, const std::optional<std::string>& base,
                     std::string receipt) {
+  if (const auto stale = stale_precondition(operation)) {
+    return stale_precondition_problem(operation, *stale, std::move(receipt));
+  }
   const std::string_view reason = operation.reason;
   return {.name = "stale-state",
           .detail = std::string(reason.substr(std::min(reason.find(' ') + 1, reason.size()))) +

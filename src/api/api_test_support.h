@@ -90,6 +90,7 @@ struct ServerOptions {
   config::Cares cares;
   /// Puts in targets besides the three that every server here has.
   std::function<void(Targets&, const Policy&)> more_targets;
+  bool definitions = false;  ///< they can be applied
 };
 
 inline ServerOptions quick() {
@@ -152,6 +153,7 @@ class Server {
   SystemRandom random_;
   MemoryLedger ledger_;
   Targets targets_;
+  std::unique_ptr<define::Registry> types_;
 
  public:
   explicit Server(ServerOptions options = quick()) : pool_(2, options.pool_queue_max) {
@@ -167,11 +169,15 @@ class Server {
                                  nullptr, "", options.policy));
     if (options.more_targets) options.more_targets(targets_, options.policy);
     ledger_.inject(std::move(options.commit_faults));
-    engine = std::make_unique<Engine>(EnginePorts{ledger_, targets_, runner_, clock_, random_},
-                                      options.engine);
+    if (options.definitions) {
+      types_ = std::make_unique<define::Registry>(targets_, define::StatusOf());
+      targets_.emplace(define::kRegistryTarget, make_registry_target(*types_));
+    }
+    engine = std::make_unique<Engine>(
+        EnginePorts{ledger_, targets_, runner_, clock_, random_, types_.get()}, options.engine);
     EXPECT_TRUE(engine->recover().has_value());
     service_ = std::make_unique<Service>(
-        ServicePorts{*engine, targets_, clock_, pool_, ledger_.open_reader().value()},
+        ServicePorts{*engine, targets_, clock_, pool_, ledger_.open_reader().value(), types_.get()},
         ServiceOptions{.auth = options.auth,
                        .version = "1.2.3",
                        .durability = ledger_.durability(),

@@ -156,6 +156,7 @@ TEST_F(DeadLetters, T8_of_several_that_write_one_artifact_the_newest_is_redriven
   // Page by page as well: the newest is on another one.
   const Got first = redrive(R"({"filter":{},"limit":1})");
   EXPECT_EQ(first.text("left/0/code"), "outdone") << first.response.body;
+  EXPECT_EQ(server.get("/v1/dead-letters?limit=1").text("cursor"), first.text("cursor"));
   const Got got = redrive(R"({"filter":{}})");
   EXPECT_EQ(keys(got, "redriven"), Keys{"three"}) << got.response.body;
   EXPECT_EQ(keys(got, "left"), (Keys{"one", "two"}));

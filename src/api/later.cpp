@@ -5,7 +5,7 @@
 
 namespace trued::api {
 
-void Later::at(Time when, Work work) {
+void Later::at(std::chrono::nanoseconds when, Work work) {
   const std::scoped_lock lock(mutex_);
   if (stopped_) return;
   waiting_.emplace(when, std::move(work));
@@ -14,7 +14,7 @@ void Later::at(Time when, Work work) {
 }
 
 void Later::stop() {
-  std::multimap<Time, Work> dropped;
+  std::multimap<std::chrono::nanoseconds, Work> dropped;
   {
     const std::scoped_lock lock(mutex_);
     stopped_ = true;
@@ -32,8 +32,8 @@ void Later::run() {
       continue;
     }
     const auto first = waiting_.begin();
-    if (const Time when = first->first; std::chrono::steady_clock::now() < when) {
-      wake_.wait_until(lock, when);
+    if (const auto left = first->first - clock_.monotonic(); left.count() > 0) {
+      wake_.wait_for(lock, left);
       continue;
     }
     Work work = std::move(first->second);

@@ -10,29 +10,32 @@
 #include <mutex>
 #include <thread>
 
+#include "base/clock.h"
+
 namespace trued::api {
 
 class Later {
  public:
-  using Time = std::chrono::steady_clock::time_point;
   using Work = std::move_only_function<void()>;
 
-  Later() = default;
+  explicit Later(Clock& clock) : clock_(clock) {}
   Later(const Later&) = delete;
   Later& operator=(const Later&) = delete;
   ~Later() { stop(); }
 
-  /// Runs `work`, which must not block, at `when` or soon after. Dropped once stopped. Any thread.
-  void at(Time when, Work work);
+  /// Runs `work`, which must not block, at `when` by the monotonic clock, or soon after. Dropped
+  /// once stopped. Any thread.
+  void at(std::chrono::nanoseconds when, Work work);
   /// Once; not from its own work.
   void stop();
 
  private:
   void run();
 
+  Clock& clock_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::multimap<Time, Work> waiting_;
+  std::multimap<std::chrono::nanoseconds, Work> waiting_;
   bool stopped_ = false;
   std::thread thread_;
 };

@@ -71,8 +71,8 @@ struct Problem {
   std::string detail = {};                  ///< what is wrong and what to do
   std::string pointer = {};                 ///< RFC 6901, into the body; may be empty
   std::vector<std::string> differing = {};  ///< idempotency-conflict: pointers of what differs
-  std::string expected = {};                ///< stale-state: the base; may be empty
-  std::string seen = {};                    ///< stale-state: the version there; may be empty
+  std::string expected = {};                ///< stale-state, definitions-changed; may be empty
+  std::string seen = {};                    ///< what there is instead; may be empty
   std::vector<ProblemPart> errors = {};   ///< everything that is wrong, where it is several things
   std::string receipt = {};               ///< JSON; empty where there is none
   std::optional<Tombstone> retired = {};  ///< late-duplicate: what the key was used for

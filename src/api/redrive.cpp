@@ -221,7 +221,7 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
     }
     pending_ = going_.size();
     if (asked_.dry_run || going_.empty()) return answer();
-    began_ = std::chrono::steady_clock::now();
+    began_ = service_->ports.clock.monotonic();
     if (asked_.rate > 0) return go_paced(0);
     for (const std::size_t index : going_) go(index);
   }
@@ -262,16 +262,18 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
     return {};
   }
 
-  // Who of the dead letters meant was the last to write each of the artifacts that these write.
+  // Which dead letter was the last to write each of the artifacts that these write.
   Result<Newest> find_newest() {
     Newest newest;
     for (const Entry& entry : entries_) {
       if (entry.letter) note(entry.letter->operation, true, newest);
     }
-    DeadLetterQuery query = asked_.query;
-    query.limit = kIdsMax;
-    query.after = position_;
-    while (query.after != 0 && !newest.empty()) {
+    // Whether the others are meant or not: what lands now must not keep them from landing later.
+    DeadLetterQuery query{.scopes = asked_.query.scopes,
+                          .target = asked_.query.target,
+                          .after = asked_.query.after,
+                          .limit = kIdsMax};
+    for (bool more = !asked_.ids && !newest.empty(); more; more = query.after != 0) {
       const std::scoped_lock lock(service_->reader_mutex);
       TRUED_TRY(const DeadLetterPage page, service_->ports.reader->dead_letters(query));
       for (const Operation& operation : page.operations) note(operation, false, newest);
@@ -345,7 +347,7 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
   const Asked asked_;
   std::vector<std::size_t> going_;  ///< indexes of entries_, in the order of acceptance
   std::uint64_t position_ = 0;
-  Later::Time began_{};
+  std::chrono::nanoseconds began_{};  ///< by the monotonic clock
 
   std::mutex mutex_;
   std::vector<Entry> entries_;  ///< once they go, what became of them is guarded by mutex_

@@ -189,7 +189,8 @@ Service::Impl::Impl(ServicePorts service_ports, ServiceOptions service_options)
     : ports(std::move(service_ports)),
       options(std::move(service_options)),
       auth(options.auth, ports.clock),
-      started_at(ports.clock.wall()) {
+      started_at(ports.clock.wall()),
+      later(ports.clock) {
   if (ports.types != nullptr) return;
   no_types = std::make_unique<define::Registry>(ports.targets, define::StatusOf());
   ports.types = no_types.get();

@@ -262,6 +262,29 @@ const toml::source_region& place_of(const toml::table& document,
   return at->source();
 }
 
+// What only shows between definitions and targets. One that is unsound by itself hides nothing of
+// the others; what names it cannot be judged until it is mended.
+void check_operations(const Rules& rules, const toml::table* declared, Loaded& loaded) {
+  const Config& config = loaded.config;
+  const auto unsound = [&](const std::string& name) {
+    return declared != nullptr && declared->contains(name) && !config.operations.contains(name);
+  };
+  const auto names_unsound = [&](const define::Definition& definition, const std::string& pointer) {
+    if (definition.compensate && pointer.starts_with("/compensate")) {
+      return unsound(definition.compensate->operation);
+    }
+    return std::ranges::any_of(definition.requirements, [&](const define::Requirement& each) {
+      return pointer == each.pointer + "/operation" && unsound(each.type);
+    });
+  };
+  for (const auto& [name, wrong] : rules.operations(config)) {
+    for (const define::Fault& fault : wrong) {
+      if (names_unsound(*config.operations.at(name), fault.pointer)) continue;
+      loaded.faults.push_back(loaded.fault_of(name, fault));
+    }
+  }
+}
+
 }  // namespace
 
 std::string to_string(const Fault& fault) {
@@ -295,9 +318,10 @@ Loaded parse(const std::string& text, const std::string& path, const Rules& rule
       loaded.places[std::string(name.str())] = {path, begin.line, begin.column, ""};
     }
   }
-  if (const toml::table* operations = root.table("operation")) {
-    read_operations(*operations, faults, loaded);
-  }
+  const std::size_t before = loaded.faults.size();
+  const toml::table* operations = root.table("operation");
+  if (operations != nullptr) read_operations(*operations, faults, loaded);
+  const std::size_t of_operations = loaded.faults.size() - before;
   if (const toml::table* tokens = root.table("token")) {
     read_tokens(*tokens, faults, loaded.config);
   }
@@ -305,13 +329,9 @@ Loaded parse(const std::string& text, const std::string& path, const Rules& rule
   for (const Wrong& wrong : wrong_with(loaded.config, rules)) {
     faults.add(place_of(document, wrong.path), to_string(wrong));
   }
-  if (loaded.faults.empty() && rules.operations) {
-    for (const auto& [name, wrong] : rules.operations(loaded.config)) {
-      for (const define::Fault& fault : wrong) {
-        loaded.faults.push_back(loaded.fault_of(name, fault));
-      }
-    }
-  }
+  // A target with a fault is not there to be checked against.
+  const bool rest_is_sound = loaded.faults.size() == of_operations;
+  if (rest_is_sound && rules.operations) check_operations(rules, operations, loaded);
   return loaded;
 }
 

@@ -130,6 +130,23 @@ TEST(Operations, T11_what_only_the_surroundings_show_has_its_place_too) {
             "t.toml:2:1: operation.charge.nowhere: x\n");
 }
 
+TEST(Operations, T11_one_unsound_definition_hides_nothing_of_the_others) {
+  const Rules rules{.operations = [](const Config& config) {
+    EXPECT_EQ(config.operations.size(), 1U);
+    return std::map<std::string, define::Faults>{
+        {"charge", {{"/probe/read/target", "there is no target 'psp'"}, {"/compensate", "x"}}}};
+  }};
+  const std::string unsound = "[operation.other]\neffect = 1\n";
+  const std::string with_other = faults_of(kCharge + unsound, rules);
+  EXPECT_NE(with_other.find("operation.other.effect: "), std::string::npos) << with_other;
+  EXPECT_NE(with_other.find("there is no target 'psp'"), std::string::npos) << with_other;
+  EXPECT_NE(with_other.find("operation.charge.compensate: x"), std::string::npos) << with_other;
+  // What names the unsound one cannot be judged yet.
+  const std::string with_refund =
+      faults_of(std::string(kCharge) + "[operation.refund]\neffect = 1\n", rules);
+  EXPECT_EQ(with_refund.find("operation.charge.compensate"), std::string::npos) << with_refund;
+}
+
 // The examples of the reference are what they say they are.
 TEST(Operations, T11_the_examples_of_the_reference_are_sound) {
   std::ifstream file(TRUED_SOURCE_DIR "/docs/definitions.md");

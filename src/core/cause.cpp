@@ -31,13 +31,8 @@ bool any_unreadable(const Operation& operation) {
 }
 
 Cause cause_of_doubt(const Operation& operation) {
-  const Overall overall = overall_of(operation);
-  // What was read as meant, or was said yes to with nothing to read, needs nobody by itself.
-  const bool told = operation.effect == EffectKind::acknowledged;
-  if (overall == Overall::match || (overall == Overall::nothing_to_read && told)) {
-    return Cause::not_undone;
-  }
-  if (overall == Overall::mismatch) return Cause::mismatch;
+  if (operation.reason.starts_with(kNotUndone)) return Cause::not_undone;
+  if (overall_of(operation) == Overall::mismatch) return Cause::mismatch;
   return any_unreadable(operation) ? Cause::unreadable : Cause::unknown_outcome;
 }
 

@@ -39,6 +39,7 @@ inline constexpr std::size_t kCauses = 10;
 
 // How reasons begin that say which it was.
 inline constexpr std::string_view kAskedAndNo = "the target was asked, and it did not happen";
+inline constexpr std::string_view kNotUndone = "not undone: ";
 inline constexpr std::string_view kWaitsTooLong = "its deadline passes before";
 
 /// Nothing for an operation that is open, or that ended as it should (superseded counts as that).

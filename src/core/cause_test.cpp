@@ -190,17 +190,19 @@ std::vector<PersonAction> actions(const Life& life) {
 
 TEST(Choices, T8_are_what_the_core_allows_now) {
   using enum PersonAction;
-  EXPECT_EQ(actions(unheard()), (std::vector{it_happened, it_did_not, retry}));
+  EXPECT_EQ(actions(unheard()), (std::vector{it_happened, it_did_not, retry, compensate}));
   EXPECT_EQ(actions(exhausted()), std::vector{retry});
   EXPECT_EQ(actions(Life()), std::vector{cancel});
   Policy poison = policy_for(kOnce);
   poison.on_failure = OnFailure::poison;
-  EXPECT_EQ(actions(undecided(Found::other, poison)), (std::vector{it_happened, it_did_not}));
+  EXPECT_EQ(actions(undecided(Found::other, poison)),
+            (std::vector{it_happened, it_did_not, compensate}));
 }
 
 TEST(Choices, T8_say_what_each_would_do) {
   const auto retry = [](const Life& life) {
-    return choices_of(life.operation, life.policy, life.now).back();
+    const auto choices = choices_of(life.operation, life.policy, life.now);
+    return *std::ranges::find(choices, PersonAction::retry, &Choice::action);
   };
   EXPECT_NE(retry(unheard()).effect.find("it happens twice"), std::string::npos);
   EXPECT_EQ(retry(unheard()).then, State::unknown);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/overloaded.h"
+#include "core/cause.h"
 #include "core/deciding.h"
 #include "core/operation.h"
 #include "core/verification.h"
@@ -328,7 +329,7 @@ void on_person_compensate(Deciding& deciding, const PersonInput& input) {
 void on_undone(Deciding& deciding, const UndoReport& report) {
   if (deciding.operation().state != State::compensating) return;
   deciding.record(Settled{.state = report.done ? State::compensated : State::needs_action,
-                          .reason = report.reason,
+                          .reason = (report.done ? "" : std::string(kNotUndone)) + report.reason,
                           .tell = {},
                           .superseded_by = report.done ? report.by : std::string()});
 }

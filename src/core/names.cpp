@@ -33,8 +33,8 @@ constexpr std::array<Name, 5> kPersonActions{"it_happened", "it_did_not", "retry
 constexpr std::array<Name, 5> kNextActions{"none", "wait", "retry", "decide", "contact"};
 constexpr std::array<Name, 3> kOnFailures{"replay", "reexecute", "poison"};
 constexpr std::array<Name, kCauses> kCauseNames{
-    "rejected", "stale",      "attempts_exhausted", "deadline", "refuted",
-    "mismatch", "unreadable", "unknown_outcome",    "withdrawn"};
+    "rejected", "stale",      "attempts_exhausted", "deadline",   "refuted",
+    "mismatch", "unreadable", "unknown_outcome",    "not_undone", "withdrawn"};
 constexpr std::array<Name, 5> kSubmitDecisions{"new", "duplicate", "in_flight", "conflict", "late"};
 constexpr std::array<Name, 4> kOveralls{"match", "mismatch", "unreadable", "nothing_to_read"};
 constexpr std::array<Name, 7> kFollows{"confirm",   "acknowledge", "read_again", "attempt_again",

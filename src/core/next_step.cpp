@@ -14,7 +14,7 @@ NextStep waiting(const Operation& operation) {
 }
 
 NextStep after_failure(const Operation& operation) {
-  if (ended_stale(operation)) {
+  if (ended_stale(operation) && !stale_precondition(operation)) {
     // The base is part of the request: as it stands, it can only fail again.
     return {NextAction::none,
             "it did not happen: what it was based on has changed; look at what stands there now, "

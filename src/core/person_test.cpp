@@ -313,8 +313,27 @@ TEST(NextStep, V6_a_stale_base_is_not_advised_to_be_tried_again) {
   Life other;
   other.start();
   other.report(ended(EffectKind::rejected_final, "the disk is full of stale-state: things"));
+  EXPECT_FALSE(stale_precondition(other.operation));
   EXPECT_FALSE(ended_stale(other.operation));
   EXPECT_EQ(next_step(other.operation).action, NextAction::retry);
+}
+
+TEST(NextStep, V6_a_precondition_may_hold_again) {
+  Life life;
+  life.start();
+  const std::string expected = R"({"a":"\"x, seen y"})";
+  life.report(ended(EffectKind::rejected_final,
+                    stale_reason("requires/0", expected, "/a: meant 1, found \"z, seen w\"")));
+  const auto stale = stale_precondition(life.operation);
+  ASSERT_TRUE(stale.has_value());
+  EXPECT_EQ(stale->which, "requires/0");
+  EXPECT_EQ(stale->expected, expected) << "the same words within a text are part of it";
+  EXPECT_EQ(stale->seen, "/a: meant 1, found \"z, seen w\"");
+  EXPECT_EQ(next_step(life.operation).action, NextAction::retry);
+  Life base;
+  base.start();
+  base.report(ended(EffectKind::rejected_final, "stale-state: 'a': expected x, seen y"));
+  EXPECT_FALSE(stale_precondition(base.operation));
 }
 
 TEST(Status, T10_confirmed_is_reserved_for_what_was_read_back) {

@@ -170,4 +170,47 @@ bool ended_stale(const Operation& operation) {
          !operation.sent && operation.reason.starts_with("stale-state:");
 }
 
+namespace {
+constexpr std::string_view kStale = "stale-state: ";
+constexpr std::string_view kRequires = "requires/";
+constexpr std::string_view kExpected = ": expected ";
+constexpr std::string_view kSeen = ", seen ";
+
+// Where `kSeen` begins; not within a quoted text, which may hold the same words.
+std::size_t seen_begins(std::string_view text) {
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (quoted && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      quoted = !quoted;
+    } else if (!quoted && text.substr(i).starts_with(kSeen)) {
+      return i;
+    }
+  }
+  return text.rfind(kSeen);
+}
+}  // namespace
+
+std::string stale_reason(std::string_view which, std::string_view expected, std::string_view seen) {
+  std::string reason(kStale);
+  return reason.append(which).append(kExpected).append(expected).append(kSeen).append(seen);
+}
+
+std::optional<StalePrecondition> stale_precondition(const Operation& operation) {
+  if (!ended_stale(operation)) return std::nullopt;
+  std::string_view rest = operation.reason;
+  if (!rest.starts_with(kStale)) return std::nullopt;
+  rest.remove_prefix(kStale.size());
+  const std::size_t expected = rest.find(kExpected);
+  if (!rest.starts_with(kRequires) || expected == std::string_view::npos) return std::nullopt;
+  const std::string_view which = rest.substr(0, expected);
+  rest.remove_prefix(expected + kExpected.size());
+  const std::size_t seen = seen_begins(rest);
+  if (seen == std::string_view::npos) return std::nullopt;
+  return StalePrecondition{.which = std::string(which),
+                           .expected = std::string(rest.substr(0, seen)),
+                           .seen = std::string(rest.substr(seen + kSeen.size()))};
+}
+
 }  // namespace trued

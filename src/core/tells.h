@@ -17,7 +17,9 @@
 // Rules 3 to 6 speak of the store, 7 and 8 of the serving level. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/operation.h"
 
@@ -34,5 +36,17 @@ namespace trued {
 /// of it ever reached the target. Connectors say so by a final rejection whose reason begins with
 /// "stale-state:" (target/target_conformance.h holds them to it).
 [[nodiscard]] bool ended_stale(const Operation& operation);
+
+/// What such a reason says of a precondition (`requires` of a definition): which, what it asks for,
+/// and what was found.
+struct StalePrecondition {
+  std::string which;  ///< "requires/0"
+  std::string expected;
+  std::string seen;
+};
+[[nodiscard]] std::string stale_reason(std::string_view which, std::string_view expected,
+                                       std::string_view seen);
+/// Nothing if it ended otherwise: a stale `base` is another matter.
+[[nodiscard]] std::optional<StalePrecondition> stale_precondition(const Operation& operation);
 
 }  // namespace trued

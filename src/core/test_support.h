@@ -113,6 +113,7 @@ inline Policy policy_for(Capabilities capabilities = {}) {
   policy.unreadable = policy.store;
   policy.deadline = Duration{60'000};
   policy.effect_timeout = Duration{1'000};
+  policy.compensable = true;
   policy.capabilities = capabilities;
   return policy;
 }

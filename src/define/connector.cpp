@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/tells.h"
 #include "define/check.h"
 #include "define/expectation.h"
 #include "json/parse.h"
@@ -166,15 +167,22 @@ Compared compare(const Expect& expect, const Values& values, RawRead read) {
 // What stands in the way of the effect; nothing if nothing does.
 using Obstacle = std::optional<EffectResult>;
 
+// Whoever is asked about a precondition, it is not the target of the effect that is in the way.
+EffectResult obstacle(EffectKind kind, std::string reason) {
+  EffectResult result = effect_ended(kind, std::move(reason));
+  result.asked = false;
+  return result;
+}
+
 Obstacle stale(const Requirement& requirement, const std::string& expected,
                const std::string& seen) {
-  return effect_ended(EffectKind::rejected_final, "stale-state: " + requirement.pointer.substr(1) +
-                                                      ": expected " + expected + ", seen " + seen);
+  return obstacle(EffectKind::rejected_final,
+                  stale_reason(requirement.pointer.substr(1), expected, seen));
 }
 
 Obstacle not_told(const Requirement& requirement, const std::string& why) {
-  return effect_ended(EffectKind::not_sent, "the precondition " + requirement.pointer.substr(1) +
-                                                " cannot be checked: " + why);
+  return obstacle(EffectKind::not_sent, "the precondition " + requirement.pointer.substr(1) +
+                                            " cannot be checked: " + why);
 }
 
 Obstacle check_fact(const Targets& targets, const Requirement& requirement, const Values& values,
@@ -228,8 +236,8 @@ Obstacle check_operation(const StatusOf& status_of, const Requirement& requireme
   if (!*status) return stale(requirement, expected, "no such operation");
   // What is still on its way may come to be what is required: it is waited for.
   if (**status == Status::pending) {
-    return effect_ended(EffectKind::not_sent, "waits for " + requirement.pointer.substr(1) +
-                                                  ": expected " + expected + ", seen pending");
+    return obstacle(EffectKind::not_sent, "waits for " + requirement.pointer.substr(1) +
+                                              ": expected " + expected + ", seen pending");
   }
   return stale(requirement, expected, std::string(to_string(**status)));
 }
@@ -331,8 +339,8 @@ EffectResult DefinedConnector::perform(const EffectRequest& request) {
   }
   const Duration left = watch.left_of(request.timeout);
   if (left.count() == 0) {
-    return effect_ended(EffectKind::not_sent,
-                        "checking the preconditions took all the time of the attempt");
+    return obstacle(EffectKind::not_sent,
+                    "checking the preconditions took all the time of the attempt");
   }
   if (definition_->on_store) {
     EffectRequest write = request;

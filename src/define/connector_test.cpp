@@ -162,6 +162,21 @@ TEST_F(Connectors, G1_the_state_of_another_operation_is_a_precondition) {
   EXPECT_EQ(perform().ended.kind, EffectKind::acknowledged);
 }
 
+TEST_F(Connectors, T6_what_a_precondition_ends_says_nothing_of_the_target) {
+  Result<std::optional<Status>> status = std::optional<Status>();
+  status_of = [&](const OperationRef&) { return status; };
+  use(R"({"identity":["r"],"effect":{"target":"psp","method":"POST"},
+    "requires":[{"operation":"write","key":"res-${input.r}","status":"confirmed"}]})");
+  submit(R"({"r":7})");
+  EXPECT_FALSE(perform().asked) << "no such operation";
+  status = std::optional(Status::pending);
+  EXPECT_FALSE(perform().asked) << "it waits";
+  status = Error{.message = "the ledger is busy"};
+  EXPECT_FALSE(perform().asked);
+  status = std::optional(Status::confirmed);
+  EXPECT_TRUE(perform().asked);
+}
+
 TEST_F(Connectors, V3_a_read_that_needs_the_result_is_unreadable_without_it) {
   use(kCharge);
   submit(kInput);

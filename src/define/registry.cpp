@@ -44,18 +44,17 @@ class RegistryConnector final : public Connector {
     if (!id || request.intent->artifacts.size() != 1) {
       return effect_ended(EffectKind::rejected_final, "'" + request.key + "' names no version");
     }
-    registry_.reserve(*id);
     const ArtifactIntent& artifact = request.intent->artifacts.front();
     std::shared_ptr<const Definition> definition;
     if (!artifact.absent) {
       auto loaded = load_definition(artifact.content);
-      if (!loaded.has_value()) {
-        return effect_ended(EffectKind::rejected_final, loaded.error().message);
-      }
+      if (!loaded.has_value()) return refused(*id, loaded.error());
       definition = std::move(*loaded);
     }
+    // Number and version in one: whoever plans in between must find either both or none, or it
+    // would be given the next number without having seen what it replaces.
     const auto added = registry_.add(*id, std::move(definition));
-    if (!added.has_value()) return effect_ended(EffectKind::rejected_final, added.error().message);
+    if (!added.has_value()) return refused(*id, added.error());
     EffectResult result;
     result.ended.kind = EffectKind::acknowledged;
     result.ended.changed = true;
@@ -64,9 +63,16 @@ class RegistryConnector final : public Connector {
   }
 
   std::vector<RawRead> read(const ReadRequest& request) override {
+    // A version that is not known is not there, though another one may have the same text: else
+    // its number would be used up for nothing (an application that a crash cut short is repeated).
+    const auto id = parse_version_id(request.key);
+    const bool known = id && registry_.knows(*id);
     std::vector<RawRead> reads;
     for (const std::uint32_t index : request.artifacts) {
-      const auto current = registry_.current(request.intent->artifacts.at(index).name);
+      const ArtifactIntent& artifact = request.intent->artifacts.at(index);
+      auto current = registry_.current(artifact.name);
+      const bool same = current && current->definition->canonical == artifact.content;
+      if (same && !known) current.reset();
       RawRead read;
       read.seen = current ? Seen::found : Seen::absent;
       if (current) {
@@ -86,6 +92,12 @@ class RegistryConnector final : public Connector {
   bool is_inline() const override { return true; }
 
  private:
+  // The number is used up all the same: the ledger has an operation of that key.
+  EffectResult refused(const VersionId& id, const Error& why) {
+    registry_.reserve(id);
+    return effect_ended(EffectKind::rejected_final, why.message);
+  }
+
   Registry& registry_;
 };
 
@@ -291,19 +303,23 @@ std::vector<CurrentVersion> Registry::versions(std::string_view name) const {
   return all;
 }
 
-std::vector<std::string> Registry::names() const {
-  std::vector<std::string> all;
+bool Registry::knows(const VersionId& id) const {
   const std::shared_lock lock(mutex_);
-  for (const auto& [name, history] : histories_) {
-    if (!history.versions.empty()) all.push_back(name);
-  }
-  return all;
+  return find(id) != nullptr;
 }
 
-std::uint32_t Registry::next_number(std::string_view name) const {
+std::map<std::string, Registry::Head> Registry::heads() const {
+  std::map<std::string, Head> all;
   const std::shared_lock lock(mutex_);
-  const auto history = histories_.find(name);
-  return history == histories_.end() ? 1 : history->second.reserved + 1;
+  for (const auto& [name, history] : histories_) {
+    Head head{.current = {}, .next = history.reserved + 1};
+    if (!history.versions.empty()) {
+      const auto& [number, version] = *history.versions.rbegin();
+      if (version.definition) head.current = shown(name, number, version);
+    }
+    all.emplace(name, std::move(head));
+  }
+  return all;
 }
 
 Target make_registry_target(Registry& registry) {
@@ -333,12 +349,14 @@ ApplyInput apply_input(const std::string& name, const Definition* definition) {
 std::vector<PlannedChange> plan_changes(const Registry& registry, const Definitions& given,
                                         bool prune) {
   std::vector<PlannedChange> plan;
+  // One look: what is applied meanwhile by somebody else takes the numbers that are planned here.
+  std::map<std::string, Registry::Head> heads = registry.heads();
   for (const auto& [name, definition] : given) {
-    const auto current = registry.current(name);
+    const auto& [current, next] = heads[name];
     PlannedChange change{.name = name,
                          .kind = ChangeKind::added,
                          .from = current ? current->id.number : 0,
-                         .to = registry.next_number(name),
+                         .to = next,
                          .definition = definition,
                          .lines = {}};
     if (current) {
@@ -349,13 +367,13 @@ std::vector<PlannedChange> plan_changes(const Registry& registry, const Definiti
     }
     plan.push_back(std::move(change));
   }
-  for (const auto& [name, definition] : registry.definitions()) {
-    if (given.contains(name)) continue;
-    const std::uint32_t number = registry.current(name)->id.number;
+  for (const auto& [name, head] : heads) {
+    if (given.contains(name) || !head.current) continue;
+    const std::uint32_t number = head.current->id.number;
     plan.push_back({.name = name,
                     .kind = prune ? ChangeKind::retired : ChangeKind::kept,
                     .from = number,
-                    .to = prune ? registry.next_number(name) : number,
+                    .to = prune ? head.next : number,
                     .definition = nullptr,
                     .lines = {}});
   }

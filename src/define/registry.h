@@ -98,10 +98,14 @@ class Registry final : public OperationTypes {
   [[nodiscard]] Definitions definitions() const;
   /// Every version of one name, oldest first; a null definition is a retirement.
   [[nodiscard]] std::vector<CurrentVersion> versions(std::string_view name) const;
-  /// All names that were ever known.
-  [[nodiscard]] std::vector<std::string> names() const;
-  /// The number that the next version of that name gets.
-  [[nodiscard]] std::uint32_t next_number(std::string_view name) const;
+  [[nodiscard]] bool knows(const VersionId& id) const;
+  /// Where one name stands: what is current, if anything is, and the number that comes next.
+  struct Head {
+    std::optional<CurrentVersion> current = {};
+    std::uint32_t next = 1;
+  };
+  /// All names that were ever known, as they stand at one moment.
+  [[nodiscard]] std::map<std::string, Head> heads() const;
 
  private:
   struct Version {

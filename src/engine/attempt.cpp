@@ -71,6 +71,7 @@ History ask_history(const Target& target, const HistoryRequest& request) {
 // A refusal, too, is an answer; one that asks to come again because something there is out of
 // order is not.
 Answered answered_by(const EffectResult& result) {
+  if (!result.asked) return Answered::not_asked;
   switch (result.ended.kind) {
     case EffectKind::acknowledged:
     case EffectKind::rejected_final:

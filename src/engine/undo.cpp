@@ -2,7 +2,6 @@
 //
 // Its identity follows from the operation that it undoes, so that one that was asked for before is
 // found again: after a crash, or when a person asks twice, nothing is undone twice.
-#include "core/names.h"
 #include "engine/impl.h"
 #include "engine/write_input.h"
 #include "ledger/codec.h"
@@ -49,8 +48,7 @@ class UndoWatch {
     if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
       // What goes on at the next start needs no person.
       if (refused->code == ProblemCode::draining) return;
-      return tell(*inbox,
-                  {.by = {}, .done = false, .reason = "cannot be undone now: " + refused->detail});
+      return tell(*inbox, {.by = {}, .done = false, .reason = refused->detail});
     }
     const Answer& answer = std::get<Answer>(reply);
     if (answer.decision == SubmitDecision::late) {
@@ -133,9 +131,8 @@ std::optional<EngineProblem> Engine::Impl::cannot_undo(const Operation& operatio
 void Engine::Impl::run_undo(const Operation& operation) {
   auto undo = undo_of(operation);
   if (!undo.has_value()) {
-    return post_local(
-        operation.id,
-        UndoReport{.by = {}, .done = false, .reason = "cannot be undone: " + undo.error().message});
+    return post_local(operation.id,
+                      UndoReport{.by = {}, .done = false, .reason = undo.error().message});
   }
   local_.emplace_back(SubmitMessage{std::move(*undo), kUndoWait, UndoWatch(inbox, operation.id)});
 }

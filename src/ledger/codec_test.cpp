@@ -138,7 +138,7 @@ TEST(Codec, T11_the_numbers_on_disk_mean_what_they_meant) {
   EXPECT_EQ(in_order<EffectKind>(&to_string),
             "none acknowledged rejected_retryable rejected_final unknown not_sent skipped ");
   EXPECT_EQ(in_order<Due>(&to_string), "none start attempt report read ");
-  EXPECT_EQ(in_order<PersonAction>(&to_string), "it_happened it_did_not retry cancel ");
+  EXPECT_EQ(in_order<PersonAction>(&to_string), "it_happened it_did_not retry cancel compensate ");
   EXPECT_EQ(in_order<Level>(&to_string), "store serving ");
   EXPECT_EQ(in_order<Seen>(&to_string), "found absent unreadable ");
   EXPECT_EQ(in_order<Verdict>(&to_string), "match mismatch unreadable ");

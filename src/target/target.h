@@ -56,6 +56,9 @@ struct EffectResult {
   /// Rejected because of too many requests (429), not because the target is out of order: its
   /// circuit breaker does not count it.
   bool throttled = false;
+  /// False: something else stood in the way, and this target was not even asked. Says nothing of
+  /// it.
+  bool asked = true;
 };
 
 struct ReadRequest {

@@ -196,15 +196,17 @@ allow_private = true
 
 [operation.charge]
 identity = ["cart"]
-effect.target = "psp"
-effect.method = "POST"
-effect.path = "/v1/charges"
-effect.json = {{ amount = "${{input.amount}}" }}
 timeout = "{timeout}"
 deadline = "60s"
 retry = {{ attempts_max = 5, first = "20ms", factor = 2, cap = "200ms" }}
 settle = {{ within = "500ms", reads_max = 3, first = "20ms", cap = "100ms" }}
 {charge}
+
+[operation.charge.effect]
+target = "psp"
+method = "POST"
+path = "/v1/charges"
+json = {{ amount = "${{input.amount}}" }}
 
 [operation.charge.input]
 type = "object"

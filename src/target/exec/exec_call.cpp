@@ -59,6 +59,16 @@ bool takes_script(std::string_view program, std::string_view option) {
          (interpreter && any_of(option.substr(option.size() - 1), {"c", "e", "E", "r", "p"}));
 }
 
+// Whether a program somewhere before it ("env sh -c …") would take argument `index` as a script.
+bool follows_script_option(const Value::Array& argv, std::size_t index) {
+  const Value& option = argv.at(index - 1);
+  if (!option.is_string()) return false;
+  return std::any_of(
+      argv.begin(), argv.begin() + static_cast<std::ptrdiff_t>(index - 1), [&](const Value& each) {
+        return each.is_string() && takes_script(each.as_string(), option.as_string());
+      });
+}
+
 /// Reads one call, collecting faults.
 class CallShape {
  public:
@@ -133,8 +143,7 @@ class CallShape {
     const auto text = scalar_text(value);
     if (!text) return fault(at, "expected a text, a number, true or false");
     if (holds_zero(*text)) return fault(at, "holds U+0000, which no argument can");
-    const bool script = argv.front().is_string() && argv.at(index - 1).is_string() &&
-                        takes_script(argv.front().as_string(), argv.at(index - 1).as_string());
+    const bool script = follows_script_option(argv, index);
     if (script && open(value)) {
       return fault(at,
                    "a value is never put into a script; write \"$1\" there, and give the value "

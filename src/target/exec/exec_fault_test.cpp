@@ -345,6 +345,7 @@ TEST_F(Exec, V10_no_input_decides_what_is_run) {
       {R"({"argv":["bash","-ec","${input.p}"]})", "/argv/2"},
       {R"({"argv":["python3","-c","x = '${input.p}'"]})", "/argv/2"},
       {R"({"argv":["node","--eval","${input.p}"]})", "/argv/2"},
+      {R"({"argv":["/usr/bin/env","A=1","bash","-lc","${input.p}"]})", "/argv/4"},
   };
   const auto target = directory_.target();
   for (const auto& [request, pointer] : refused) {
