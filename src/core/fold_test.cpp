@@ -56,6 +56,7 @@ Policy any_policy(Choices& choices) {
   policy.has_serving = choices.chance(2);
   policy.verify = !choices.chance(5);
   policy.on_failure = static_cast<OnFailure>(choices.below(3));
+  policy.compensable = choices.chance(2);
   if (choices.chance(3)) policy.lease = Duration{1'000 + choices.below(60'000)};
   return policy;
 }
