@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Callable
 
+import leases
 from contract import Client, Contract
 
 SOURCE = Path(os.environ.get("TRUED_SOURCE_DIR", Path(__file__).resolve().parents[2]))
@@ -528,61 +529,14 @@ class C_Origins(unittest.TestCase):  # noqa: N801
 class C_Workers(unittest.TestCase):  # noqa: N801
     """Work that waits for whoever asks for it."""
 
-    CONFIG = """
-body_bytes_max = 65536
-
-[target.mailers]
-kind = "worker"
-
-[target.docs]
-kind = "file"
-directory = "DIRECTORY"
-
-[operation.send-mail]
-identity = ["to"]
-effect = { target = "mailers", to = "${input.to}" }
-input = { required = ["to"], properties = { to = { type = "string" } } }
-"""
-
     def test_T9_leases_as_they_are_described(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="trued-openapi-"))
         self.addCleanup(shutil.rmtree, folder, True)
         config = folder / "trued.toml"
-        config.write_text(self.CONFIG.replace("DIRECTORY", str(folder)), encoding="utf-8")
+        config.write_text(leases.CONFIG.replace("DIRECTORY", str(folder)), encoding="utf-8")
         server = Server("--config", str(config))
         self.addCleanup(server.stop)
-        client = server.client()
-        body = {"type": "send-mail", "input": {"to": "ada"}}
-        made = client.post("/v1/operations", body)
-        place = f"/v1/leases/{made.value['id']}"
-        for verb, said in [("heartbeat", {"worker": "w1", "attempt": 1}),
-                           ("complete", {"attempt": 1, "outcome": "unknown"})]:
-            self.assertEqual(client.post(f"{place}/{verb}", said).problem, "lease-lost")
-            self.assertEqual(client.post(f"/v1/leases/op_x/{verb}", said).problem,
-                             "no-such-operation")
-            self.assertEqual(client.post(f"{place}/{verb}", {"attempt": 0}).problem, "malformed")
-            self.assertEqual(client.post(f"{place}/{verb}", " " * 65_537).problem, "too-large")
-            got = client.post(f"{place}/{verb}", said, Content_Type="text/plain")
-            self.assertEqual(got.problem, "unsupported-media-type")
-        ask = {"worker": "w1", "targets": ["mailers"], "wait": 10}
-        self.assertEqual(client.post("/v1/leases", ask, Content_Type="text/plain").status, 415)
-        for wrong, problem in [({"worker": ""}, "malformed"), ({"max": 101}, "malformed"),
-                               ({"targets": ["none"]}, "no-such-target"),
-                               ({"targets": ["docs"]}, "input-invalid")]:
-            self.assertEqual(client.post("/v1/leases", {**ask, **wrong}).problem, problem)
-        self.assertEqual(client.post("/v1/leases", " " * 65_537).problem, "too-large")
-        lease = client.post("/v1/leases", ask).value["leases"][0]
-        self.assertEqual((lease["id"], lease["payload"]), (made.value["id"], {"to": "ada"}))
-        self.assertEqual(client.post(f"{place}/heartbeat", {"worker": "w1", "attempt": 1}).status,
-                         200)
-        status = client.get("/v1/status").value
-        leases = [target["leases"] for target in status["targets"] if target["name"] == "mailers"]
-        self.assertEqual(leases[0]["workers"][0]["leased"], 1)
-        self.assertIn(b'trued_leases_held{target="mailers"} 1', client.get("/metrics").body)
-        done = client.post(f"{place}/complete",
-                           {"attempt": 1, "outcome": "acknowledged", "result": {"n": 1}})
-        self.assertEqual((done.value["counted"], done.value["state"]), (True, "acknowledged"))
-        self.assertEqual(client.post("/v1/leases", {"worker": "w1"}).value, {"leases": []})
+        leases.check(self, server.client())
 
 
 class D_Coverage(unittest.TestCase):  # noqa: N801
