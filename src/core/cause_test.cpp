@@ -1,6 +1,7 @@
 // Why an operation ended, derived from it alone, and what may be done about it unseen.
 #include "core/cause.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
