@@ -101,7 +101,7 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
         run_attempt(target, job, clock, [&] { return clock.wall() < begin_by && claim(); }), job);
   };
   if (runs_here(target)) return post_local(operation.id, work([] { return true; }));
-  jobs_.effect(target, operation.id, action.attempt, std::move(work));
+  jobs_.effect(target, operation.id, action.attempt, operation.priority, std::move(work));
 }
 
 void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const Target& target,
@@ -135,7 +135,7 @@ void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const
     return run_read(target, job, clock);
   };
   if (runs_here(target)) return post_local(operation.id, work());
-  jobs_.read(target, operation.id, std::move(work));
+  jobs_.read(target, operation.id, operation.priority, std::move(work));
 }
 
 // Nothing new is begun; what has begun may come back. What was never sent says so, and is durable.

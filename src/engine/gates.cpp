@@ -136,7 +136,7 @@ void TargetGate::settle(const OperationId& id, const GateTicket& before, GateTic
   if (after.line == Line::none) return;
   ++held_.at(at(after.line));
   after.place = ++place_;
-  lines_.at(at(after.line)).emplace_back(id, after.place);
+  lines_.at(at(after.line)).emplace(std::pair(after.priority, after.place), id);
 }
 
 void TargetGate::cancel(GateTicket& ticket) {
@@ -156,10 +156,14 @@ void TargetGate::give_back(GateTicket& ticket) {
 std::optional<std::pair<OperationId, std::uint64_t>> TargetGate::front(Line line) const {
   const auto& queue = lines_.at(at(line));
   if (queue.empty()) return std::nullopt;
-  return queue.front();
+  const auto& [rank, id] = *queue.begin();
+  return std::pair(id, rank.second);
 }
 
-void TargetGate::pop(Line line) { lines_.at(at(line)).pop_front(); }
+void TargetGate::pop(Line line) {
+  auto& queue = lines_.at(at(line));
+  queue.erase(queue.begin());
+}
 
 bool TargetGate::may_release(Line line, std::uint32_t cost, Duration now) {
   if (!breaker_.admits() || !rate_.admits(now) || in_flight_ >= pace_) return false;

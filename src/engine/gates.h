@@ -5,10 +5,10 @@
 //           └─ held ──► in line ──released, in order──► calls
 //
 // Three lines: rounds of reading back, attempts, and retries that the budget does not cover yet.
-// They are served in that order, so that a read is what finds out whether a target answers again
-// (each once: then it waits among the attempts); who comes while others wait goes behind them. What
-// is released is paced: never more at a time than the target may have in flight, so that a target
-// that comes back is not run over.
+// They are served in that order, and within a line by priority, so that a read is what finds out
+// whether a target answers again (each once: then it waits among the attempts); who comes while
+// others of its priority wait goes behind them. What is released is paced: never more at a time
+// than the target may have in flight, so that a target that comes back is not run over.
 //
 // Invariants
 //   (1) Whoever is admitted has paid: a token of the rate; for a retry, its price in the budget; a
@@ -22,7 +22,7 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -42,7 +42,8 @@ enum class Line : std::uint8_t { none, reads, attempts, retries };
 /// What one operation has at the gate of its target. Kept with the operation.
 struct GateTicket {
   CircuitBreaker::Ballot ballot;
-  std::uint64_t place = 0;     ///< in its line
+  std::uint64_t place = 0;  ///< in its line, among those of its priority
+  Priority priority = Priority::normal;
   std::uint32_t reserved = 0;  ///< paid to the budget for a retry that has not begun
   Line line = Line::none;
   bool admitted = false;      ///< released from its line, and not called yet
@@ -134,7 +135,8 @@ class TargetGate {
   Duration patience_;
   std::uint32_t in_flight_ = 0;
   std::uint64_t place_ = 0;
-  std::array<std::deque<std::pair<OperationId, std::uint64_t>>, 4> lines_;
+  /// By priority, then in the order in which they came.
+  std::array<std::map<std::pair<Priority, std::uint64_t>, OperationId>, 4> lines_;
   std::array<std::uint64_t, 4> held_{};
   std::array<std::uint64_t, kCallKinds> calls_{};
   std::array<std::uint64_t, kHeldReasons> held_since_start_{};

@@ -271,6 +271,7 @@ void Engine::Impl::settle_gate(TurnState& turn, const OperationId& id, Work& wor
     gate->vote(work.ticket, work.answered, work.answered_probe, turn.mono, ports_.random);
   }
   if (settled) gate->give_back(work.ticket);
+  work.ticket.priority = work.operation.priority;
   gate->settle(id, work.ticket_before, work.ticket, work.taken);
 }
 

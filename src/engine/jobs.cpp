@@ -13,7 +13,8 @@ std::size_t Jobs::at_a_time(const Target& target) const {
   return wanted == 0 ? per_target_max_ : std::min(wanted, per_target_max_);
 }
 
-Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, const JobEnd& end) {
+Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, Priority priority,
+                              const JobEnd& end) {
   auto stage = std::make_shared<std::atomic<Stage>>(Stage::queued);
   ++out_;
   auto run = [box = inbox_, stage, id, end, work = std::move(work)]() mutable {
@@ -31,7 +32,7 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, const JobE
   };
   Line& line = lines_[end.target->name];
   if (line.running >= at_a_time(*end.target)) {
-    line.waiting.push_back(std::move(run));
+    line.waiting.emplace(std::pair(priority, ++number_), std::move(run));
   } else {
     ++line.running;
     runner_.run(std::move(run));
@@ -39,16 +40,17 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, const JobE
   return stage;
 }
 
-void Jobs::effect(const Target& target, const OperationId& id, AttemptNo attempt, EffectWork work) {
+void Jobs::effect(const Target& target, const OperationId& id, AttemptNo attempt, Priority priority,
+                  EffectWork work) {
   const JobEnd end{.target = &target, .effect = true, .number = ++number_};
-  effects_[id].emplace(end.number,
-                       Effect{.attempt = attempt, .stage = hand_out(id, std::move(work), end)});
+  effects_[id].emplace(end.number, Effect{.attempt = attempt,
+                                          .stage = hand_out(id, std::move(work), priority, end)});
 }
 
-void Jobs::read(const Target& target, const OperationId& id, Work work) {
+void Jobs::read(const Target& target, const OperationId& id, Priority priority, Work work) {
   const JobEnd end{.target = &target, .effect = false, .number = ++number_};
   auto read = [work = std::move(work)](const Claim&) mutable { return work(); };
-  reads_[id] = hand_out(id, std::move(read), end);
+  reads_[id] = hand_out(id, std::move(read), priority, end);
 }
 
 bool Jobs::call_back(std::atomic<Stage>& stage) {
@@ -106,9 +108,8 @@ void Jobs::end(const OperationId& id, const JobEnd& end) {
     --line.running;
     return;
   }
-  auto next = std::move(line.waiting.front());
-  line.waiting.pop_front();
-  runner_.run(std::move(next));
+  auto next = line.waiting.extract(line.waiting.begin());
+  runner_.run(std::move(next.mapped()));
 }
 
 }  // namespace trued

@@ -11,7 +11,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -33,8 +32,9 @@ class Jobs {
 
   Jobs(Runner& runner, std::shared_ptr<Inbox> inbox, std::size_t per_target_max);
 
-  void effect(const Target& target, const OperationId& id, AttemptNo attempt, EffectWork work);
-  void read(const Target& target, const OperationId& id, Work work);
+  void effect(const Target& target, const OperationId& id, AttemptNo attempt, Priority priority,
+              EffectWork work);
+  void read(const Target& target, const OperationId& id, Priority priority, Work work);
 
   /// How many of its effects and reads run at a time.
   [[nodiscard]] std::size_t at_a_time(const Target& target) const;
@@ -72,10 +72,11 @@ class Jobs {
   /// The jobs of one target.
   struct Line {
     std::size_t running = 0;
-    std::deque<std::move_only_function<void()>> waiting;
+    /// By priority, then in the order in which they were handed out.
+    std::map<std::pair<Priority, std::uint64_t>, std::move_only_function<void()>> waiting;
   };
 
-  StagePtr hand_out(const OperationId& id, EffectWork work, const JobEnd& end);
+  StagePtr hand_out(const OperationId& id, EffectWork work, Priority priority, const JobEnd& end);
   bool call_back(std::atomic<Stage>& stage);
 
   Runner& runner_;

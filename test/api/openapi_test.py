@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
 import unittest
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import leases
-from contract import Client, Contract
+from contract import Client
+from served import CONTRACT, SOURCE, Server, StaleServing
 
-SOURCE = Path(os.environ.get("TRUED_SOURCE_DIR", Path(__file__).resolve().parents[2]))
-CONTRACT = Contract(SOURCE / "docs" / "openapi.yaml")
 TOKEN = "a-token-for-the-tests"
 ACME_TOKEN = "a-token-of-one-tenant"
-STOP_WITHIN_S = 20
 
 # Described, but not to be had from a healthy server in a short test; the unit tests have them.
 NOT_SEEN_HERE = {503}
@@ -62,60 +58,6 @@ settle = { within = "100ms", reads_max = 2 }
 [target.site.retry]
 attempts_max = 1
 """
-
-
-class StaleServing(BaseHTTPRequestHandler):
-    """Serves the same thing whatever was written."""
-
-    def do_GET(self) -> None:  # noqa: N802
-        content = b"what was there before\n"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
-class Server:
-    """One `trued serve`, with a folder of its own."""
-
-    def __init__(self, *arguments: str, prepare: Callable[[Path], None] = lambda _: None,
-                 **environment: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="trued-openapi-"))
-        (self.folder / "docs").mkdir()
-        prepare(self.folder)
-        binary = os.environ.get("TRUED_BINARY", "")
-        if not binary:
-            raise AssertionError("TRUED_BINARY is not set: build the target `trued`")
-        command = [binary, "serve", "--json", "--listen", "127.0.0.1:0",
-                   "--state-dir", str(self.folder / "state"),
-                   *(each.replace("FOLDER", str(self.folder)) for each in arguments)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, **environment})
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self.stop()
-            raise AssertionError(f"the server did not start: {command}")
-        self.address = str(json.loads(line)["address"])
-
-    def client(self) -> Client:
-        return Client(CONTRACT, self.address)
-
-    def stop(self) -> int:
-        """Ends the process, whatever happens, and removes its folder."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        return self.process.returncode
 
 
 def bare_repository(folder: Path) -> None:

@@ -124,16 +124,6 @@ TEST_F(HttpTargetTest, T1_T5_what_each_status_says) {
   }
 }
 
-TEST_F(HttpTargetTest, T6_too_many_requests_is_no_failure_of_the_target) {
-  answer("429 X");
-  EXPECT_TRUE(perform().throttled);
-  answer("503 X", "", "Retry-After: 3\r\n");
-  EXPECT_FALSE(perform().throttled);
-  answer("429 X");
-  const std::string final = R"({"method":"POST","path":"/a","answers":{"429":"final"}})";
-  EXPECT_FALSE(perform(final).throttled) << "a refusal for good";
-}
-
 TEST_F(HttpTargetTest, T2_a_conflict_on_our_own_key_is_not_a_no) {
   spec_.deduplicates = true;
   answer("409 Conflict", "{}", "Retry-After: 2\r\n");
