@@ -211,7 +211,9 @@ class B_Open(unittest.TestCase):  # noqa: N801
         path = f"/v1/operations/{made.value['id']}"
         self.assertEqual(self.client.post(path + "/cancel").value["status"], "canceled")
         self.assertTrue(self.client.get(path + "/events").value["events"])
-        for verb, body in (("resolve", {"verdict": "perhaps"}), ("retry", "["), ("cancel", "[")):
+        self.assertEqual(self.client.post(path + "/compensate").problem, "not-compensable")
+        for verb, body in (("resolve", {"verdict": "perhaps"}), ("retry", "["), ("cancel", "["),
+                           ("compensate", "[")):
             answer = self.client.post(f"{path}/{verb}", body)
             self.assertIn(answer.status, (400, 422))
             answer = self.client.post(f"{path}/{verb}", "x", Content_Type="text/plain")
@@ -220,7 +222,7 @@ class B_Open(unittest.TestCase):  # noqa: N801
             self.assertEqual(self.client.post(nobody, verdict if verb == "resolve" else {}).status,
                              404)
         self.assertEqual(self.client.post(path + "/resolve", "[").status, 400)
-        for verb in ("retry", "cancel"):
+        for verb in ("retry", "cancel", "compensate"):
             answer = self.client.post(f"{path}/{verb}", {"who": "eve\x1b[2J"})
             self.assertEqual((answer.status, answer.value["pointer"]), (422, "/who"))
 
@@ -267,7 +269,9 @@ class B_Open(unittest.TestCase):  # noqa: N801
 
     def test_T13_definitions(self) -> None:
         page = {"identity": ["slug"], "effect": {"target": "docs"},
-                "artifact": [{"path": "page-${input.slug}.md", "content": "one"}]}
+                "artifact": [{"path": "page-${input.slug}.md", "content": "one"}],
+                "compensate": {"operation": "write", "input": {"target": "docs", "artifacts": [
+                    {"path": "page-${input.slug}.md", "absent": True}]}}}
         given = {"definitions": {"page": page}}
         look = self.client.post("/v1/definitions", {**given, "dry_run": True})
         self.assertEqual((look.status, look.value["changes"]), (200, True))
@@ -279,6 +283,12 @@ class B_Open(unittest.TestCase):  # noqa: N801
         answer = self.client.post("/v1/operations", {"type": "page", "input": {"slug": "a"}},
                                   Prefer="wait=20")
         self.assertEqual((answer.status, answer.value["definition"]), (201, "page@1"))
+        path = f"/v1/operations/{answer.value['id']}"
+        self.assertEqual(self.client.post(path + "/compensate").value["state"], "compensating")
+        undone = self.client.get(path + "?wait=20").value
+        self.assertEqual((undone["status"], undone["state"]), ("undone", "compensated"), undone)
+        self.assertFalse((self.server.folder / "docs" / "page-a.md").exists())
+        self.client.get(path + "/events")
         answer = self.client.post("/v1/operations", {"type": "page", "input": {}})
         self.assertEqual((answer.status, answer.problem), (422, "input-invalid"))
         bad = {"definitions": {"page": {"effect": {"target": "dosc"}, "retires": 1}}}
@@ -399,7 +409,7 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
         self.assertEqual((answer.status, answer.problem), (403, "out-of-scope"))
         answer = acme.post("/v1/definitions", {"definitions": {}})
         self.assertEqual((answer.status, answer.problem), (403, "out-of-scope"))
-        for verb in ("resolve", "retry", "cancel"):
+        for verb in ("resolve", "retry", "cancel", "compensate"):
             answer = acme.post(f"/v1/operations/{mine.value['id']}/{verb}", {})
             self.assertEqual((answer.status, answer.problem), (403, "out-of-scope"))
         lines = "\n".join(json.dumps(write("l.md", "L", key="line", scope=scope))
@@ -411,6 +421,7 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
 
     def test_c_T10_bounds(self) -> None:
         for path in ("/v1/operations", "/v1/operations/x/retry", "/v1/operations/x/cancel",
+                     "/v1/operations/x/compensate",
                      "/v1/operations/x/resolve", "/v1/dead-letters/redrive"):
             self.assertEqual(self.client.post(path, " " * 65_537).problem, "too-large")
         for i in range(2):
