@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "core/ids.h"
 #include "json/writer.h"
+#include "target/trace.h"
 
 namespace trued::api {
 namespace {
@@ -132,13 +133,6 @@ std::optional<Problem> check_targets(const std::vector<std::string>& named, cons
                  .detail = "no target here is of kind \"worker\": nothing will ever be handed out"};
 }
 
-// W3C Trace Context: one trace for all attempts of an operation, one span for each.
-std::string traceparent(const Operation& operation) {
-  const std::string span =
-      sha256(to_string(operation.id) + "/" + std::to_string(operation.attempts)).hex();
-  return "00-" + effect_identity(operation.identity) + "-" + span.substr(0, 16) + "-01";
-}
-
 void write_lease(json::Writer& out, const Lease& lease) {
   const Operation& operation = *lease.operation;
   out.begin_object().member("id", std::string_view(to_string(operation.id)));
@@ -154,7 +148,9 @@ void write_lease(json::Writer& out, const Lease& lease) {
   out.member("deadline", std::string_view(format_rfc3339(operation.deadline)));
   out.member("lease_until", std::string_view(format_rfc3339(lease.until)));
   out.member("lease_ms", static_cast<std::int64_t>(lease.span.count()));
-  out.member("traceparent", std::string_view(traceparent(operation)));
+  out.member("traceparent", std::string_view(traceparent_of(
+                                    operation.id, AttemptNo(operation.attempts),
+                                    effect_identity(operation.identity))));
   out.key("input");
   const bool given = lease.intent && !lease.intent->input.empty();
   given ? out.raw(lease.intent->input) : out.null();

@@ -122,6 +122,7 @@ void write_history(json::Writer& out, const History& history) {
   out.begin_object().member("ours_present", history.ours_present);
   out.member("reported_present", history.reported_present);
   text_or_null(out, "our_version", history.our_version);
+  if (!history.result.empty()) out.key("result").raw(history.result);
   out.key("artifacts").begin_array();
   for (const ArtifactHistory& artifact : history.artifacts) {
     out.begin_object().member("landed", artifact.landed);

@@ -104,6 +104,7 @@ struct History {
   bool reported_present =
       false;  ///< the version that the target acknowledged with is in the history
   std::string our_version;
+  std::string result;  ///< what ours was answered with, as JSON text, where the target keeps that
   std::vector<ArtifactHistory> artifacts;  ///< one each of Intent::artifacts when known
 };
 

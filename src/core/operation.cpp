@@ -163,6 +163,10 @@ void fold(Operation& operation, const ReadBack& event) {
     if (artifact.store.verdict != Verdict::match) artifact.serving.verdict.reset();
   }
   operation.history = event.history;
+  // What the answer would have said, had it come.
+  if (event.history.ours_present && operation.result.empty()) {
+    operation.result = event.history.result;
+  }
   const Overall overall = overall_of(operation);
   if (overall == Overall::unreadable) ++operation.unreadable_rounds;
   if (overall == Overall::mismatch && !differs_at_store(operation)) ++operation.serving_rounds;

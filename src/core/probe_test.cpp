@@ -40,6 +40,20 @@ TEST(Probe, T1_what_a_probe_found_is_acknowledged_and_not_called_confirmed) {
   EXPECT_EQ(status_of(life.state()), Status::unverified);
 }
 
+TEST(Probe, T1_what_a_probe_knows_of_the_answer_is_the_result_where_the_answer_was_lost) {
+  Life life = without_answer();
+  History told = said(true);
+  told.result = R"({"id":"ch_1"})";
+  life.timed_read({}, told);
+  EXPECT_EQ(life.operation.result, told.result);
+  Life answered(policy_for(kAsked), 0);
+  answered.start();
+  EffectEnded yes = ended(EffectKind::acknowledged);
+  yes.result = R"({"id":"ch_2"})";
+  answered.report(yes);
+  EXPECT_EQ(answered.operation.result, yes.result);
+}
+
 TEST(Probe, T1_what_a_probe_denies_to_the_end_is_tried_again_after_one_more_look) {
   Life life = without_answer();
   life.read_until_decided({}, said(false));

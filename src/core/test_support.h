@@ -206,6 +206,7 @@ class Dump {
     add(history.ours_present);
     add(history.reported_present);
     add(history.our_version);
+    add(history.result);
     for (const ArtifactHistory& artifact : history.artifacts) {
       add(artifact.landed);
       add(artifact.replaced_by);

@@ -10,6 +10,7 @@
 #include "target/call.h"
 #include "target/compare.h"
 #include "target/outcome.h"
+#include "target/trace.h"
 
 namespace trued::define {
 namespace {
@@ -84,6 +85,7 @@ CallContext context_of(const Asker& asker, Duration timeout) {
   context.attempt = asker.attempt.value_or(AttemptNo(1));
   context.identity = asker.identity;
   context.actor = asker.actor;
+  context.traceparent = traceparent_of(context.operation, context.attempt, context.identity);
   context.timeout = timeout;
   return context;
 }
@@ -382,8 +384,10 @@ History DefinedConnector::history(const HistoryRequest& request) {
   if (!target.calls->capabilities().probes) return {};
   CallContext context = context_of(asker, watch.left_of(request.timeout));
   context.attempt = request.attempt;
-  const Probed probed = target.calls->probe(context);
-  return history_of(probed.happened, printable(probed.version, 256), artifacts);
+  Probed probed = target.calls->probe(context);
+  History told = history_of(probed.happened, printable(probed.version, 256), artifacts);
+  if (told.ours_present) told.result = std::move(probed.result);
+  return told;
 }
 
 Result<std::string> DefinedConnector::version() {

@@ -95,6 +95,7 @@ TEST_F(Connectors, T3_an_effect_is_sent_filled_in_and_under_its_identity) {
   EXPECT_EQ(calls->contexts[0].identity, effect_identity(who));
   EXPECT_EQ(calls->contexts[0].actor, "ci");
   EXPECT_EQ(calls->contexts[0].attempt, AttemptNo(2));
+  EXPECT_TRUE(calls->contexts[0].traceparent.starts_with("00-" + effect_identity(who) + "-"));
   EXPECT_GT(calls->contexts[0].timeout.count(), 0);
   EXPECT_EQ(target.name, "psp");
   EXPECT_EQ(target.kind, "http");
@@ -249,6 +250,7 @@ TEST_F(Connectors, T5_a_probe_is_asked_for_the_newest_attempt) {
                                                .identity = effect_identity(who),
                                                .attempt = AttemptNo(3)});
   EXPECT_TRUE(found.known);
+  EXPECT_EQ(found.result, "") << "what did not happen was not answered";
   ASSERT_EQ(calls->contexts.size(), 1U);
   EXPECT_EQ(calls->contexts.front().attempt, AttemptNo(3));
   EXPECT_EQ(calls->contexts.front().identity, effect_identity(who));

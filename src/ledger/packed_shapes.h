@@ -64,7 +64,8 @@ template <class Archive>
 void fields(Archive& a, Is<History> auto& history) {
   a(history.known);
   if (!history.known) return;
-  a(history.ours_present, history.reported_present, history.our_version, history.artifacts);
+  a(history.ours_present, history.reported_present, history.our_version, history.result);
+  a(history.artifacts);
 }
 
 // ---- Events -------------------------------------------------------------------------------------

@@ -72,6 +72,13 @@ void print_json(const std::string& file, const config::Loaded& loaded, const Pla
     out.member("ledger", std::string_view(places.ledger));
     out.member("state_dir", std::string_view(places.state));
     write_targets(out, config);
+    out.key("operations").begin_array();
+    for (const auto& [name, definition] : config.operations) {
+      out.begin_object().member("name", std::string_view(name));
+      out.member("target", std::string_view(definition->target));
+      out.member("digest", std::string_view("sha256:" + definition->digest.hex())).end_object();
+    }
+    out.end_array();
     out.key("tokens").begin_array();
     for (const config::TokenSpec& token : config.tokens) out.string(token.name);
     out.end_array().member("connected", connected);
@@ -86,13 +93,19 @@ void print_text(const std::string& file, const config::Loaded& loaded, const Pla
   if (!loaded.faults.empty()) return;
   const config::Config& config = loaded.config;
   print(file + ": fine, " + std::to_string(config.targets.size()) + " target(s)" +
-        (connected ? ", each opened, " : ", ") + std::to_string(config.tokens.size()) +
+        (connected ? ", each opened, " : ", ") + std::to_string(config.operations.size()) +
+        " operation(s), " + std::to_string(config.tokens.size()) +
         " token(s)");
   print("  listen " + places.listen + ", ledger " + places.ledger);
   for (const TargetSpec& spec : config.targets) {
     print(plain("  target " + spec.name + ": " + spec.kind + " " + spec.location +
                 (spec.kind == "git" && !spec.branch.empty() ? " branch " + spec.branch : "") +
                 (spec.serving ? ", served at " + spec.serving->url : "")));
+  }
+  for (const auto& [name, definition] : config.operations) {
+    print(plain("  operation " + name + ": at " + definition->target + ", " +
+                std::to_string(definition->artifacts.size()) + " artifact(s) read back" +
+                (definition->artifacts.empty() ? ": never confirmed" : "")));
   }
 }
 
