@@ -37,25 +37,39 @@ class PostgresServer:
             subprocess.run([*self.prefix, os.path.join(_binaries(), "initdb"), "-D", data, "-N",
                             "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale",
                             "--wal-segsize=1"], check=True, capture_output=True)
-            self._start(data, settings)
+            self.command = [*self.prefix, os.path.join(_binaries(), "postgres"), "-D", data]
+            for setting in ("listen_addresses=127.0.0.1", f"port={self.port}", "fsync=off",
+                            "unix_socket_directories=", *settings):
+                self.command += ["-c", setting]
+            self.start()
+            self._psql("postgres", "CREATE ROLE app LOGIN")
+            self._psql("postgres", "CREATE DATABASE app OWNER app")
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, data, settings):
-        command = [*self.prefix, os.path.join(_binaries(), "postgres"), "-D", data]
-        for setting in ("listen_addresses=127.0.0.1", f"port={self.port}", "fsync=off",
-                        "unix_socket_directories=", *settings):
-            command += ["-c", setting]
-        with open(os.path.join(self.root, "log"), "wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+    def start(self):
+        """Starts it, also again after crash(); returns when it answers."""
+        with open(os.path.join(self.root, "log"), "ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while self._psql("postgres", "SELECT 1").returncode != 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("PostgreSQL does not start; see " + self.root)
             time.sleep(0.05)
-        self._psql("postgres", "CREATE ROLE app LOGIN")
-        self._psql("postgres", "CREATE DATABASE app OWNER app")
+
+    def crash(self):
+        """As the machine's memory pressure would: all of its processes at once, by SIGKILL."""
+        pid = self.process.pid
+        os.kill(pid, signal.SIGSTOP)    # no new ones while we look
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = [int(each) for each in file.read().split()]
+        for each in [pid, *children]:
+            try:
+                os.kill(each, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
 
     def _psql(self, database, sql):
         return subprocess.run(

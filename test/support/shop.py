@@ -36,32 +36,48 @@ class Shop:
         self.always = None          # what every POST meets
         self.down = False
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", port))
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self.port = self.listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.open = set()
         self.closing = threading.Event()
-        self.thread = threading.Thread(target=self._accept, daemon=True)
-        self.thread.start()
+        self.thread = None
+        self._start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *unused):
         self.closing.set()
-        # Wakes the accept, which a close alone does not.
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            pass
-        self.listener.close()
+        self.stop_listening()
         with self.lock:
             for connection in self.open:
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
+
+    def _start(self):
+        self.thread = threading.Thread(target=self._accept, args=(self.listener,), daemon=True)
+        self.thread.start()
+
+    def stop_listening(self):
+        """Connections are refused from now on; those that are open go on."""
+        if self.thread is None:
+            return
+        # Wakes the accept, which a close alone does not.
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.thread.join()
+        self.listener.close()
+        self.thread = None
+
+    def listen(self):
+        """At the same port again."""
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
+        self._start()
 
     # ---- what tests ask ---------------------------------------------------------------------
 
@@ -75,10 +91,10 @@ class Shop:
 
     # ---- the server ---------------------------------------------------------------------------
 
-    def _accept(self):
-        while not self.closing.is_set():
+    def _accept(self, listener):
+        while True:
             try:
-                connection, _ = self.listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
