@@ -148,9 +148,9 @@ void write_lease(json::Writer& out, const Lease& lease) {
   out.member("deadline", std::string_view(format_rfc3339(operation.deadline)));
   out.member("lease_until", std::string_view(format_rfc3339(lease.until)));
   out.member("lease_ms", static_cast<std::int64_t>(lease.span.count()));
-  out.member("traceparent", std::string_view(traceparent_of(
-                                    operation.id, AttemptNo(operation.attempts),
-                                    effect_identity(operation.identity))));
+  out.member("traceparent",
+             std::string_view(traceparent_of(operation.id, AttemptNo(operation.attempts),
+                                             effect_identity(operation.identity))));
   out.key("input");
   const bool given = lease.intent && !lease.intent->input.empty();
   given ? out.raw(lease.intent->input) : out.null();

@@ -230,8 +230,10 @@ TEST_F(Connectors, T4_what_the_target_records_itself_is_asked_too) {
   submit(R"({"a":1})");
   EXPECT_TRUE(target.policy.capabilities.probes);
   EXPECT_FALSE(history().known);
-  calls->probed = {.happened = Happened::yes, .version = "x", .result = "", .detail = ""};
+  calls->probed = {
+      .happened = Happened::yes, .version = "x", .result = R"({"id":1})", .detail = ""};
   EXPECT_TRUE(history().ours_present);
+  EXPECT_EQ(history().result, R"({"id":1})");
   calls->probed.happened = Happened::no;
   EXPECT_TRUE(history().known);
   EXPECT_FALSE(history().ours_present);

@@ -59,8 +59,8 @@ bool any_mismatch(const Intent& intent, const std::vector<Observation>& reads) {
 }
 
 bool any_unreadable(const std::vector<Observation>& reads) {
-  return std::ranges::any_of(
-      reads, [](const Observation& read) { return read.seen == Seen::unreadable; });
+  return std::ranges::any_of(reads,
+                             [](const Observation& read) { return read.seen == Seen::unreadable; });
 }
 
 History ask_history(const Target& target, const HistoryRequest& request) {
@@ -245,8 +245,8 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
   report.reads = read_level(*target.store, request, Level::store, clock);
   report.answered = answered_by(report.reads);
   // What cannot be read may be what hangs on an answer that never came.
-  const bool lacks_result = target.policy.capabilities.probes && job.result.empty() &&
-                            any_unreadable(report.reads);
+  const bool lacks_result =
+      target.policy.capabilities.probes && job.result.empty() && any_unreadable(report.reads);
   if (job.intent->artifacts.empty() || any_mismatch(*job.intent, report.reads) || lacks_result) {
     report.history = ask_history(target, {.operation = job.operation,
                                           .intent = job.intent,

@@ -9,7 +9,8 @@
 namespace trued {
 
 /// `traceparent` (W3C Trace Context, version 00): the trace is the operation's identity at its
-/// target (effect_identity()), so that it is the same for all its attempts; the span is the attempt.
+/// target (effect_identity()), so that it is the same for all its attempts; the span is the
+/// attempt.
 [[nodiscard]] std::string traceparent_of(const OperationId& operation, AttemptNo attempt,
                                          const std::string& identity);
 

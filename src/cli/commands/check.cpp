@@ -94,8 +94,7 @@ void print_text(const std::string& file, const config::Loaded& loaded, const Pla
   const config::Config& config = loaded.config;
   print(file + ": fine, " + std::to_string(config.targets.size()) + " target(s)" +
         (connected ? ", each opened, " : ", ") + std::to_string(config.operations.size()) +
-        " operation(s), " + std::to_string(config.tokens.size()) +
-        " token(s)");
+        " operation(s), " + std::to_string(config.tokens.size()) + " token(s)");
   print("  listen " + places.listen + ", ledger " + places.ledger);
   for (const TargetSpec& spec : config.targets) {
     print(plain("  target " + spec.name + ": " + spec.kind + " " + spec.location +
