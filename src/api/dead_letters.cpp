@@ -94,8 +94,13 @@ const Policy* Service::Impl::policy_of(const Operation& operation) const {
   return found == ports.targets.end() ? nullptr : &found->second.policy;
 }
 
-const config::Care& Service::Impl::care_of(const Operation& operation) const {
-  return config::care_of(options.cares, operation.target);
+config::Care Service::Impl::care_of(const Operation& operation) const {
+  config::Care care = config::care_of(options.cares, operation.target);
+  if (const auto definition = ports.types->known(operation.definition)) {
+    if (!definition->owner.empty()) care.owner = definition->owner;
+    care.decide_within = definition->decide_within.value_or(care.decide_within);
+  }
+  return care;
 }
 
 Result<std::optional<DeadLetter>> Service::Impl::letter_of(Operation operation) {
@@ -144,7 +149,7 @@ std::optional<Refusal> Service::Impl::why_left(const DeadLetter& letter,
                              " times in the same way: mend it, or ask for poison too"};
   }
   if (terms.may_repeat) return std::nullopt;
-  return why_not_unseen(operation, policy->capabilities);
+  return why_not_unseen(operation, *policy);
 }
 
 void Service::Impl::dead_letters(Call call) {

@@ -89,7 +89,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
                                                 const RedriveTerms& terms) const;
   /// Null: its target is not configured.
   [[nodiscard]] const Policy* policy_of(const Operation& operation) const;
-  [[nodiscard]] const config::Care& care_of(const Operation& operation) const;
+  [[nodiscard]] config::Care care_of(const Operation& operation) const;
   // redrive.cpp
   void redrive(Call call);
   // worklist.cpp

@@ -128,9 +128,15 @@ WallTime ended_at(const Operation& operation) {
   return operation.settled_at.value_or(operation.updated_at);
 }
 
-std::optional<Refusal> why_not_unseen(const Operation& operation,
-                                      const Capabilities& capabilities) {
+std::optional<Refusal> why_not_unseen(const Operation& operation, const Policy& policy) {
   if (operation.state != State::needs_action) return std::nullopt;
+  const Capabilities& capabilities = policy.capabilities;
+  if (policy.irreversible) {
+    return Refusal{.code = "irreversible",
+                   .detail =
+                       "its definition says that it cannot be taken back: look at it, then "
+                       "decide about it by itself"};
+  }
   if (!is_harmless(capabilities)) {
     return Refusal{.code = "may-have-happened",
                    .detail =

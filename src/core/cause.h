@@ -55,9 +55,9 @@ inline constexpr std::string_view kWaitsTooLong = "its deadline passes before";
 
 /// Why nobody should have a dead letter tried again without having looked at it, as a code and a
 /// sentence; nothing if a repeat can neither do anything twice nor write over anybody, whatever
-/// became of it. `capabilities` are those of its target.
+/// became of it. `policy` is that of its target.
 [[nodiscard]] std::optional<Refusal> why_not_unseen(const Operation& operation,
-                                                    const Capabilities& capabilities);
+                                                    const Policy& policy);
 
 /// A choice that a person has now, and what it would do.
 struct Choice {

@@ -318,7 +318,8 @@ void on_person_compensate(Deciding& deciding, const PersonInput& input) {
   if (!deciding.policy().compensable) {
     return deciding.refuse("not-compensable",
                            "'" + deciding.operation().definition +
-                               "' declares no compensation: undo it at the target, or write what "
+                               (deciding.policy().irreversible ? "' is irreversible and" : "'") +
+                               " declares no compensation: undo it at the target, or write what "
                                "should stand there instead");
   }
   deciding.record(

@@ -59,8 +59,9 @@ struct Policy {
   Duration retention{24 * 3'600'000};  ///< the answer is kept this long after the operation settled
   OnFailure on_failure = OnFailure::replay;
   Capabilities capabilities;
-  bool compensable = false;  ///< its definition declares what undoes it
-  GatePolicy gates;          ///< what the target is spared; the same for all that is done there
+  bool compensable = false;   ///< its definition declares what undoes it
+  bool irreversible = false;  ///< nobody who has not looked at it may have it done again
+  GatePolicy gates;           ///< what the target is spared; the same for all that is done there
 };
 
 }  // namespace trued

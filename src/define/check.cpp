@@ -276,6 +276,7 @@ Policy policy_of(const Definition& definition, const Targets& targets) {
   TRUED_ASSERT(target != nullptr);
   Policy policy = definition.bounds.over(target->policy);
   policy.capabilities = capabilities_of(definition, *target);
+  policy.irreversible = definition.irreversible;
   policy.compensable = definition.compensate.has_value();
   policy.has_serving = definition.reads_serving() || (definition.on_store && target->serving);
   return policy;

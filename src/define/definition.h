@@ -164,6 +164,8 @@ struct Definition {
   Priority priority = Priority::normal;
   std::optional<bool> idempotent;  ///< nothing: by what the effect is
   bool irreversible = false;
+  std::string owner;                      ///< who decides what went wrong; empty: the target's
+  std::optional<Duration> decide_within;  ///< nothing: the target's
 
   /// True if `step` is among `on_unknown`.
   [[nodiscard]] bool resolves_by(OnUnknown step) const;

@@ -451,6 +451,12 @@ class DefinitionParser {
     std::optional<bool> irreversible;
     fields.flag("irreversible", irreversible);
     out_.irreversible = irreversible.value_or(false);
+    fields.text("owner", out_.owner);
+    constexpr std::size_t kOwnerBytesMax = 255;
+    if (out_.owner.size() > kOwnerBytesMax || printable(out_.owner, kOwnerBytesMax) != out_.owner) {
+      fields.fault("owner", "expected at most 255 bytes without control characters");
+    }
+    fields.duration("decide_within", out_.decide_within);
     read_on_unknown(fields);
   }
 

@@ -94,6 +94,8 @@ class Registry final : public OperationTypes {
   [[nodiscard]] Surroundings around(const Definitions& all) const {
     return {.targets = targets_, .definitions = all, .remembers = remembers_};
   }
+  /// The definition of a version ("charge@3"); null if it is not known, or retired the name.
+  [[nodiscard]] std::shared_ptr<const Definition> known(std::string_view version) const;
   /// All that are current.
   [[nodiscard]] Definitions definitions() const;
   /// Every version of one name, oldest first; a null definition is a retirement.
@@ -117,7 +119,6 @@ class Registry final : public OperationTypes {
     std::uint32_t reserved = 0;
   };
   const Version* find(const VersionId& id) const;  ///< REQUIRES: the lock
-  std::shared_ptr<const Definition> known(std::string_view version) const;
   static CurrentVersion shown(const std::string& name, std::uint32_t number,
                               const Version& version);
 
