@@ -116,7 +116,8 @@ class Bench:
             text = shops.config(self.shop, timeout=timeout, after=COUNTED, url=self.between.url,
                                 target='budget = false\nbreaker = { open = "50ms", '
                                        'open_max = "100ms" }')
-            file.write(text.replace('method = "POST"\n', 'method = "POST"\n' + effect))
+            text = text.replace('method = "POST"\n', 'method = "POST"\n' + effect)
+            file.write(text.replace("attempts_max = 5", "attempts_max = 100"))
         self.state = self.scratch.sub("state")
         self.server = Server(self.state, options=["--config", path])
         self.number = 0
