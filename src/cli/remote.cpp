@@ -153,9 +153,24 @@ int Remote::show_problem(const RemoteAnswer& answer) {
   return code;
 }
 
+// The problem's own sentence quotes the first of several things that are wrong.
+void Remote::show_errors(const RemoteAnswer& answer) const {
+  const json::Value* errors = answer.value.find("errors");
+  if (common_.json || errors == nullptr || !errors->is_array() || errors->items().size() < 2) {
+    return;
+  }
+  for (const json::Value& each : errors->items()) {
+    say(plain("  " + text_of(each, "pointer") + ": " + text_of(each, "detail")));
+  }
+}
+
 int Remote::show_receipt(const Result<RemoteAnswer>& answer) {
   if (!answer.has_value()) return show_failure(answer.error());
-  if (answer->status >= 300 || !answer->value.is_object()) return show_problem(*answer);
+  if (answer->status >= 300 || !answer->value.is_object()) {
+    const int code = show_problem(*answer);
+    show_errors(*answer);
+    return code;
+  }
   print(common_.json ? answer->text : receipt_text(answer->value, use_colour()));
   return exit_code_of(text_of(answer->value, "status"));
 }

@@ -33,6 +33,8 @@ class Remote {
   int show_problem(const RemoteAnswer& answer);
 
  private:
+  void show_errors(const RemoteAnswer& answer) const;
+
   const Common& common_;
   io::HttpClient client_;
   std::string server_;

@@ -152,10 +152,15 @@ std::string describe_mismatch(const Operation& operation) {
       ++others;
       return;
     }
+    text = "'" + artifact.meant.name + "' at the " + std::string(to_string(level)) + " level: ";
+    // Within a document a pointer says more than sizes do.
+    if (check.last && check.last->seen == Seen::found && check.last->detail.starts_with('/')) {
+      text += check.last->detail;
+      return;
+    }
     const std::string meant =
         artifact.meant.absent ? "absent" : std::to_string(artifact.meant.id.bytes) + " bytes";
-    text = "'" + artifact.meant.name + "' at the " + std::string(to_string(level)) +
-           " level: meant " + meant + ", found " + describe(check);
+    text += "meant " + meant + ", found " + describe(check);
   };
   for (const ArtifactState& artifact : operation.artifacts) {
     take(artifact, artifact.store, Level::store);

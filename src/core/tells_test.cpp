@@ -315,6 +315,13 @@ TEST(Tells, V2_a_slow_honest_target_is_never_accused) {
 
 // ---- evidence for people ------------------------------------------------------------------------
 
+TEST(Tells, V7_within_a_document_the_place_is_named) {
+  auto reads = at_store({Found::before});
+  reads.front().detail = "/status: meant \"succeeded\", found \"pending\"";
+  EXPECT_EQ(describe_mismatch(play({.reads = reads, .told = {}, .baseline = {Found::before}})),
+            "'a0' at the store level: /status: meant \"succeeded\", found \"pending\"");
+}
+
 TEST(Tells, V7_describe_mismatch_names_artifact_meant_and_found) {
   const auto describe = [](const Scene& scene) { return describe_mismatch(play(scene)); };
   const std::string digest = test::content("before-0").sha256.hex().substr(0, 12);

@@ -8,6 +8,7 @@
 #include "json/canonical.h"
 #include "json/parse.h"
 #include "json/pointer.h"
+#include "target/compare.h"
 
 namespace trued::define {
 namespace {

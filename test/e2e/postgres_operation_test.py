@@ -24,7 +24,7 @@ identity = ["name"]
 timeout = "{timeout}"
 deadline = "60s"
 retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "200ms" }}
-settle = {{ within = "300ms", reads_max = 3, first = "20ms", cap = "100ms" }}
+settle = {{ within = "{settle}", reads_max = 100, first = "20ms", cap = "100ms" }}
 unreadable = {{ within = "30s", reads_max = 1000, first = "20ms", cap = "100ms" }}
 [operation.order.effect]
 target = "db"
@@ -75,14 +75,14 @@ INSERT INTO owner VALUES ('ada');
 class Bench:
     """A server of ours at a database, through a wire that can be cut."""
 
-    def __init__(self, database, timeout="2s"):
+    def __init__(self, database, timeout="2s", settle="300ms"):
         self.database = database
         self.scratch = Scratch().__enter__()
         self.proxy = Proxy(database.port)
         self.config = os.path.join(self.scratch.path, "trued.toml")
         url = database.url.replace(f":{database.port}/", f":{self.proxy.port}/")
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(url=url, timeout=timeout))
+            file.write(CONFIG.format(url=url, timeout=timeout, settle=settle))
         done = run("target", "install", "db", "--config", self.config)
         assert done.returncode == 0, done.stderr
         self.state = self.scratch.sub("state")
@@ -123,7 +123,7 @@ class Bench:
 class PostgresOperations(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.database = PostgresServer("fsync=on", "max_connections=40", "max_wal_senders=2")
+        cls.database = PostgresServer("max_connections=40", "max_wal_senders=2")
         cls.addClassCleanup(cls.database.stop)
         cls.database.sql(TABLES)
 
@@ -182,7 +182,8 @@ class PostgresOperations(unittest.TestCase):
             self.assert_clean(bench)
 
     def test_T2_backends_ended_under_load_lose_and_repeat_nothing(self):
-        with Bench(self.database) as bench:
+        # Long enough for a probe to be answered in the end: none is while backends are ended.
+        with Bench(self.database, settle="3s") as bench:
             stop = threading.Event()
 
             def terminate():
@@ -200,16 +201,16 @@ class PostgresOperations(unittest.TestCase):
                 stop.set()
                 ending.join()
             done = [bench.settled(each) for each in receipts]
-            self.assertEqual({each["state"] for each in done}, {"confirmed"})
+            self.assertEqual([each for each in done if each["state"] != "confirmed"], [])
             for i in range(40):
                 self.assertEqual(bench.executions(f"t{i}"), 1)
             self.assertEqual(bench.markers(), 40)
             self.assert_clean(bench)
 
     def test_V5_the_database_killed_under_load_and_we_too(self):
-        with Bench(self.database) as bench:
+        with Bench(self.database, settle="3s") as bench:
             receipts = []
-            for round_ in range(3):
+            for round_ in range(2):
                 names = [f"k{round_}-{i}" for i in range(20)]
                 # From when on is a matter of chance; that it is in the middle is not.
                 receipts += [bench.submit(name, wait=0) for name in names]
@@ -219,10 +220,10 @@ class PostgresOperations(unittest.TestCase):
                     bench.restart()
                 self.database.start()
             done = [bench.settled(each) for each in receipts]
-            self.assertEqual({each["state"] for each in done}, {"confirmed"}, done)
+            self.assertEqual([each for each in done if each["state"] != "confirmed"], [])
             self.assertEqual(self.database.sql(
-                "SELECT count(*), count(DISTINCT name) FROM execution"), "63|63")
-            self.assertEqual(bench.markers(), 63)
+                "SELECT count(*), count(DISTINCT name) FROM execution"), "42|42")
+            self.assertEqual(bench.markers(), 42)
             self.assert_clean(bench)
 
     def test_V1_a_commit_that_was_not_replicated_is_not_confirmed(self):

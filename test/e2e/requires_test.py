@@ -136,6 +136,25 @@ class Bench:
         return next(each for each in targets if each["name"] == "psp")["gate"]["breaker"]
 
 
+class Waiting:
+    """Somebody who waits for the charge of cart a; made when it has been attempted twice."""
+
+    def __init__(self, bench):
+        self.answers = []
+        self.thread = threading.Thread(
+            target=lambda: self.answers.append(bench.charge(cart="a", wait=50)))
+        self.thread.start()
+        for _ in range(20_000):
+            listed = bench.server.request("GET", "/v1/operations?type=charge")[2]["operations"]
+            if listed and listed[0]["attempts"] > 1:
+                return
+        raise AssertionError(listed)
+
+    def answer(self):
+        self.thread.join()
+        return self.answers[0]
+
+
 class Facts(unittest.TestCase):
     def test_G1_a_fact_that_holds_lets_the_effect_through(self):
         with Bench() as bench:
@@ -207,10 +226,9 @@ class Facts(unittest.TestCase):
         with Bench() as bench:
             bench.crm.users["ada"] = {"active": True}
             bench.psp.always = "429"      # refused: nothing was executed
-            receipt = bench.charge(wait=0)[2]
-            bench.until(receipt, lambda now: now["attempts"] >= 2)
+            charging = Waiting(bench)
             bench.crm.users["ada"] = {"active": False}
-            status, _, problem = bench.charge(cart="cart-1", wait=20)
+            status, _, problem = charging.answer()
             self.assertEqual((status, problem["type"]), (412, "urn:trued:problem:stale-state"))
             self.assertGreaterEqual(problem["receipt"]["attempts"], 2)
             self.assertEqual(len(bench.psp.executions()), 0)
@@ -285,16 +303,9 @@ class Operations(unittest.TestCase):
         with Bench(requires=OTHER) as bench:
             bench.crm.always = "429"
             bench.reserve("a", wait=0)
-            answers = []
-            charging = threading.Thread(target=lambda: answers.append(bench.charge(cart="a")))
-            charging.start()
-            for _ in range(20_000):
-                listed = bench.server.request("GET", "/v1/operations?type=charge")[2]["operations"]
-                if listed and listed[0]["attempts"] > 1:
-                    break
+            charging = Waiting(bench)
             bench.crm.always = "422"
-            charging.join()
-            status, _, problem = answers[0]
+            status, _, problem = charging.answer()
             self.assertEqual((status, problem["expected"], problem["seen"]),
                              (412, "confirmed", "failed"), problem)
             self.assertEqual(bench.psp.posts(), [])

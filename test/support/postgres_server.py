@@ -50,13 +50,19 @@ class PostgresServer:
 
     def start(self):
         """Starts it, also again after crash(); returns when it answers."""
+        deadline = time.monotonic() + 30
+        self._launch()
+        while self._psql("postgres", "SELECT 1").returncode != 0:
+            if time.monotonic() > deadline:
+                raise RuntimeError("PostgreSQL does not start; see " + self.root)
+            # What a crash left may still hold its memory: then it does not start yet.
+            if self.process.poll() is not None:
+                self._launch()
+            time.sleep(0.05)
+
+    def _launch(self):
         with open(os.path.join(self.root, "log"), "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while self._psql("postgres", "SELECT 1").returncode != 0:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("PostgreSQL does not start; see " + self.root)
-            time.sleep(0.05)
 
     def crash(self):
         """As the machine's memory pressure would: all of its processes at once, by SIGKILL."""

@@ -191,7 +191,8 @@ class Shop:
                 found = [each[2] for each in self.executed if path == f"/v1/charges/{each[2]}"]
             if not found:
                 return 404, {"error": "no_such_charge"}
-            return 200, self._charge(found[0])
+            # How often it was executed, for whoever wants to know.
+            return 200, {**self._charge(found[0]), "times": len(found)}
 
     def _send(self, stream, status, answer, again=False):
         text = json.dumps(answer).encode()
