@@ -13,6 +13,8 @@ namespace {
 constexpr Duration kReadWatchdog{
     60'000};  ///< a read that has not reported by then is asked for again
 
+constexpr std::string_view kShut = "the circuit breaker of its target opened before it could begin";
+
 constexpr Duration kTargetPause{5'000};  ///< before it is looked again whether a target is there
 
 // What was found at the store when the operation was first looked at.
@@ -95,8 +97,12 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
                  .handed_over = prepare_lease(operation, target)};
   // What begins after its report is due would land when its outcome was already called unknown.
   const WallTime begin_by = operation.due_at.value_or(WallTime::max());
-  auto work = [&target, &clock = ports_.clock, begin_by,
+  // Many may have been admitted before the first of them showed that the target is out of order.
+  const TargetGate* gate = gate_of(operation);
+  auto shut = gate != nullptr ? gate->shut() : nullptr;
+  auto work = [&target, &clock = ports_.clock, begin_by, shut = std::move(shut),
                job = std::move(job)](const Jobs::Claim& claim) -> Input {
+    if (shut && shut->load()) return never_sent(job.attempt, std::string(kShut));
     return as_input(
         run_attempt(target, job, clock, [&] { return clock.wall() < begin_by && claim(); }), job);
   };

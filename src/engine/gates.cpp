@@ -52,9 +52,11 @@ TargetGate::TargetGate(const GatePolicy& policy, std::uint32_t pace, Duration pa
 
 void TargetGate::pass(Duration now, Random& random) {
   breaker_.pass(now);
-  if (!breaker_.overdue(now)) return;
-  CircuitBreaker::Ballot nobody;
-  breaker_.failed(nobody, now, random.next(), true);
+  if (breaker_.overdue(now)) {
+    CircuitBreaker::Ballot nobody;
+    breaker_.failed(nobody, now, random.next(), true);
+  }
+  follow_breaker();
 }
 
 std::optional<GateRefusal> TargetGate::refusal(const GateTicket& ticket, const GateCall& call,
@@ -118,6 +120,7 @@ void TargetGate::vote(GateTicket& ticket, Answered answered, std::uint64_t probe
   const bool counts = probe != 0 && probe == breaker_.openings();
   if (answered == Answered::yes) breaker_.answered(ticket.ballot, now, counts);
   if (answered == Answered::no) breaker_.failed(ticket.ballot, now, random.next(), counts);
+  follow_breaker();
 }
 
 void TargetGate::settle(const OperationId& id, const GateTicket& before, GateTicket& after,

@@ -21,8 +21,10 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -116,6 +118,9 @@ class TargetGate {
   /// on a call under way.
   [[nodiscard]] std::optional<Duration> wake(Duration now);
 
+  /// True while the breaker is open: what was admitted before and has not begun is not to begin.
+  /// Read by the runner's threads.
+  [[nodiscard]] std::shared_ptr<const std::atomic<bool>> shut() const { return shut_; }
   [[nodiscard]] bool any_held() const { return held_.at(1) + held_.at(2) + held_.at(3) > 0; }
   [[nodiscard]] const CircuitBreaker& breaker() const { return breaker_; }
   [[nodiscard]] GateStats stats(Duration now);
@@ -128,7 +133,10 @@ class TargetGate {
     return held_.at(static_cast<std::size_t>(line));
   }
 
+  void follow_breaker() { shut_->store(breaker_.state() == BreakerState::open); }
+
   CircuitBreaker breaker_;
+  std::shared_ptr<std::atomic<bool>> shut_ = std::make_shared<std::atomic<bool>>(false);
   RetryBudget budget_;
   RateLimit rate_;
   std::uint32_t pace_;

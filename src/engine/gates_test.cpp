@@ -184,6 +184,21 @@ TEST(Gates, T5_T6_a_thousand_operations_outlive_a_target_that_is_down_for_a_whil
   }
 }
 
+TEST(Gates, T5_what_came_all_at_once_is_called_back_when_the_breaker_opens) {
+  DownWorld world;
+  world.down = Frail::Down::unreachable;
+  for (int i = 0; i < 200; ++i) world.submit(i);
+  while (world.engine->step().worked) {
+  }
+  world.live(Duration{2'000});
+  // As many as it may have in flight beside those that opened the breaker; all had been admitted.
+  EXPECT_LE(world.frail->effects, 5U + world.gate().concurrency);
+  world.down = Frail::Down::no;
+  world.live(Duration{160'000});
+  EXPECT_EQ(world.in_state(200, State::confirmed), 200U);
+  EXPECT_EQ(world.gate().in_flight, 0U);
+}
+
 TEST(Gates, T5_without_gates_it_would_be_a_storm) {
   Policy policy = DownWorld::patient();
   policy.gates.breaker.enabled = false;
