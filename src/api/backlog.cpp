@@ -35,7 +35,7 @@ Result<Backlog> Service::Impl::count_backlog() {
       }
       if (operation.events < events_of_endings(care.poison_after)) continue;
       const std::string target = operation.target;
-      TRUED_TRY(const auto letter, letter_of(std::move(operation)));
+      TRUED_TRY(const auto letter, letter_of(std::move(operation), false));
       if (letter && letter->poison) ++backlog.poison[target];
     }
     query.after = page.position;

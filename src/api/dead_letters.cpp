@@ -103,9 +103,11 @@ config::Care Service::Impl::care_of(const Operation& operation) const {
   return care;
 }
 
-Result<std::optional<DeadLetter>> Service::Impl::letter_of(Operation operation) {
+Result<std::optional<DeadLetter>> Service::Impl::letter_of(Operation operation, bool worklist) {
   const auto cause = cause_of(operation);
-  if (!cause || !is_dead_letter(*cause)) return std::optional<DeadLetter>();
+  // Whoever waits for a person is on the worklist, also where trying again would be wrong.
+  const bool waits = worklist && operation.state == State::needs_action;
+  if (!cause || !(is_dead_letter(*cause) || waits)) return std::optional<DeadLetter>();
   DeadLetter letter{.operation = std::move(operation), .cause = *cause};
   TRUED_TRY(const auto log, ports.reader->events(letter.operation.id));
   letter.endings = std::max(same_endings(log), 1U);
@@ -124,7 +126,7 @@ Result<DeadLetters> Service::Impl::find_letters(DeadLetterQuery query, const Let
       found.position = page.positions.at(i - 1);
       break;
     }
-    TRUED_TRY(auto letter, letter_of(std::move(page.operations.at(i))));
+    TRUED_TRY(auto letter, letter_of(std::move(page.operations.at(i)), query.undecided));
     if (letter && (!test || test(*letter))) found.letters.push_back(std::move(*letter));
   }
   return found;
@@ -149,7 +151,7 @@ std::optional<Refusal> Service::Impl::why_left(const DeadLetter& letter,
                              " times in the same way: mend it, or ask for poison too"};
   }
   if (terms.may_repeat) return std::nullopt;
-  return why_not_unseen(operation, *policy);
+  return why_not_unseen(operation, *policy, ports.clock.wall());
 }
 
 void Service::Impl::dead_letters(Call call) {

@@ -28,7 +28,8 @@ constexpr Duration kPatience{30'000};  ///< with the operations that apply
 /// What is asked to be applied.
 struct Wanted {
   Definitions definitions;
-  std::map<std::string, std::uint32_t> expected;  ///< the versions that were looked at
+  /// The versions that were looked at; nothing if nobody looked.
+  std::optional<std::map<std::string, std::uint32_t>> expected;
   bool prune = false;
   bool dry_run = false;
 };
@@ -50,6 +51,7 @@ bool read_definitions(const json::Value& list, Definitions& out, Problem& proble
 }
 
 bool read_expected(const json::Value& list, Wanted& out, Problem& problem) {
+  out.expected.emplace();
   for (const auto& [name, number] : list.members()) {
     if (!number.is_int() || number.as_int() < 0 ||
         number.as_int() > std::numeric_limits<std::int32_t>::max()) {
@@ -57,7 +59,7 @@ bool read_expected(const json::Value& list, Wanted& out, Problem& problem) {
                           "/expected" + pointer_to(name));
       return false;
     }
-    out.expected[name] = static_cast<std::uint32_t>(number.as_int());
+    (*out.expected)[name] = static_cast<std::uint32_t>(number.as_int());
   }
   return true;
 }
@@ -128,10 +130,16 @@ Problem invalid(Problem problem) {
 
 // What was looked at is not what is current any more.
 std::optional<Problem> moved_on(const Wanted& wanted, const std::vector<PlannedChange>& plan) {
-  for (const auto& [name, number] : wanted.expected) {
+  if (!wanted.expected) return std::nullopt;
+  std::map<std::string, std::uint32_t> looked_at = *wanted.expected;
+  // What was not among it was not there.
+  for (const PlannedChange& change : plan) looked_at.try_emplace(change.name, 0);
+  for (const auto& [name, number] : looked_at) {
     const auto found = std::ranges::find(plan, name, &PlannedChange::name);
     const std::uint32_t now = found == plan.end() ? 0 : found->from;
-    if (now == number) continue;
+    const bool concerns =
+        found == plan.end() || is_change(*found) || wanted.expected->contains(name);
+    if (now == number || !concerns) continue;
     return Problem{.name = "definitions-changed",
                    .detail = "'" + name + "' is at version " + std::to_string(now) +
                              " now, not at " + std::to_string(number) +
@@ -290,6 +298,17 @@ void Service::Impl::apply_definitions(Call call) {
   if (!read_wanted(*body, wanted, problem)) {
     return call.fail(problem.errors.empty() ? problem : invalid(std::move(problem)));
   }
+  // One at a time: they are checked together, and must be sound together afterwards.
+  std::shared_ptr<void> turn;
+  if (!wanted.dry_run) {
+    if (applying.exchange(true)) {
+      return call.fail({.name = "definitions-changed",
+                        .detail = "somebody else is applying at this moment; look at the "
+                                  "difference again (trued apply). Nothing was applied",
+                        .retry_after = Duration{1'000}});
+    }
+    turn = {nullptr, [self = shared_from_this()](void*) { self->applying = false; }};
+  }
   define::Registry& registry = *ports.types;
   if (!check_all(wanted, registry, problem)) {
     return call.fail(invalid(std::move(problem)));
@@ -311,7 +330,7 @@ void Service::Impl::apply_definitions(Call call) {
     if (!is_change(change)) continue;
     const std::size_t index = static_cast<std::size_t>(&change - plan.data());
     ports.engine.submit(submission_of(change, actor), kPatience,
-                        [gathering, index](std::variant<Answer, EngineProblem> reply) {
+                        [gathering, index, turn](std::variant<Answer, EngineProblem> reply) {
                           gathering->put(index, std::move(reply));
                         });
   }

@@ -1,6 +1,7 @@
 // impl.h: the service's state and its handlers. Private to src/api.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -83,7 +84,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   /// A page of what fits, with what the logs say. Reads the ledger: on the pool.
   [[nodiscard]] Result<DeadLetters> find_letters(DeadLetterQuery query, const LetterTest& test);
   /// The same of one operation; nothing if it is none. REQUIRES: reader_mutex is held.
-  [[nodiscard]] Result<std::optional<DeadLetter>> letter_of(Operation operation);
+  [[nodiscard]] Result<std::optional<DeadLetter>> letter_of(Operation operation, bool worklist);
   /// Why a redrive leaves it where it is; nothing if it does not.
   [[nodiscard]] std::optional<Refusal> why_left(const DeadLetter& letter,
                                                 const RedriveTerms& terms) const;
@@ -137,6 +138,8 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   /// Runs `work` on the pool; answers `overloaded` if it is full.
   void on_pool(Call call, std::move_only_function<void(Call)> work);
 
+  /// Somebody applies: what was checked must still be what is current when it is applied.
+  std::atomic<bool> applying{false};
   std::unique_ptr<define::Registry> no_types;  ///< where none were given: none are defined
   ServicePorts ports;
   const ServiceOptions options;

@@ -252,7 +252,7 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
         continue;
       }
       const std::string state(to_string(operation->state));
-      TRUED_TRY(entry.letter, service_->letter_of(std::move(*operation)));
+      TRUED_TRY(entry.letter, service_->letter_of(std::move(*operation), false));
       if (!entry.letter) {
         entry.left = Refusal{.code = "not-a-dead-letter",
                              .detail = "it is " + state +

@@ -195,8 +195,7 @@ bool take_defined(const define::CurrentVersion& type, const json::Value& input,
   if (!in_scope(context, intended->identity.scope, problem)) return false;
   if (type.target == nullptr) {
     return fail(problem, "no-such-target", "/type",
-                "'" + to_string(type.id) + "' needs the target '" + type.definition->target +
-                    "', which is not configured here");
+                "'" + to_string(type.id) + "' cannot be carried out here: " + type.wrong);
   }
   const auto refused = check_intended(*type.definition, *intended, context.targets);
   if (!refused.empty()) return object(refused, problem);

@@ -40,7 +40,8 @@ bool is_harmless(const Capabilities& capabilities) {
   return capabilities.idempotent || capabilities.deduplicates;
 }
 
-std::string effect_of_retry(const Operation& operation, const Policy& policy) {
+std::string effect_of_retry(const Operation& operation, const Policy& policy, WallTime now) {
+  const Capabilities capabilities = capabilities_at(operation, policy, now);
   if (!operation.sent) {
     return "it is tried again within a new deadline; none of its attempts reached the target, and "
            "nothing is sent if another has written there since";
@@ -48,17 +49,18 @@ std::string effect_of_retry(const Operation& operation, const Policy& policy) {
   std::string text =
       "what stands there is read first, and nothing is sent if it is as meant; else ";
   const bool shown = cause_of(operation) == Cause::mismatch;
-  if (shown && !safe_to_repeat(operation, policy.capabilities)) {
+  if (shown && !safe_to_repeat(operation, capabilities)) {
     text += "what was shown is written over, provided that it still stands there";
   } else {
     text += "it is sent again";
   }
-  return text + (is_harmless(policy.capabilities)
+  return text + (is_harmless(capabilities)
                      ? ", which cannot make it happen twice at this target"
                      : ": if an earlier attempt happened after all, it happens twice");
 }
 
-std::string effect_of(PersonAction action, const Operation& operation, const Policy& policy) {
+std::string effect_of(PersonAction action, const Operation& operation, const Policy& policy,
+                      WallTime now) {
   switch (action) {
     case PersonAction::it_happened:
       return "your word is recorded, it becomes acknowledged (never confirmed), and nothing is "
@@ -66,7 +68,7 @@ std::string effect_of(PersonAction action, const Operation& operation, const Pol
     case PersonAction::it_did_not:
       return "your word is recorded, it becomes failed, and nothing is sent or undone";
     case PersonAction::retry:
-      return effect_of_retry(operation, policy);
+      return effect_of_retry(operation, policy, now);
     case PersonAction::cancel:
       return "it is withdrawn; it was never sent";
     case PersonAction::compensate:
@@ -128,9 +130,10 @@ WallTime ended_at(const Operation& operation) {
   return operation.settled_at.value_or(operation.updated_at);
 }
 
-std::optional<Refusal> why_not_unseen(const Operation& operation, const Policy& policy) {
+std::optional<Refusal> why_not_unseen(const Operation& operation, const Policy& policy,
+                                      WallTime now) {
   if (operation.state != State::needs_action) return std::nullopt;
-  const Capabilities& capabilities = policy.capabilities;
+  const Capabilities capabilities = capabilities_at(operation, policy, now);
   if (policy.irreversible) {
     return Refusal{.code = "irreversible",
                    .detail =
@@ -161,7 +164,7 @@ std::vector<Choice> choices_of(const Operation& operation, const Policy& policy,
     if (decision.refusal) continue;
     choices.push_back({.action = action,
                        .then = decision.after.state,
-                       .effect = effect_of(action, operation, policy)});
+                       .effect = effect_of(action, operation, policy, now)});
   }
   return choices;
 }

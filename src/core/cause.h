@@ -57,7 +57,7 @@ inline constexpr std::string_view kWaitsTooLong = "its deadline passes before";
 /// sentence; nothing if a repeat can neither do anything twice nor write over anybody, whatever
 /// became of it. `policy` is that of its target.
 [[nodiscard]] std::optional<Refusal> why_not_unseen(const Operation& operation,
-                                                    const Policy& policy);
+                                                    const Policy& policy, WallTime now);
 
 /// A choice that a person has now, and what it would do.
 struct Choice {

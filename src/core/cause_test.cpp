@@ -142,7 +142,7 @@ TEST(Cause, T8_a_target_that_says_no_leaves_the_bound_as_the_cause) {
   for (int i = 0; i < 100 && !is_settled(life.state()); ++i) life.timed_read({}, no);
   ASSERT_EQ(life.state(), State::failed) << life.operation.reason;
   EXPECT_EQ(cause_of(life.operation), Cause::attempts_exhausted) << life.operation.reason;
-  EXPECT_FALSE(why_not_unseen(life.operation, can(kProbes)))
+  EXPECT_FALSE(why_not_unseen(life.operation, can(kProbes), test::kBegin))
       << "it is known that it did not happen";
 }
 
@@ -166,32 +166,35 @@ TEST(Cause, names_go_both_ways) {
 
 TEST(Cause, T8_what_may_have_happened_is_never_repeated_unseen_where_that_could_do_it_twice) {
   const Life unknown = unheard();
-  ASSERT_TRUE(why_not_unseen(unknown.operation, can(kOnce)));
-  EXPECT_EQ(why_not_unseen(unknown.operation, can(kOnce))->code, "may-have-happened");
-  EXPECT_TRUE(why_not_unseen(unknown.operation, can(kProbes)))
+  ASSERT_TRUE(why_not_unseen(unknown.operation, can(kOnce), test::kBegin));
+  EXPECT_EQ(why_not_unseen(unknown.operation, can(kOnce), test::kBegin)->code, "may-have-happened");
+  EXPECT_TRUE(why_not_unseen(unknown.operation, can(kProbes), test::kBegin))
       << "it was asked, and nobody could tell";
-  EXPECT_FALSE(why_not_unseen(unknown.operation, can({.idempotent = true})));
-  EXPECT_FALSE(why_not_unseen(unknown.operation, can({.idempotent = false, .deduplicates = true})));
-  EXPECT_FALSE(why_not_unseen(exhausted().operation, can(kOnce))) << "none of it was ever sent";
+  EXPECT_FALSE(why_not_unseen(unknown.operation, can({.idempotent = true}), test::kBegin));
+  EXPECT_FALSE(why_not_unseen(unknown.operation, can({.idempotent = false, .deduplicates = true}),
+                              test::kBegin));
+  EXPECT_FALSE(why_not_unseen(exhausted().operation, can(kOnce), test::kBegin))
+      << "none of it was ever sent";
 }
 
 TEST(Cause, T8_what_cannot_be_taken_back_is_looked_at_first) {
   Policy policy = can({.idempotent = true});
-  EXPECT_FALSE(why_not_unseen(unheard().operation, policy));
+  EXPECT_FALSE(why_not_unseen(unheard().operation, policy, test::kBegin));
   policy.irreversible = true;
-  ASSERT_TRUE(why_not_unseen(unheard().operation, policy));
-  EXPECT_EQ(why_not_unseen(unheard().operation, policy)->code, "irreversible");
-  EXPECT_FALSE(why_not_unseen(exhausted().operation, policy)) << "none of it was ever sent";
+  ASSERT_TRUE(why_not_unseen(unheard().operation, policy, test::kBegin));
+  EXPECT_EQ(why_not_unseen(unheard().operation, policy, test::kBegin)->code, "irreversible");
+  EXPECT_FALSE(why_not_unseen(exhausted().operation, policy, test::kBegin))
+      << "none of it was ever sent";
 }
 
 TEST(Cause, T8_what_another_has_written_is_never_replaced_unseen) {
   const Life others = undecided(Found::other);
-  ASSERT_TRUE(why_not_unseen(others.operation, can({})));
-  EXPECT_EQ(why_not_unseen(others.operation, can({}))->code, "would-overwrite");
+  ASSERT_TRUE(why_not_unseen(others.operation, can({}), test::kBegin));
+  EXPECT_EQ(why_not_unseen(others.operation, can({}), test::kBegin)->code, "would-overwrite");
   const Life swallowed = undecided(Found::before);
-  EXPECT_FALSE(why_not_unseen(swallowed.operation, can({})))
+  EXPECT_FALSE(why_not_unseen(swallowed.operation, can({}), test::kBegin))
       << "what stood there before still stands";
-  EXPECT_FALSE(why_not_unseen(undecided(Found::unreadable).operation, can({})));
+  EXPECT_FALSE(why_not_unseen(undecided(Found::unreadable).operation, can({}), test::kBegin));
 }
 
 std::vector<PersonAction> actions(const Life& life) {

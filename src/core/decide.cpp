@@ -260,6 +260,11 @@ void on_person_retry(Deciding& deciding, const PersonInput& input) {
                            "be tried again; this one is " +
                                std::string(to_string(operation.state)));
   }
+  if (operation.reason.starts_with(kNotUndone)) {
+    return deciding.refuse("not-retryable",
+                           "it happened, and could not be undone: have it undone again "
+                           "(compensate), or say that it happened");
+  }
   if (operation.on_failure == OnFailure::poison) {
     return deciding.refuse("not-retryable",
                            "its definition says on_failure = \"poison\": submit "
@@ -329,6 +334,12 @@ void on_person_compensate(Deciding& deciding, const PersonInput& input) {
 
 void on_undone(Deciding& deciding, const UndoReport& report) {
   if (deciding.operation().state != State::compensating) return;
+  if (report.later) {
+    constexpr Duration kAgain{5'000};
+    return deciding.record(WaitScheduled{.due_for = Due::start,
+                                         .due_at = deciding.now() + kAgain,
+                                         .reason = "is to be undone: " + report.reason});
+  }
   deciding.record(Settled{.state = report.done ? State::compensated : State::needs_action,
                           .reason = (report.done ? "" : std::string(kNotUndone)) + report.reason,
                           .tell = {},

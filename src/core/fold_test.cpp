@@ -135,7 +135,10 @@ Input any_input(Choices& choices, Life& life) {
     case 14:
       return PersonInput{static_cast<PersonAction>(choices.below(5)), "ada", ""};
     case 15:
-      return UndoReport{.by = "op_other", .done = choices.chance(2), .reason = "because"};
+      return UndoReport{.by = "op_other",
+                        .done = choices.chance(2),
+                        .later = choices.chance(4),
+                        .reason = "because"};
     case 16:
     case 17:
     case 18:

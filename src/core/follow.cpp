@@ -73,8 +73,9 @@ bool asked_by_a_person(const Operation& operation) {
 
 // Where repeating is not known to be harmless, a person's word takes its place; another's work is
 // still not written over.
-Capabilities capabilities_of(const Operation& operation, const Policy& policy) {
-  Capabilities capabilities = policy.capabilities;
+Capabilities capabilities_of(const Deciding& deciding) {
+  const Operation& operation = deciding.operation();
+  Capabilities capabilities = capabilities_at(operation, deciding.policy(), deciding.now());
   capabilities.idempotent = capabilities.idempotent || asked_by_a_person(operation);
   return capabilities;
 }
@@ -95,7 +96,7 @@ VerificationFacts facts_of(const Deciding& deciding, Overall overall, const Foll
                             operation.attempts_counted < attempts_max(deciding.policy());
   const bool refused = operation.sent && operation.effect == EffectKind::rejected_final;
   const bool attempts_remain = in_time && within_bound && !refused;
-  const bool safe = safe_to_repeat(operation, capabilities_of(operation, deciding.policy()));
+  const bool safe = safe_to_repeat(operation, capabilities_of(deciding));
   const auto says = probed(operation, deciding.policy().capabilities);
   const bool settled =
       mode.looked && (overall == Overall::mismatch || (says && *says != Happened::maybe));

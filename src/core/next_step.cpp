@@ -1,3 +1,4 @@
+#include "core/cause.h"
 #include "core/operation.h"
 #include "core/tells.h"
 
@@ -61,6 +62,12 @@ NextStep next_step(const Operation& operation) {
     case State::failed:
       return after_failure(operation);
     case State::needs_action:
+      if (operation.reason.starts_with(kNotUndone)) {
+        return {NextAction::decide,
+                "it happened, and could not be undone: mend the cause and have it undone again, or "
+                "say that it happened",
+                std::nullopt};
+      }
       return {NextAction::decide,
               operation.on_failure == OnFailure::poison
                   ? "look at the evidence and say that it happened or that it did not"

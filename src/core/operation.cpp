@@ -263,8 +263,8 @@ bool is_settled(State state) {
 }
 
 bool may_compensate(State state) {
-  return state == State::confirmed || state == State::acknowledged || state == State::superseded ||
-         state == State::needs_action;
+  // What another has replaced is not ours to take back.
+  return state == State::confirmed || state == State::acknowledged || state == State::needs_action;
 }
 
 bool waits_for_answer(const Operation& operation) {

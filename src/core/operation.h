@@ -16,7 +16,7 @@
 //
 //   needs_action ─retry─► accepted, ─it happened─► acknowledged, ─it did not─► failed
 //   failed ──────retry─► accepted
-//   confirmed, acknowledged, superseded, needs_action ─compensate─► compensating
+//   confirmed, acknowledged, needs_action ─compensate─► compensating
 //   compensating ─another operation undid it─► compensated, ─it did not─► needs_action
 //
 //   Once an attempt may have reached the target, a repeat that is turned away leads to `unknown`
@@ -365,6 +365,7 @@ struct PersonInput {
 struct UndoReport {
   std::string by;      ///< its id; empty if there is none
   bool done = false;   ///< it has undone what was done
+  bool later = false;  ///< it could not be asked for now, and is to be asked for again
   std::string reason;  ///< for people
 };
 

@@ -59,7 +59,9 @@ struct Policy {
   Duration retention{24 * 3'600'000};  ///< the answer is kept this long after the operation settled
   OnFailure on_failure = OnFailure::replay;
   Capabilities capabilities;
-  bool compensable = false;   ///< its definition declares what undoes it
+  bool compensable = false;  ///< its definition declares what undoes it
+  /// For how long the target remembers an identity that it deduplicates by; 0: no known end.
+  Duration remembers{0};
   bool irreversible = false;  ///< nobody who has not looked at it may have it done again
   GatePolicy gates;           ///< what the target is spared; the same for all that is done there
 };

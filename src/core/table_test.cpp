@@ -300,7 +300,7 @@ NamedInput plain(std::string name) {
 
 NamedInput undone(std::string name, bool done) {
   return {std::move(name), [=](const Operation&) -> Input {
-            return UndoReport{.by = "op_other", .done = done, .reason = "because"};
+            return UndoReport{.by = "op_other", .done = done, .later = false, .reason = "because"};
           }};
 }
 

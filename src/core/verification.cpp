@@ -178,6 +178,16 @@ std::optional<Happened> probed(const Operation& operation, const Capabilities& c
   return operation.history.ours_present ? Happened::yes : Happened::no;
 }
 
+Capabilities capabilities_at(const Operation& operation, const Policy& policy, WallTime now) {
+  Capabilities capabilities = policy.capabilities;
+  if (policy.remembers.count() == 0) return capabilities;
+  const WallTime first =
+      std::max(operation.created_at, operation.not_before.value_or(operation.created_at));
+  const bool forgotten = now + policy.effect_timeout > first + policy.remembers;
+  capabilities.deduplicates = capabilities.deduplicates && !forgotten;
+  return capabilities;
+}
+
 bool safe_to_repeat(const Operation& operation, const Capabilities& capabilities) {
   const bool harmless = capabilities.deduplicates || capabilities.idempotent;
   if (!harmless && probed(operation, capabilities) != Happened::no) return false;

@@ -23,6 +23,7 @@
 
 #include "base/error.h"
 #include "core/operation.h"
+#include "core/policy.h"
 
 namespace trued {
 
@@ -63,6 +64,11 @@ struct VerificationFacts {
 /// Every artifact is proved to have landed, and those that differ at the store to have been
 /// replaced since by another writer.
 [[nodiscard]] bool proved_superseded(const Operation& operation);
+
+/// What the policy's target can do for the operation at `now`: one that forgets identities
+/// deduplicates no attempt that could end later than it remembers the first.
+[[nodiscard]] Capabilities capabilities_at(const Operation& operation, const Policy& policy,
+                                           WallTime now);
 
 /// Writing again changes nothing twice and overwrites nobody: invariant (6) of operation.h, judged
 /// by the last round of reading. False while an artifact has no verdict at the store.

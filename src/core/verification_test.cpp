@@ -284,6 +284,23 @@ TEST(Verification, V6_history_forbids_writing_over_one_replaced_artifact_among_o
   EXPECT_TRUE(safe({Found::before}, {}));
 }
 
+TEST(Verification, T2_a_target_that_has_forgotten_the_key_deduplicates_no_more) {
+  Policy policy;
+  policy.capabilities = {.idempotent = false, .deduplicates = true};
+  policy.effect_timeout = Duration{2'000};
+  Operation operation;
+  operation.created_at = WallTime{Duration{100'000}};
+  const auto deduplicates = [&](std::int64_t after) {
+    return capabilities_at(operation, policy, operation.created_at + Duration{after}).deduplicates;
+  };
+  EXPECT_TRUE(deduplicates(1'000'000)) << "it remembers for ever";
+  policy.remembers = Duration{10'000};
+  EXPECT_TRUE(deduplicates(8'000)) << "an attempt ends in time";
+  EXPECT_FALSE(deduplicates(8'001));
+  operation.not_before = operation.created_at + Duration{5'000};
+  EXPECT_TRUE(deduplicates(13'000)) << "nothing was sent before that";
+}
+
 TEST(Verification, V6_deduplication_does_not_license_an_overwrite) {
   const Capabilities dedup{.idempotent = false, .deduplicates = true, .history = false};
   EXPECT_FALSE(safe_to_repeat(verifying(at_store({Found::other})), dedup));

@@ -64,7 +64,14 @@ class Checker {
       if (artifact.read) check_read(*artifact.read);
       if (artifact.serving) check_read(*artifact.serving);
     }
-    if (definition_.probe) check_read(definition_.probe->read);
+    if (definition_.probe) {
+      check_read(definition_.probe->read);
+      const ProbeSpec& probe = *definition_.probe;
+      if (probe.did_not && probe.did_not->kind == probe.happened.kind &&
+          probe.did_not->value.source() == probe.happened.value.source()) {
+        fault("/probe/did_not", "is the same as happened: the probe could never tell");
+      }
+    }
     for (const Requirement& requirement : definition_.requirements) check_requirement(requirement);
     check_compensate();
     const Target* target = find_target(around_.targets, definition_.target);
@@ -78,10 +85,15 @@ class Checker {
   }
 
   const Target* target_of(const std::string& name, const std::string& pointer) {
-    const Target* target = find_target(around_.targets, name);
+    // What is the program's own is reached by its own operations alone.
+    constexpr std::string_view kOwn = "trued.";
+    const bool own = name.starts_with(kOwn);
+    const Target* target = own ? nullptr : find_target(around_.targets, name);
     if (target != nullptr) return target;
     std::vector<std::string> known;
-    for (const auto& [each, ignored] : around_.targets) known.push_back(each);
+    for (const auto& [each, ignored] : around_.targets) {
+      if (!each.starts_with(kOwn)) known.push_back(each);
+    }
     fault(pointer + "/target", "there is no target '" + name + "'" + suggestion(name, known));
     return nullptr;
   }
@@ -132,6 +144,12 @@ class Checker {
   void check_requirement(const Requirement& requirement) {
     if (requirement.read) return check_read(*requirement.read);
     if (requirement.type.empty() || requirement.type == "write") return;
+    const json::Value& key = requirement.key.source();
+    if (requirement.type == definition_.name && key.is_string() &&
+        key.as_string() == "${operation.key}") {
+      return fault(requirement.pointer + "/key",
+                   "is the operation itself, which would wait for itself");
+    }
     check_type(requirement.type, requirement.pointer + "/operation");
   }
 
@@ -151,7 +169,7 @@ class Checker {
     if (spec.operation == definition_.name) {
       return fault("/compensate/operation", "is the operation itself, which cannot undo itself");
     }
-    if (spec.operation == "write") return;
+    if (spec.operation == "write") return check_undoing_write(spec.input.source());
     const Definition* other = check_type(spec.operation, "/compensate/operation");
     if (other == nullptr) return;
     const json::Value& input = spec.input.source();
@@ -164,6 +182,20 @@ class Checker {
     for (const std::string& name : other->input.required()) {
       if (input.find(name) != nullptr) continue;
       fault("/compensate/input", "lacks '" + name + "', which '" + spec.operation + "' needs");
+    }
+  }
+
+  void check_undoing_write(const json::Value& input) {
+    const json::Value* name = input.find("target");
+    const json::Value* artifacts = input.find("artifacts");
+    if (name == nullptr || artifacts == nullptr || !artifacts->is_array()) {
+      return fault("/compensate/input", "a write needs a target and a list of artifacts");
+    }
+    if (!name->is_string() || name->as_string().find("${") != std::string::npos) return;
+    const Target* target = target_of(name->as_string(), "/compensate/input");
+    if (target != nullptr && !target->store) {
+      fault("/compensate/input/target", "the target '" + target->name + "' (" + target->kind +
+                                            ") carries calls, not artifacts");
     }
   }
 

@@ -210,11 +210,13 @@ Result<OperationRef, std::string> named_operation(const Requirement& requirement
     if (!id.has_value()) return std::move(id.error().detail);
     ref.id = parse_operation_id(*id);
     if (!ref.id) return "'" + printable(*id, 80) + "' is no id of an operation";
-    return ref;
   }
-  auto key = requirement.key.render_text(values);
-  if (!key.has_value()) return std::move(key.error().detail);
-  ref.identity = {.scope = asker.scope, .type = requirement.type, .key = std::move(*key)};
+  ref.identity = {.scope = asker.scope, .type = requirement.type, .key = {}};
+  if (!ref.id) {
+    auto key = requirement.key.render_text(values);
+    if (!key.has_value()) return std::move(key.error().detail);
+    ref.identity.key = std::move(*key);
+  }
   if (requirement.scope.source().is_null()) return ref;
   auto scope = requirement.scope.render_text(values);
   if (!scope.has_value()) return std::move(scope.error().detail);

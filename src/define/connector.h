@@ -26,10 +26,10 @@
 
 namespace trued::define {
 
-/// Another operation that a precondition names: by id, or by identity.
+/// Another operation that a precondition names: by id within a scope, or by identity.
 struct OperationRef {
   std::optional<OperationId> id;
-  Identity identity;  ///< when there is no id
+  Identity identity;  ///< with an id its scope alone
 };
 
 /// Its status now: nothing inside if there is none. An error: it cannot be told now.

@@ -37,11 +37,14 @@ class RegistryConnector final : public Connector {
  public:
   explicit RegistryConnector(Registry& registry) : registry_(registry) {}
 
-  Capabilities capabilities() const override { return {.idempotent = true}; }
+  // A number stands for one text for ever.
+  Capabilities capabilities() const override { return {.idempotent = true, .deduplicates = true}; }
 
   EffectResult perform(const EffectRequest& request) override {
     const auto id = parse_version_id(request.key);
-    if (!id || request.intent->artifacts.size() != 1) {
+    const bool one = id && request.intent->artifacts.size() == 1 &&
+                     request.intent->artifacts.front().name == id->name;
+    if (!one || request.scope != kRegistryScope) {
       return effect_ended(EffectKind::rejected_final, "'" + request.key + "' names no version");
     }
     const ArtifactIntent& artifact = request.intent->artifacts.front();
@@ -63,21 +66,16 @@ class RegistryConnector final : public Connector {
   }
 
   std::vector<RawRead> read(const ReadRequest& request) override {
-    // A version that is not known is not there, though another one may have the same text: else
-    // its number would be used up for nothing (an application that a crash cut short is repeated).
     const auto id = parse_version_id(request.key);
-    const bool known = id && registry_.knows(*id);
     std::vector<RawRead> reads;
     for (const std::uint32_t index : request.artifacts) {
-      const ArtifactIntent& artifact = request.intent->artifacts.at(index);
-      auto current = registry_.current(artifact.name);
-      const bool same = current && current->definition->canonical == artifact.content;
-      if (same && !known) current.reset();
+      const auto found = id ? version_or_current(*id, request.intent->artifacts.at(index))
+                            : registry_.current(request.intent->artifacts.at(index).name);
       RawRead read;
-      read.seen = current ? Seen::found : Seen::absent;
-      if (current) {
-        read.content = current->definition->canonical;
-        read.version = to_string(current->id);
+      read.seen = found ? Seen::found : Seen::absent;
+      if (found) {
+        read.content = found->definition->canonical;
+        read.version = to_string(found->id);
       }
       reads.push_back(std::move(read));
     }
@@ -92,6 +90,20 @@ class RegistryConnector final : public Connector {
   bool is_inline() const override { return true; }
 
  private:
+  // The version itself, once it is known, whatever became current since; until then what is
+  // current. One that is not known is not there, though another one may have the same text: else
+  // its number would be used up for nothing (an application that a crash cut short is repeated).
+  std::optional<CurrentVersion> version_or_current(const VersionId& id,
+                                                   const ArtifactIntent& meant) const {
+    for (CurrentVersion& version : registry_.versions(id.name)) {
+      if (version.id != id) continue;
+      return version.definition ? std::optional(std::move(version)) : std::nullopt;
+    }
+    auto current = registry_.current(id.name);
+    const bool same = current && current->definition->canonical == meant.content;
+    return same ? std::nullopt : std::move(current);
+  }
+
   // The number is used up all the same: the ledger has an operation of that key.
   EffectResult refused(const VersionId& id, const Error& why) {
     registry_.reserve(id);
@@ -242,7 +254,11 @@ Result<void> Registry::add(const VersionId& id, std::shared_ptr<const Definition
     }
     // A target that is gone makes the version unusable, not unknown.
     auto target = make_defined_target(version.definition, targets_, status_of_);
-    if (target.has_value()) version.target = std::make_unique<Target>(std::move(*target));
+    if (target.has_value()) {
+      version.target = std::make_unique<Target>(std::move(*target));
+    } else {
+      version.wrong = target.error().message;
+    }
   }
   const std::scoped_lock lock(mutex_);
   History& history = histories_[id.name];
@@ -269,7 +285,8 @@ CurrentVersion Registry::shown(const std::string& name, std::uint32_t number,
                                const Version& version) {
   return {.id = {.name = name, .number = number},
           .definition = version.definition,
-          .target = version.target.get()};
+          .target = version.target.get(),
+          .wrong = version.wrong};
 }
 
 std::optional<CurrentVersion> Registry::current(std::string_view type) const {

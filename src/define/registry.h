@@ -60,7 +60,8 @@ struct VersionId {
 struct CurrentVersion {
   VersionId id;
   std::shared_ptr<const Definition> definition;
-  const Target* target = nullptr;  ///< what it is carried out at; null if that is not configured
+  const Target* target = nullptr;  ///< null if a target that it names is not configured
+  std::string wrong = {};          ///< then: which
 };
 
 class Registry final : public OperationTypes {
@@ -113,6 +114,7 @@ class Registry final : public OperationTypes {
   struct Version {
     std::shared_ptr<const Definition> definition;
     std::unique_ptr<Target> target;  ///< null if a target that it names is not configured
+    std::string wrong;               ///< then: which
   };
   struct History {
     std::map<std::uint32_t, Version> versions;

@@ -32,6 +32,7 @@ class Registries : public testing::Test {
     intent = apply_input(std::string(name), definition.get()).intent;
     EffectRequest request;
     request.key = key;
+    request.scope = std::string(kRegistryScope);
     request.intent = intent;
     return connector().perform(request);
   }
@@ -40,6 +41,7 @@ class Registries : public testing::Test {
     request.intent = intent;
     request.artifacts = {0};
     request.key = key;
+    request.scope = std::string(kRegistryScope);
     auto reads = connector().read(request);
     const ArtifactIntent& artifact = intent->artifacts.front();
     return judge(artifact, observe(artifact, 0, Level::store, std::move(reads.at(0)), {}));

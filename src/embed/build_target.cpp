@@ -46,7 +46,10 @@ Result<Target> with_calls(const TargetSpec& spec, Result<Calls> calls) {
     error.message = "target '" + spec.name + "': " + error.message;
     return error;
   }
-  return make_call_target(spec.name, spec.kind, std::move(calls).value(), spec.policy);
+  Policy policy = spec.policy;
+  if (spec.http.deduplicates) policy.remembers = spec.http.remembers;
+  if (spec.exec.deduplicates) policy.remembers = spec.exec.remembers;
+  return make_call_target(spec.name, spec.kind, std::move(calls).value(), policy);
 }
 
 }  // namespace

@@ -102,6 +102,8 @@ define::StatusOf status_by(std::unique_ptr<LedgerReader> reader) {
     std::optional<Operation> found;
     if (ref.id) {
       TRUED_TRY(found, shared->reader->find(*ref.id));
+      // What other tenants do is none of this one's business.
+      if (found && found->identity.scope != ref.identity.scope) found.reset();
     } else {
       ListQuery query;
       query.scope = ref.identity.scope;

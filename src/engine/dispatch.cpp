@@ -46,7 +46,10 @@ void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Acti
   }
   const std::string missing =
       target == nullptr || target->store == nullptr
-          ? "the target '" + operation.target + "' is not configured any more"
+          ? "the target '" + operation.target + "'" +
+                (is_defined(operation) ? ", or another that '" + operation.definition + "' names,"
+                                       : "") +
+                " is not configured any more"
       : ensure_intent(operation, entry) ? ""
                                         : "its intent cannot be read from the ledger";
   if (missing.empty()) {
@@ -141,7 +144,7 @@ void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const
     return run_read(target, job, clock);
   };
   if (runs_here(target)) return post_local(operation.id, work());
-  jobs_.read(target, operation.id, operation.priority, std::move(work));
+  jobs_.read(target, operation.id, std::move(work));
 }
 
 // Nothing new is begun; what has begun may come back. What was never sent says so, and is durable.

@@ -139,7 +139,7 @@ void TargetGate::settle(const OperationId& id, const GateTicket& before, GateTic
   if (after.line == Line::none) return;
   ++held_.at(at(after.line));
   after.place = ++place_;
-  lines_.at(at(after.line)).emplace(std::pair(after.priority, after.place), id);
+  lines_.at(at(after.line)).push(after.priority, after.place, id);
 }
 
 void TargetGate::cancel(GateTicket& ticket) {
@@ -159,14 +159,11 @@ void TargetGate::give_back(GateTicket& ticket) {
 std::optional<std::pair<OperationId, std::uint64_t>> TargetGate::front(Line line) const {
   const auto& queue = lines_.at(at(line));
   if (queue.empty()) return std::nullopt;
-  const auto& [rank, id] = *queue.begin();
-  return std::pair(id, rank.second);
+  const auto [id, place] = queue.front();
+  return std::pair(id, place);
 }
 
-void TargetGate::pop(Line line) {
-  auto& queue = lines_.at(at(line));
-  queue.erase(queue.begin());
-}
+void TargetGate::pop(Line line) { (void)lines_.at(at(line)).pop(); }
 
 bool TargetGate::may_release(Line line, std::uint32_t cost, Duration now) {
   if (!breaker_.admits() || !rate_.admits(now) || in_flight_ >= pace_) return false;

@@ -23,7 +23,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +33,7 @@
 #include "core/operation.h"
 #include "core/rate_limit.h"
 #include "core/retry_budget.h"
+#include "engine/queue.h"
 #include "engine/stats.h"
 
 namespace trued {
@@ -143,8 +143,7 @@ class TargetGate {
   Duration patience_;
   std::uint32_t in_flight_ = 0;
   std::uint64_t place_ = 0;
-  /// By priority, then in the order in which they came.
-  std::array<std::map<std::pair<Priority, std::uint64_t>, OperationId>, 4> lines_;
+  std::array<Queue<OperationId>, 4> lines_;
   std::array<std::uint64_t, 4> held_{};
   std::array<std::uint64_t, kCallKinds> calls_{};
   std::array<std::uint64_t, kHeldReasons> held_since_start_{};

@@ -32,7 +32,7 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, Priority p
   };
   Line& line = lines_[end.target->name];
   if (line.running >= at_a_time(*end.target)) {
-    line.waiting.emplace(std::pair(priority, ++number_), std::move(run));
+    line.waiting.push(priority, ++number_, std::move(run));
   } else {
     ++line.running;
     runner_.run(std::move(run));
@@ -47,10 +47,11 @@ void Jobs::effect(const Target& target, const OperationId& id, AttemptNo attempt
                                           .stage = hand_out(id, std::move(work), priority, end)});
 }
 
-void Jobs::read(const Target& target, const OperationId& id, Priority priority, Work work) {
+void Jobs::read(const Target& target, const OperationId& id, Work work) {
   const JobEnd end{.target = &target, .effect = false, .number = ++number_};
   auto read = [work = std::move(work)](const Claim&) mutable { return work(); };
-  reads_[id] = hand_out(id, std::move(read), priority, end);
+  // Others hang on what it finds out, and it keeps the target for a moment only.
+  reads_[id] = hand_out(id, std::move(read), Priority::critical, end);
 }
 
 bool Jobs::call_back(std::atomic<Stage>& stage) {
@@ -108,8 +109,7 @@ void Jobs::end(const OperationId& id, const JobEnd& end) {
     --line.running;
     return;
   }
-  auto next = line.waiting.extract(line.waiting.begin());
-  runner_.run(std::move(next.mapped()));
+  runner_.run(line.waiting.pop());
 }
 
 }  // namespace trued

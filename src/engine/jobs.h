@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "engine/inbox.h"
+#include "engine/queue.h"
 #include "engine/runner.h"
 #include "target/target.h"
 
@@ -34,7 +35,7 @@ class Jobs {
 
   void effect(const Target& target, const OperationId& id, AttemptNo attempt, Priority priority,
               EffectWork work);
-  void read(const Target& target, const OperationId& id, Priority priority, Work work);
+  void read(const Target& target, const OperationId& id, Work work);
 
   /// How many of its effects and reads run at a time.
   [[nodiscard]] std::size_t at_a_time(const Target& target) const;
@@ -72,8 +73,7 @@ class Jobs {
   /// The jobs of one target.
   struct Line {
     std::size_t running = 0;
-    /// By priority, then in the order in which they were handed out.
-    std::map<std::pair<Priority, std::uint64_t>, std::move_only_function<void()>> waiting;
+    Queue<std::move_only_function<void()>> waiting;
   };
 
   StagePtr hand_out(const OperationId& id, EffectWork work, Priority priority, const JobEnd& end);

@@ -305,7 +305,10 @@ void Engine::Impl::release_artifacts(const OperationId& id) {
 // Operations that settled while an effect of theirs was out, and it has come back now.
 void Engine::Impl::release_after(const std::vector<OperationId>& effects_ended) {
   for (const OperationId& id : effects_ended) {
-    if (!jobs_.effect_out(id) && !entries_.contains(id)) release_artifacts(id);
+    const auto entry = entries_.find(id);
+    const bool over =
+        entry == entries_.end() || entry->second.operation->state == State::compensating;
+    if (!jobs_.effect_out(id) && over) release_artifacts(id);
   }
 }
 

@@ -162,6 +162,10 @@ std::optional<Refusal> Engine::Impl::apply(TurnState& turn, Work& work, const In
 // Takes its place at its artifacts, and starts if nobody is before it.
 void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
   const Operation& operation = work.operation;
+  if (operation.state == State::compensating) {
+    apply(turn, work, TimerDue{});
+    return;
+  }
   const bool asked_again = operation.state == State::unknown && operation.due_for == Due::start;
   if (operation.state != State::accepted && !asked_again) return;
   const bool early = operation.not_before && turn.now < *operation.not_before;

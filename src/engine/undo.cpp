@@ -1,7 +1,10 @@
 // Undoing an operation: another one, which its definition declares, is submitted and waited for.
 //
-// Its identity follows from the operation that it undoes, so that one that was asked for before is
-// found again: after a crash, or when a person asks twice, nothing is undone twice.
+// Its identity follows from the operation that it undoes (by its definition, or as "undo:" and the
+// id), so that one that was asked for before is found again: after a crash, or when a person asks
+// twice, nothing is undone twice. One that is older than what it would undo has undone something
+// else, and is no undoing of this. So nobody waits but for what came after him, and never in a
+// circle.
 #include "engine/impl.h"
 #include "engine/write_input.h"
 #include "ledger/codec.h"
@@ -11,25 +14,29 @@ namespace {
 
 constexpr Duration kUndoWait{10 * 60'000};  ///< then it is waited for anew
 
-UndoReport report_of(const Operation& by) {
-  UndoReport report{.by = to_string(by.id), .done = false, .reason = {}};
-  switch (status_of(by.state)) {
+constexpr std::string_view kOlder =
+    " was accepted before this one, so it has undone something else; give what undoes it an "
+    "identity that names what it undoes";
+
+UndoReport report_of(const std::string& by, State state, const std::string& reason) {
+  UndoReport report{.by = by, .done = false, .reason = {}};
+  switch (status_of(state)) {
     case Status::confirmed:
     case Status::superseded:
       report.done = true;
-      report.reason = "undone by " + report.by;
+      report.reason = "undone by " + by;
       break;
     case Status::unverified:
       report.done = true;
-      report.reason = "undone by " + report.by + ", which nobody has read back";
+      report.reason = "undone by " + by + ", which nobody has read back";
       break;
     case Status::pending:
     case Status::failed:
     case Status::undone:
     case Status::canceled:
     case Status::needs_action:
-      report.reason = report.by + ", which was to undo it, is " + std::string(to_string(by.state)) +
-                      (by.reason.empty() ? "" : ": " + by.reason) +
+      report.reason = by + ", which was to undo it, is " + std::string(to_string(state)) +
+                      (reason.empty() ? "" : ": " + reason) +
                       "; settle that one first, then ask for this to be undone again";
       break;
   }
@@ -39,43 +46,53 @@ UndoReport report_of(const Operation& by) {
 /// Waits for the undoing operation and tells the one that it undoes.
 class UndoWatch {
  public:
-  UndoWatch(std::weak_ptr<Inbox> inbox, OperationId undone)
-      : inbox_(std::move(inbox)), undone_(undone) {}
+  UndoWatch(std::weak_ptr<Inbox> inbox, OperationId undone, Fingerprint meant)
+      : inbox_(std::move(inbox)), undone_(undone), meant_(meant) {}
 
   void operator()(std::variant<Answer, EngineProblem> reply) {
     const auto inbox = inbox_.lock();
     if (!inbox) return;
     if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
-      // What goes on at the next start needs no person.
+      // What stands in the way is no verdict. At the next start it goes on by itself.
       if (refused->code == ProblemCode::draining) return;
-      return tell(*inbox, {.by = {}, .done = false, .reason = refused->detail});
+      return tell(*inbox, {.by = {}, .done = false, .later = true, .reason = refused->detail});
     }
     const Answer& answer = std::get<Answer>(reply);
-    if (answer.decision == SubmitDecision::late) {
-      return tell(*inbox, {.by = to_string(answer.tombstone->id),
-                           .done = status_of(answer.tombstone->state) == Status::confirmed,
-                           .reason = to_string(answer.tombstone->id) +
-                                     ", which was to undo it, is past its retention: it was " +
-                                     std::string(to_string(answer.tombstone->state))});
-    }
+    if (answer.tombstone) return tell(*inbox, of_tombstone(*answer.tombstone));
     const Operation& by = *answer.operation;
-    if (answer.decision == SubmitDecision::conflict) {
-      return tell(*inbox, {.by = {},
-                           .done = false,
-                           .reason = "the key of what undoes it belongs to " + to_string(by.id) +
-                                     ", whose input is another"});
+    const std::string id = to_string(by.id);
+    if (by.fingerprint != meant_) {
+      return fail(*inbox,
+                  "the key of what undoes it belongs to " + id + ", whose input is another");
     }
-    if (is_settled(by.state)) return tell(*inbox, report_of(by));
-    (void)inbox->push(WaitMessage{by.id, kUndoWait, UndoWatch(inbox_, undone_)});
+    if (by.id < undone_) return fail(*inbox, id + std::string(kOlder));
+    if (is_settled(by.state)) return tell(*inbox, report_of(id, by.state, by.reason));
+    (void)inbox->push(WaitMessage{by.id, kUndoWait, UndoWatch(inbox_, undone_, meant_)});
   }
 
  private:
+  UndoReport of_tombstone(const Tombstone& retired) const {
+    const std::string id = to_string(retired.id);
+    UndoReport report = report_of(id, retired.state, "it is past its retention");
+    const bool other = retired.fingerprint != meant_;
+    if (!other && undone_ < retired.id) return report;
+    report.done = false;
+    report.reason =
+        other ? "the key of what undoes it belonged to " + id + ", whose input was another"
+              : id + std::string(kOlder);
+    return report;
+  }
+
+  void fail(Inbox& inbox, std::string why) {
+    tell(inbox, {.by = {}, .done = false, .later = false, .reason = std::move(why)});
+  }
   void tell(Inbox& inbox, UndoReport report) {
     (void)inbox.push(MoveMessage{.id = undone_, .input = std::move(report)});
   }
 
   std::weak_ptr<Inbox> inbox_;
   OperationId undone_;
+  Fingerprint meant_;
 };
 
 }  // namespace
@@ -93,7 +110,8 @@ Result<Submission> Engine::Impl::undo_of(const Operation& operation) {
   TRUED_TRY(UndoInput undo, ports_.types->undo(operation.definition, *intent, operation.identity,
                                                operation.id, operation.result));
   Submission submission;
-  submission.actor = operation.actor;
+  // What it undoes is what people will look for.
+  submission.actor = "undo:" + to_string(operation.id);
   const std::string key = "undo:" + to_string(operation.id);
   if (undo.type == kWriteType) {
     InputFault fault;
@@ -131,10 +149,12 @@ std::optional<EngineProblem> Engine::Impl::cannot_undo(const Operation& operatio
 void Engine::Impl::run_undo(const Operation& operation) {
   auto undo = undo_of(operation);
   if (!undo.has_value()) {
-    return post_local(operation.id,
-                      UndoReport{.by = {}, .done = false, .reason = undo.error().message});
+    return post_local(
+        operation.id,
+        UndoReport{.by = {}, .done = false, .later = false, .reason = undo.error().message});
   }
-  local_.emplace_back(SubmitMessage{std::move(*undo), kUndoWait, UndoWatch(inbox, operation.id)});
+  UndoWatch watch(inbox, operation.id, undo->fingerprint);
+  local_.emplace_back(SubmitMessage{std::move(*undo), kUndoWait, std::move(watch)});
 }
 
 }  // namespace trued

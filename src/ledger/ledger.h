@@ -93,7 +93,7 @@ struct DeadLetterQuery {
   std::vector<std::string> scopes = {};  ///< empty = any
   std::string type = {}, target = {};    ///< empty = any
   std::optional<Cause> cause = {};
-  bool undecided = false;                    ///< only what needs a person
+  bool undecided = false;                    ///< only what needs a person, and all of that
   std::optional<WallTime> ended_until = {};  ///< ended_at() <= it
   std::uint64_t after = 0;                   ///< `position` of an earlier page
   std::uint32_t limit = 50;                  ///< 1 to 1,000

@@ -23,7 +23,8 @@ bool matches(const ListQuery& query, const Operation& operation) {
 
 bool matches(const DeadLetterQuery& query, const Operation& operation) {
   const auto cause = cause_of(operation);
-  if (!cause || !is_dead_letter(*cause)) return false;
+  const bool waits = query.undecided && operation.state == State::needs_action;
+  if (!cause || !(is_dead_letter(*cause) || waits)) return false;
   const bool scoped =
       query.scopes.empty() ||
       std::ranges::find(query.scopes, operation.identity.scope) != query.scopes.end();

@@ -377,8 +377,37 @@ class Pinned(unittest.TestCase):
                 self.assertEqual([each["version"] for each in versions],
                                  list(range(1, len(versions) + 1)))
                 self.assertEqual(versions[-1]["definition"]["effect"]["json"]["note"], f"note {i}")
+            stranded = "/v1/operations?type=definition&state=needs_action"
+            self.assertEqual(bench.server.request("GET", stranded)[2]["operations"], [])
             self.assertEqual(bench.server.terminate(), 0)
             self.assertIsNone(audit(bench.state).get("first"))
+
+    def test_T13_what_nobody_looked_at_is_not_retired(self):
+        with Bench() as bench:
+            bench.apply(bench.file("one.toml", "one", PING), "--yes")
+            pruned = {"definitions": {}, "prune": True, "expected": {"charge": 1}}
+            status, _, problem = bench.server.request("POST", "/v1/definitions", pruned)
+            self.assertEqual((status, problem["type"]),
+                             (409, "urn:trued:problem:definitions-changed"))
+            self.assertIn("'ping'", problem["detail"])
+            self.assertEqual(bench.current(), 1)
+
+    def test_S2_nothing_that_is_defined_reaches_what_is_the_programs_own(self):
+        with Bench() as bench:
+            for tree in ({"effect": {"target": "trued.definitions"},
+                          "artifact": [{"path": "charge", "content": "x"}]},
+                         {"effect": {"target": "psp", "method": "POST", "path": "/p"},
+                          "artifact": [{"name": "a", "expect": {"absent": True},
+                                        "read": {"target": "trued.definitions",
+                                                 "path": "charge"}}]}):
+                status, _, problem = bench.server.request("POST", "/v1/definitions",
+                                                          {"definitions": {"evil": tree}})
+                self.assertEqual((status, problem["type"]),
+                                 (422, "urn:trued:problem:definition-invalid"), problem)
+                self.assertIn("there is no target 'trued.definitions'", problem["detail"])
+            status, _, problem = bench.server.request(
+                "POST", "/v1/operations", {"type": "definition", "key": "k", "input": {}})
+            self.assertEqual(status, 404)
 
     def until_known(self, bench, key):
         for _ in range(2000):

@@ -10,6 +10,26 @@ import shop as shops  # noqa: E402
 from trued_server import Scratch, Server, audit  # noqa: E402
 
 
+SEATS = """
+[operation.reserve]
+effect = { target = "psp", method = "POST", path = "/v1/charges" }
+input = { required = ["seat"], properties = { seat = { type = "string" } } }
+compensate = { operation = "release", input = { seat = "${input.seat}" } }
+[operation.release]
+identity = ["seat"]
+effect = { target = "psp", method = "POST", path = "/v1/charges" }
+input = { required = ["seat"], properties = { seat = { type = "string" } } }
+"""
+
+SWITCHES = "".join(f"""
+[operation.{kind}]
+identity = ["flag"]
+effect = {{ target = "psp", method = "POST", path = "/v1/charges" }}
+input = {{ required = ["flag"], properties = {{ flag = {{ type = "string" }} }} }}
+compensate = {{ operation = "{other}", input = {{ flag = "${{input.flag}}" }} }}
+""" for kind, other in (("enable", "disable"), ("disable", "enable")))
+
+
 class Undo(unittest.TestCase):
     def setUp(self):
         self.scratch = Scratch().__enter__()
@@ -74,6 +94,56 @@ class Undo(unittest.TestCase):
         self.assertEqual(sorted(answers), [200] + [409] * 9)
         self.assertEqual(self.settled(operation)["state"], "compensated")
         self.assertEqual(len(self.refunds()), 1)
+
+    def test_V10_an_older_operation_of_that_key_has_undone_something_else(self):
+        self.server.kill()
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(SEATS)
+        self.start()
+
+        def reserve(key):
+            _, _, receipt = self.server.request(
+                "POST", "/v1/operations", {"type": "reserve", "key": key, "input": {"seat": "1a"}},
+                {"Prefer": "wait=30"})
+            self.assertEqual(receipt["state"], "acknowledged", receipt)
+            return receipt["id"]
+
+        first = reserve("a")
+        self.compensate(first)
+        self.assertEqual(self.settled(first)["state"], "compensated")
+        second = reserve("b")
+        posts = len(self.shop.posts())
+        self.compensate(second)
+        receipt = self.settled(second)
+        self.assertEqual((receipt["state"], receipt["cause"]), ("needs_action", "not_undone"))
+        self.assertIn("has undone something else", receipt["reason"])
+        self.assertEqual(len(self.shop.posts()), posts)
+        # It waits for a person, and trying it again would do it twice.
+        _, _, page = self.server.request("GET", "/v1/worklist")
+        waiting = page["operations"] if "operations" in page else page["worklist"]
+        self.assertEqual([each["operation"]["id"] for each in waiting], [second])
+        self.assertNotIn("retry", [each["choice"] for each in waiting[0]["choices"]])
+        status, _, problem = self.server.request("POST", f"/v1/operations/{second}/retry", {})
+        self.assertEqual((status, problem["type"]), (409, "urn:trued:problem:not-retryable"))
+
+    def test_V7_two_that_undo_each_other_do_not_wait_for_ever(self):
+        self.server.kill()
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(SWITCHES)
+        self.start()
+        made = []
+        for kind in ("enable", "disable"):
+            _, _, receipt = self.server.request(
+                "POST", "/v1/operations", {"type": kind, "input": {"flag": "f"}},
+                {"Prefer": "wait=30"})
+            made.append(receipt["id"])
+        threads = [threading.Thread(target=self.compensate, args=(each,)) for each in made]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for each in made:
+            self.assertIn(self.settled(each)["status"], ("undone", "needs_action"))
 
     def test_T1_a_crash_in_the_middle_of_undoing_forgets_nothing(self):
         operation = self.charge()

@@ -1,4 +1,5 @@
 // The server: ledger, targets, engine, HTTP, put together and taken down in order.
+#include <algorithm>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -7,6 +8,7 @@
 #include <mutex>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <thread>
 #include <unistd.h>
 
 #include <spdlog/sinks/stdout_sinks.h>
@@ -133,6 +135,8 @@ std::size_t jobs_per_target(std::size_t threads) {
   return std::max<std::size_t>(threads - threads / 4, 1);
 }
 
+constexpr Duration kPause{20};
+
 constexpr std::size_t kReadThreads = 2;
 constexpr std::size_t kReadsWaitingMax = 10'000;
 
@@ -186,7 +190,12 @@ Result<void> apply_file(const config::Config& config, Running& r) {
                                (answer == nullptr ? std::get<EngineProblem>(reply).detail
                                                   : answer->operation->reason);
                      });
-    while (waiting > 0) (void)r.engine->step();
+    while (waiting > 0) {
+      const Turn turn = r.engine->step();
+      if (turn.worked) continue;
+      // tidy: allow sleep because nobody else steps the engine yet.
+      std::this_thread::sleep_for(std::min(turn.next_in.value_or(kPause), kPause));
+    }
     if (!wrong.empty()) return Error{.code = ErrorCode::invalid_argument, .message = wrong};
     spdlog::info("the operation '{}' is at version {}", change.name, change.to);
   }
