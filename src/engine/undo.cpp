@@ -154,7 +154,8 @@ void Engine::Impl::run_undo(const Operation& operation) {
         UndoReport{.by = {}, .done = false, .later = false, .reason = undo.error().message});
   }
   UndoWatch watch(inbox, operation.id, undo->fingerprint);
-  local_.emplace_back(SubmitMessage{std::move(*undo), kUndoWait, std::move(watch)});
+  // Answered at once: whether it is one to wait for at all is looked at before it is waited for.
+  local_.emplace_back(SubmitMessage{std::move(*undo), Duration{0}, std::move(watch)});
 }
 
 }  // namespace trued
