@@ -29,6 +29,7 @@ std::vector<Event> every_event() {
                         .ours_present = true,
                         .reported_present = true,
                         .our_version = "version 7",
+                        .result = {},
                         .artifacts = {{true, "someone"}, {false, ""}}};
   return {Accepted{.identity = {"scope", "write", "a key"},
                    .fingerprint = Fingerprint(sha256("b")),
@@ -107,6 +108,32 @@ TEST(Codec, what_was_written_stays_readable_byte_for_byte) {
                                    WaitScheduled{Due::attempt, kStart + Duration{3}, "busy"},
                                    Settled{State::failed, "busy", Tell::truncated, "no"}})),
             "01010280c0e285e36805020608627573790708010105046e6f");
+}
+
+// Schema 3 wrote this: a history without an answer has no place for one.
+TEST(Codec, T11_every_event_is_written_as_the_first_packed_ledgers_wrote_it) {
+  EXPECT_EQ(hex(encode_events({}, every_event())),
+            "0100000000000000000000000000000000000a73636f70650a77726974650a61206b6579003e23e8160039"
+            "594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d0e7772697465403108646f63730e736f6d"
+            "656f6e650200010180c0e285e36802c0a9070203066f6e650000ca978112ca1bbdcafac231b39a23dc4da7"
+            "86eff8147c4e72b9807785afee48bbac0208676f6e65010873616d650001ac02010301020201000001ac02"
+            "011276657273696f6e20370e7265706c69636118776861742064696666657273091801010001ac02010503"
+            "01001803030301047632047631047b7d046e6f040302010000002e7d2c03a9507ae265ecf5b5356885a533"
+            "93a2029d241394997265a1a25aefc60001050301001801000002ac020105030100180101010502010e736f"
+            "6d656f6e65000005041c0a6c617465720603080c64657461696c0709067768790105106f705f6f74686572"
+            "08030677686f067768791109126475706c6963617465c0843d0a0206086c6174650b80d0acf30e");
+}
+
+TEST(Codec, what_the_history_knows_of_the_answer_is_kept) {
+  for (const char* answer : {"", R"({"sent":true})"}) {
+    const ReadBack event{
+        AttemptNo(1), {}, {.known = true, .our_version = "v", .result = answer, .artifacts = {}}};
+    const std::string record = encode_events({}, {event});
+    const auto read = decode_events(record);
+    ASSERT_TRUE(read.has_value()) << read.error().message;
+    EXPECT_EQ(std::get<ReadBack>(read->front()).history.result, answer);
+    EXPECT_EQ(encode_events({}, *read), record);
+  }
 }
 
 // Packed records hold numbers: a name may change its spelling, never its place; new ones come last.

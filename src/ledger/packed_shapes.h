@@ -1,7 +1,12 @@
 // packed_shapes.h: what events and rows consist of, once for writing and reading. Private.
 //
-// On disk: the order of the members, of the events in Event and of the values of every enum. A
-// change is a new form (kPackedForm) beside this one, and a new version of the schema.
+// On disk: the order of the members, of the events in Event and of the values of every enum. What
+// was ever written is read, and written again, byte for byte as it was: the audit compares. So a
+// change is a value that a byte could not have before, or a new form (kPackedForm) beside this one;
+// and always a new version of the schema, for programs that do not know it.
+//
+//   schema 3  the first
+//   schema 4  HistoryForm::answered, PersonAction::compensate
 #pragma once
 
 #include <concepts>
@@ -15,6 +20,8 @@ namespace trued::codec {
 /// The first byte of packed events and rows. Older ones are JSON, which begins with none such.
 inline constexpr std::uint8_t kPackedForm = 1;
 
+template <class Archive>
+concept Reads = std::same_as<Archive, Unpack>;
 template <class T, class Of>
 concept Is = std::same_as<std::remove_const_t<T>, Of>;
 
@@ -34,6 +41,10 @@ template <>
 inline constexpr Level kLast<Level> = Level::serving;
 template <>
 inline constexpr Seen kLast<Seen> = Seen::unreadable;
+/// What a history begins with.
+enum class HistoryForm : std::uint8_t { unknown, known, answered };
+template <>
+inline constexpr HistoryForm kLast<HistoryForm> = HistoryForm::answered;
 template <>
 inline constexpr Verdict kLast<Verdict> = Verdict::unreadable;
 template <>
@@ -60,11 +71,18 @@ template <class Archive>
 void fields(Archive& a, Is<ArtifactHistory> auto& history) {
   a(history.landed, history.replaced_by);
 }
+inline HistoryForm form_of(const History& history) {
+  if (!history.known) return HistoryForm::unknown;
+  return history.result.empty() ? HistoryForm::known : HistoryForm::answered;
+}
 template <class Archive>
 void fields(Archive& a, Is<History> auto& history) {
-  a(history.known);
-  if (!history.known) return;
-  a(history.ours_present, history.reported_present, history.our_version, history.result);
+  HistoryForm form = form_of(history);
+  a(form);
+  if constexpr (Reads<Archive>) history.known = form != HistoryForm::unknown;
+  if (form == HistoryForm::unknown) return;
+  a(history.ours_present, history.reported_present, history.our_version);
+  if (form == HistoryForm::answered) a(history.result);
   a(history.artifacts);
 }
 

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from trued_server import BINARY, Scratch, Server, audit  # noqa: E402
 
 TESTDATA = os.path.join(HERE, "..", "..", "src", "ledger", "sqlite", "testdata")
-CURRENT = 3
+CURRENT = 4
 
 
 def restore(state, version):
@@ -81,7 +81,7 @@ class UpgradeTest(unittest.TestCase):
             for command in (["audit"], ["backup", copy], ["serve", "--listen", "127.0.0.1:0"]):
                 code, said = trued(state, *command)
                 self.assertNotEqual(code, 0, command)
-                self.assertIn("schema version 99; this program knows up to 3", said, command)
+                self.assertIn(f"schema version 99; this program knows up to {CURRENT}", said, command)
                 self.assertIn("use the newer program", said, command)
             self.assertFalse(os.path.exists(copy))
 

@@ -57,9 +57,11 @@ void print_json(const AuditReport& report) {
 // What an older file cannot prove is not passed over in silence.
 std::string older(const AuditReport& report) {
   if (report.schema >= kLedgerSchema) return "";
+  constexpr int kTombstonesProved = 3;
   return "\nschema version " + std::to_string(report.schema) +
-         ", audited as it is; 'trued serve' " + "brings it to version " +
-         std::to_string(kLedgerSchema) + ", in which every field of a tombstone can be proved";
+         ", audited as it is; 'trued serve' brings it to version " + std::to_string(kLedgerSchema) +
+         (report.schema < kTombstonesProved ? ", in which every field of a tombstone can be proved"
+                                            : "");
 }
 
 }  // namespace

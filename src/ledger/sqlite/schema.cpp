@@ -171,9 +171,9 @@ Result<void> bring_to_third(Connection& connection) {
 }
 
 constexpr std::array<Migration, kSchemaVersion> kMigrations{
-    Migration{kFirst, nullptr},
-    Migration{kBaseInTheLog, &put_base_into_the_log},
+    Migration{kFirst, nullptr}, Migration{kBaseInTheLog, &put_base_into_the_log},
     Migration{"", &bring_to_third},
+    Migration{"", nullptr},  // values that an older program does not know (packed_shapes.h)
 };
 
 Result<void> bring_to_next(Connection& connection, int version) {
@@ -247,15 +247,16 @@ Result<std::optional<ShapeDifference>> compare_shape(Connection& connection, int
   TRUED_TRY(const std::vector<Shape> known, known_shapes());
   const auto stated = static_cast<std::size_t>(version - 1);
   const bool released = version > 0 && version <= kSchemaVersion;
-  auto different = difference(released ? known.at(stated) : known.back(), found);
+  const auto different = difference(released ? known.at(stated) : known.back(), found);
   if (released && !different) return different;
+  std::string fitting;
   for (std::size_t at = 0; at < known.size(); ++at) {
     if (at == stated || difference(known.at(at), found)) continue;
-    different = ShapeDifference{"its version", "the file says " + std::to_string(version) +
-                                                   ", its tables are those of version " +
-                                                   std::to_string(at + 1)};
+    fitting += (fitting.empty() ? "" : " or ") + std::to_string(at + 1);
   }
-  return different;
+  if (fitting.empty()) return different;
+  return ShapeDifference{"its version", "the file says " + std::to_string(version) +
+                                            ", its tables are those of version " + fitting};
 }
 
 Result<void> migrate(Connection& connection, const std::string& path,

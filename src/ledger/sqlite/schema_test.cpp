@@ -46,7 +46,7 @@ class OlderLedger : public testing::TestWithParam<int> {
   std::vector<std::string> notices;
 };
 
-INSTANTIATE_TEST_SUITE_P(Schema, OlderLedger, testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(Schema, OlderLedger, testing::Values(1, 2, 3));
 
 TEST_P(OlderLedger, T11_is_audited_as_it_is_and_not_changed) {
   const std::string before = content_of(folder.file());
@@ -183,7 +183,7 @@ TEST(Schema, a_newer_one_is_refused_by_everything_and_left_alone) {
   const std::string before = content_of(folder.file());
   const auto refused = [](const Error& error) {
     EXPECT_EQ(error.code, ErrorCode::unsupported);
-    for (const char* word : {"version 99", "up to 3", "newer program"}) {
+    for (const char* word : {"version 99", "up to 4", "newer program"}) {
       EXPECT_NE(error.message.find(word), std::string::npos) << error.message;
     }
   };
@@ -252,7 +252,8 @@ TEST(Schema, T11_a_ledger_with_another_version_than_its_tables_is_not_brought_fo
     const auto opened = SqliteLedger::open({.path = folder.file()});
     ASSERT_FALSE(opened.has_value());
     EXPECT_EQ(opened.error().code, ErrorCode::corrupt);
-    EXPECT_NE(opened.error().message.find("its tables are those of version 3"), std::string::npos)
+    EXPECT_NE(opened.error().message.find("its tables are those of version 3 or 4"),
+              std::string::npos)
         << opened.error().message;
     EXPECT_EQ(content_of(folder.file()), before);
     EXPECT_FALSE(fs::exists(folder.file() + ".v" + version + "-backup"));

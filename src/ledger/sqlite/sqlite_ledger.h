@@ -19,7 +19,7 @@
 namespace trued {
 
 /// The version of the file's format that this program writes.
-inline constexpr int kLedgerSchema = 3;
+inline constexpr int kLedgerSchema = 4;
 
 struct SqliteOptions {
   std::string path;
