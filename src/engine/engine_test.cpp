@@ -26,6 +26,23 @@ TEST(Engine, T6_two_durable_rounds_carry_a_whole_operation) {
   EXPECT_EQ(world.engine->stats().commits, 2U);
 }
 
+TEST(Engine, V8_whoever_was_answered_finds_it_in_the_figures) {
+  World world;
+  const auto settled = [&] { return world.engine->stats().settled; };
+  std::uint64_t confirmed = 0;
+  std::uint64_t refused = 0;
+  world.engine->submit(world.prepared("k", "a.md", "hello"), Duration{60'000}, [&](const auto&) {
+    confirmed = settled().at(std::to_underlying(State::confirmed));
+  });
+  world.settle();
+  EXPECT_EQ(confirmed, 1U);
+  world.ledger.inject({CommitFault::rolled_back});
+  world.engine->submit(world.prepared("other", "b.md", "hello"), Duration{60'000},
+                       [&](const auto&) { refused = world.engine->stats().refused; });
+  world.settle();
+  EXPECT_EQ(refused, 1U);
+}
+
 TEST(Engine, T6_nothing_is_sent_before_the_attempt_is_durable) {
   World world;
   world.ledger.inject({CommitFault::rolled_back});

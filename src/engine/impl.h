@@ -214,6 +214,9 @@ class Engine::Impl {
   void call_back_waiting_jobs();
   void keep_intent(Entry& entry, std::shared_ptr<const Intent> intent);
   void snapshot();
+  /// Ends every step: brings the figures up to date, then sends what say() gathered.
+  void show();
+  void say(Reply& reply, std::variant<Answer, EngineProblem> answer);
 
   EnginePorts ports_;
   EngineOptions options_;
@@ -232,9 +235,10 @@ class Engine::Impl {
   /// By target. What is asked is asked before it is decided, and undone with the turn.
   std::map<std::string, TargetGate, std::less<>> gates_;
   Leases leases_;
-  WallTime gates_since_{};      ///< when the breakers were closed
-  std::size_t open_bytes_ = 0;  ///< of the contents in entries_
-  std::vector<Message> local_;  ///< for the next turn: turns at artifacts, inline reports
+  WallTime gates_since_{};             ///< when the breakers were closed
+  std::size_t open_bytes_ = 0;         ///< of the contents in entries_
+  std::vector<DirectAnswer> answers_;  ///< not sent yet: show()
+  std::vector<Message> local_;         ///< for the next turn: turns at artifacts, inline reports
   std::map<OperationId, std::map<SubmitDecision, std::uint32_t>> repeats_;
   Mono repeats_due_{};
   Mono retire_due_{};

@@ -37,7 +37,8 @@ struct Lease {
 };
 
 /// May be empty: nothing came up in time.
-using LeaseReply = std::move_only_function<void(std::variant<std::vector<Lease>, EngineProblem>)>;
+using LeaseAnswer = std::variant<std::vector<Lease>, EngineProblem>;
+using LeaseReply = std::move_only_function<void(LeaseAnswer)>;
 
 /// What became of what a worker said.
 struct WorkAnswer {

@@ -1,6 +1,7 @@
 #include "engine/leases.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace trued {
 namespace {
@@ -199,10 +200,14 @@ std::vector<Leases::Returned> Leases::settle(Mono now) {
 // What was reserved for it looks for another when it is ready (taker()).
 void Leases::answer(Poll& poll, const std::optional<EngineProblem>& problem) {
   if (poll.ready.empty() && problem) {
-    poll.reply(*problem);
+    answered_.emplace_back(std::move(poll.reply), *problem);
   } else {
-    poll.reply(std::move(poll.ready));
+    answered_.emplace_back(std::move(poll.reply), std::move(poll.ready));
   }
+}
+
+void Leases::send() {
+  for (auto& [reply, answer] : std::exchange(answered_, {})) reply(std::move(answer));
 }
 
 void Leases::dismiss(const std::optional<EngineProblem>& problem) {

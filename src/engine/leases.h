@@ -72,7 +72,8 @@ class Leases {
   /// The worker who is to have it: the one it was reserved for, or another that takes it; null if
   /// nobody waits any more.
   [[nodiscard]] const LeaseAsk* taker(const Operation& operation);
-  /// It is durably the taker's. The poll is answered by settle(). False if it has gone meanwhile.
+  /// It is durably the taker's. The poll is answered by settle() and send(). False if it has gone
+  /// meanwhile.
   [[nodiscard]] bool hand_over(const OperationId& id, Lease lease, Mono now);
   /// It came to nothing: no worker was told of it.
   void drop(const OperationId& id);
@@ -82,6 +83,8 @@ class Leases {
   [[nodiscard]] std::vector<Returned> settle(Mono now);
   /// Answers every poll with what it has; with `problem` where that is nothing.
   void dismiss(const std::optional<EngineProblem>& problem);
+  /// Hands those answers out.
+  void send();
   /// When settle() or next_offer() may have something to do; nothing if that hangs on others.
   [[nodiscard]] std::optional<Mono> wake(Mono now) const;
 
@@ -131,6 +134,7 @@ class Leases {
   std::map<std::string, Desk, std::less<>> desks_;
   std::map<OperationId, Place> places_;  ///< of those who wait
   std::map<PollNo, Poll> polls_;
+  std::vector<std::pair<LeaseReply, LeaseAnswer>> answered_;  ///< not sent yet
   PollNo poll_no_ = 0;
   std::map<OperationId, std::pair<PollNo, std::string>> reserved_;  ///< with the target
   std::map<OperationId, Payload> prepared_;

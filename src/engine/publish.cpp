@@ -1,5 +1,7 @@
 // The second half of a turn: commit, then everything that may only follow from it.
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/overloaded.h"
@@ -86,7 +88,7 @@ Result<void> Engine::Impl::recover() {
     keep_intent(entry, std::move(intent));
     if (locks_.enqueue(*entry.operation, std::move(turns))) post_local(id, Start{});
   }
-  snapshot();
+  show();
   return {};
 }
 
@@ -122,7 +124,7 @@ Turn Engine::Impl::step() {
   const bool repeats = !repeats_.empty() && turn.mono >= repeats_due_;
   if (turn.messages.empty() && !repeats) {
     expire_waiters(turn.mono);
-    snapshot();
+    show();
     return {.worked = false, .next_in = next_in(turn)};
   }
   if (!load(turn)) {
@@ -139,7 +141,7 @@ Turn Engine::Impl::pause(TurnState turn, const std::string& why) {
   refuse_submissions(turn, ledger_problem(why));
   std::ranges::move(turn.messages, std::back_inserter(local_));
   expire_waiters(turn.mono);
-  snapshot();
+  show();
   const Mono again = held_ ? held_retry_ : ledger_retry_;
   return {.worked = false, .next_in = std::max(again - turn.mono, Mono{1})};
 }
@@ -153,6 +155,7 @@ Turn Engine::Impl::settle_held(TurnState turn) {
   const CommitResult result = ports_.ledger.settle_unknown();
   if (result.outcome == CommitOutcome::unknown) {
     held_retry_ = turn.mono + kLedgerPause;
+    show();
     return {.worked = false, .next_in = kLedgerPause};
   }
   TurnState held = std::move(*held_);
@@ -210,16 +213,16 @@ Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
       held_retry_ = turn.mono;
       held_since_ = turn.mono;
       held_ = std::move(turn);
-      snapshot();
+      show();
       return {.worked = true, .next_in = Duration{0}};
   }
   expire_waiters(turn.mono);
-  snapshot();
+  show();
   return {.worked = true, .next_in = next_in(turn)};
 }
 
 void Engine::Impl::publish(TurnState& turn) {
-  for (DirectAnswer& direct : turn.answers) direct.reply(std::move(direct.answer));
+  std::ranges::move(turn.answers, std::back_inserter(answers_));
   for (const OperationId& id : turn.order) publish(turn, id, turn.works.at(id));
   release_after(turn.effects_ended);
   deliver_leases(turn);
@@ -235,7 +238,7 @@ void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
     if (settled) {
       const auto operation = std::make_shared<const Operation>(std::move(work.operation));
       for (Waiter& waiter : work.waiters) {
-        waiter.reply(Answer{waiter.decision, operation, std::nullopt, waiter.reexecutes});
+        say(waiter.reply, Answer{waiter.decision, operation, std::nullopt, waiter.reexecutes});
       }
       // It may have taken its tickets and settled in one turn.
       if (!jobs_.effect_out(id)) release_artifacts(id);
@@ -316,10 +319,10 @@ void Engine::Impl::undo(TurnState& turn, const std::string& why) {
   for (const OperationId& id : turn.enqueued) release_artifacts(id);
   release_after(turn.effects_ended);
   const EngineProblem problem = ledger_problem(why);
-  for (DirectAnswer& direct : turn.answers) direct.reply(problem);
+  for (DirectAnswer& direct : turn.answers) say(direct.reply, problem);
   for (auto& [id, work] : turn.works) {
     undo_gate(id, work);
-    for (Waiter& waiter : work.waiters) waiter.reply(problem);
+    for (Waiter& waiter : work.waiters) say(waiter.reply, problem);
     counters_.refused += work.waiters.size();
   }
   for (Message& message : turn.messages) {
@@ -342,7 +345,7 @@ void Engine::Impl::answer_waiters(Entry& entry, Mono now, bool all) {
       entry.waiters, [&](const Waiter& waiter) { return all || waiter.until <= now; });
   for (auto it = entry.waiters.begin(); it != keep_from.begin(); ++it) {
     waits_.erase({it->until, entry.operation->id});
-    it->reply(Answer{it->decision, entry.operation, std::nullopt, it->reexecutes});
+    say(it->reply, Answer{it->decision, entry.operation, std::nullopt, it->reexecutes});
   }
   entry.waiters.erase(entry.waiters.begin(), keep_from.begin());
 }
@@ -362,9 +365,9 @@ void Engine::Impl::release_waiters() {
   TurnState rest;
   rest.messages = inbox->close();
   refuse_submissions(rest, draining_problem());
-  if (!held_) return;
-  answer_held(Mono::max());
+  if (held_) answer_held(Mono::max());
   held_.reset();
+  show();
 }
 
 // Whether it was accepted is not known, and may not be for long: nobody waits for that beyond their
@@ -379,13 +382,13 @@ void Engine::Impl::answer_held(Mono now) {
           "submit it again under the same key",
       .retry_after = Duration{2'000}};
   if (patience_over) {
-    for (DirectAnswer& direct : held_->answers) direct.reply(unknown);
+    for (DirectAnswer& direct : held_->answers) say(direct.reply, unknown);
     held_->answers.clear();
   }
   for (auto& [id, work] : held_->works) {
     std::erase_if(work.waiters, [&](Waiter& waiter) {
       const bool over = patience_over && waiter.until <= now;
-      if (over) waiter.reply(unknown);
+      if (over) say(waiter.reply, unknown);
       return over;
     });
   }
@@ -435,6 +438,19 @@ void Engine::Impl::count(const Work& work, WallTime) {
       ++counters_.verdicts.at(std::to_underlying(verdict));
     }
   }
+}
+
+void Engine::Impl::say(Reply& reply, std::variant<Answer, EngineProblem> answer) {
+  answers_.push_back({std::move(reply), std::move(answer)});
+}
+
+// What a caller has been told must not be missing from figures that are asked for afterwards.
+void Engine::Impl::show() {
+  snapshot();
+  for (DirectAnswer& direct : std::exchange(answers_, {})) {
+    direct.reply(std::move(direct.answer));
+  }
+  leases_.send();
 }
 
 void Engine::Impl::snapshot() {

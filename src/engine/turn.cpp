@@ -411,7 +411,7 @@ void Engine::Impl::refuse_submissions(TurnState& turn, const EngineProblem& prob
       kept.push_back(std::move(message));
     } else if (*reply) {
       ++counters_.refused;
-      (*reply)(problem);
+      say(*reply, problem);
     }
   }
   turn.messages = std::move(kept);

@@ -70,7 +70,7 @@ class Workers(Mailing):
         waiting = self.submit("ada")
         self.assertEqual(waiting["state"], "accepted")
         self.assertIn("waits for a worker of 'mailers'", waiting["reason"])
-        self.assertEqual(self.leases()["queued"], 1)
+        self.assertEqual(self.leases()["queued"], 1, "what an answer said is in the figures")
         worker = self.worker()
         said = worker.said()
         self.assertEqual(said["outcome"], "acknowledged")
