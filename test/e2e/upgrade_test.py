@@ -81,7 +81,8 @@ class UpgradeTest(unittest.TestCase):
             for command in (["audit"], ["backup", copy], ["serve", "--listen", "127.0.0.1:0"]):
                 code, said = trued(state, *command)
                 self.assertNotEqual(code, 0, command)
-                self.assertIn(f"schema version 99; this program knows up to {CURRENT}", said, command)
+                self.assertIn(f"schema version 99; this program knows up to {CURRENT}", said,
+                              command)
                 self.assertIn("use the newer program", said, command)
             self.assertFalse(os.path.exists(copy))
 

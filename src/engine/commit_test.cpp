@@ -1,0 +1,97 @@
+// What the ledger says of a commit, and who may be told what before and after it.
+#include <gtest/gtest.h>
+
+#include "engine/engine.h"
+#include "engine/engine_test_support.h"
+
+namespace trued {
+namespace {
+
+TEST(Commit, T6_two_durable_rounds_carry_a_whole_operation) {
+  World world;
+  world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(world.engine->stats().commits, 2U);
+}
+
+TEST(Commit, V8_whoever_was_answered_finds_it_in_the_figures) {
+  World world;
+  const auto settled = [&] { return world.engine->stats().settled; };
+  std::uint64_t confirmed = 0;
+  std::uint64_t refused = 0;
+  world.engine->submit(world.prepared("k", "a.md", "hello"), Duration{60'000}, [&](const auto&) {
+    confirmed = settled().at(std::to_underlying(State::confirmed));
+  });
+  world.settle();
+  EXPECT_EQ(confirmed, 1U);
+  world.ledger.inject({CommitFault::rolled_back});
+  world.engine->submit(world.prepared("other", "b.md", "hello"), Duration{60'000},
+                       [&](const auto&) { refused = world.engine->stats().refused; });
+  world.settle();
+  EXPECT_EQ(refused, 1U);
+}
+
+TEST(Commit, T6_nothing_is_sent_before_the_attempt_is_durable) {
+  World world;
+  world.ledger.inject({CommitFault::rolled_back});
+  auto asked = world.submit("k", "a.md", "hello");
+  world.step();
+  EXPECT_TRUE(world.runner.queue.empty());
+  ASSERT_TRUE(asked->answered());
+  ASSERT_NE(asked->problem(), nullptr);
+  EXPECT_EQ(asked->problem()->code, ProblemCode::ledger_unavailable);
+  world.clock.now += Duration{2'000};
+  auto again = world.submit("k", "a.md", "hello");
+  world.settle();
+  EXPECT_EQ(again->decision(), SubmitDecision::fresh);
+  EXPECT_EQ(again->operation().state, State::confirmed);
+}
+
+TEST(Commit, T6_a_commit_of_unknown_outcome_is_read_before_anybody_is_answered) {
+  for (const CommitFault fault : {CommitFault::unknown_applied, CommitFault::unknown_not_applied}) {
+    World world;
+    world.ledger.inject({fault});
+    auto asked = world.submit("k", "a.md", "hello");
+    world.settle();
+    ASSERT_TRUE(asked->answered());
+    if (fault == CommitFault::unknown_applied) {
+      EXPECT_EQ(asked->operation().state, State::confirmed);
+    } else {
+      ASSERT_NE(asked->problem(), nullptr);
+      EXPECT_FALSE(world.store->content("a.md").has_value());
+    }
+    EXPECT_EQ(asked->replies, 1U);
+  }
+}
+
+TEST(Commit, T1_nobody_waits_for_an_unknown_commit_beyond_their_time) {
+  World world;
+  world.ledger.inject({CommitFault::unknown_applied}, 30);
+  const auto soon = world.submit("k1", "a.md", "one", Duration{0});
+  const auto patient = world.submit("k2", "b.md", "two", Duration{9'000});
+  world.live(200, [&] { return soon->answered(); });
+  ASSERT_TRUE(soon->answered());
+  EXPECT_EQ(soon->problem()->code, ProblemCode::outcome_unknown);
+  EXPECT_FALSE(patient->answered());
+  world.live(200, [&] { return patient->answered(); });
+  EXPECT_EQ(patient->problem()->code, ProblemCode::outcome_unknown);
+  std::string why;
+  world.live(500, [&] { return world.engine->ready(why) && world.engine->stats().open == 0; });
+  const auto again = world.submit("k1", "a.md", "one");
+  world.settle();
+  EXPECT_EQ(again->decision(), SubmitDecision::duplicate) << "it was in, and went on";
+  EXPECT_EQ(again->operation().state, State::confirmed);
+}
+
+TEST(Commit, T6_a_report_whose_commit_was_rolled_back_is_not_lost) {
+  World world;
+  auto asked = world.submit("k", "a.md", "hello");
+  world.step();
+  ASSERT_TRUE(world.runner.run_one());
+  world.ledger.inject({CommitFault::rolled_back});
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->performed(), 1U);
+}
+}  // namespace
+}  // namespace trued
