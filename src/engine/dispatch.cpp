@@ -37,7 +37,13 @@ bool runs_here(const Target& target) { return target.store->is_inline() && !targ
 }  // namespace
 
 void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Action& action) {
-  if (std::holds_alternative<RunUndo>(action)) return run_undo(operation);
+  if (std::holds_alternative<RunUndo>(action)) {
+    if (!jobs_.effect_out(operation.id)) return run_undo(operation);
+    return post_local(operation.id, UndoReport{.by = {},
+                                               .done = false,
+                                               .later = true,
+                                               .reason = "an attempt of it has not come back"});
+  }
   const Target* target = target_of(operation.definition, operation.target);
   const auto* attempt = std::get_if<RunAttempt>(&action);
   if (attempt != nullptr && jobs_.effect_out(operation.id)) {
