@@ -117,6 +117,7 @@ class Engine::Impl {
   std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   std::atomic<bool> draining{false};
   std::atomic<bool> ledger_down{false};
+  std::atomic<bool> fenced{false};
 
  private:
   // turn.cpp: inputs and decisions
@@ -183,6 +184,7 @@ class Engine::Impl {
   Turn settle_held(TurnState turn);
   void answer_held(Mono now);
   Turn pause(TurnState turn, const std::string& why);
+  Turn stand_aside(TurnState turn);
   void publish(TurnState& turn);
   void publish(TurnState& turn, const OperationId& id, Work& work);
   void keep(TurnState& turn, Entry& entry, Work& work);
