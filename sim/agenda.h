@@ -65,8 +65,16 @@ class SimClock final : public Clock {
 /// unheard, and drops the rest.
 class SimRunner final : public Runner {
  public:
-  SimRunner(Agenda& agenda, Chance& chance, const Options& options, const bool& calm)
-      : agenda_(agenda), chance_(chance), options_(options), calm_(calm) {}
+  /// Runs a piece of work on behalf of its process; false if that does not move now.
+  using Running = std::function<bool(const std::function<void()>& work)>;
+
+  SimRunner(Agenda& agenda, Chance& chance, const Options& options, const bool& calm,
+            Running running)
+      : agenda_(agenda),
+        chance_(chance),
+        options_(options),
+        calm_(calm),
+        running_(std::move(running)) {}
 
   void run(std::move_only_function<void()> work) override {
     const std::uint64_t number = ++number_;
@@ -88,13 +96,18 @@ class SimRunner final : public Runner {
  private:
   void finish(std::uint64_t number) {
     auto node = work_.extract(number);
-    if (!node.empty()) node.mapped()();
+    if (node.empty() || running_(std::ref(node.mapped()))) return;
+    work_.insert(std::move(node));
+    agenda_.after(kAgain, [this, number] { finish(number); });
   }
+
+  static constexpr Duration kAgain{20};
 
   Agenda& agenda_;
   Chance& chance_;
   const Options& options_;
   const bool& calm_;
+  Running running_;
   std::uint64_t number_ = 0;
   std::map<std::uint64_t, std::move_only_function<void()>> work_;
 };

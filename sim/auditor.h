@@ -79,6 +79,9 @@ class Auditor {
   void on_reply(std::uint64_t submission, const std::variant<Answer, EngineProblem>& reply);
   void on_person(const OperationId& id) { lives_.at(id).person = true; }
 
+  /// Another process acts from now on, and whatever the one before had under way is not its own.
+  void on_takeover() { on_crash(); }
+
   /// A worker was told that this attempt is its own.
   void on_leased(const Operation& shown);
 

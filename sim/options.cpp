@@ -84,6 +84,17 @@ void draw_workers(Chance& chance, Options& o) {
   o.jump_every = Duration{0};
 }
 
+void draw_nodes(Chance& chance, Options& o) {
+  if (!chance.in_thousand(400)) return;
+  o.nodes = static_cast<std::uint32_t>(chance.between(2, 3));
+  o.node_lease = chance.span(100, 3'000);
+  o.renewal_lost = chance.in_thousand(500) ? static_cast<std::uint32_t>(chance.between(1, 400)) : 0;
+  if (chance.in_thousand(700)) {
+    o.stall_every = chance.span(500, 8'000);
+    o.stall_span = o.node_lease * chance.between(1, 4);
+  }
+}
+
 }  // namespace
 
 Options draw_options(std::uint64_t seed) {
@@ -115,6 +126,7 @@ Options draw_options(std::uint64_t seed) {
   o.engine.retire_per_turn = static_cast<std::uint32_t>(chance.between(1, 50));
   draw_workers(chance, o);
   if (chance.in_thousand(500)) o.declared = static_cast<std::uint32_t>(chance.between(100, 1'000));
+  draw_nodes(chance, o);
   return o;
 }
 
@@ -155,6 +167,11 @@ std::string to_string(const Options& o) {
   put("wrong_payload", o.wrong_payload);
   put("unverified", o.unverified);
   put("declared", o.declared);
+  put("nodes", o.nodes);
+  put("node_lease_ms", o.node_lease.count());
+  put("renewal_lost", o.renewal_lost);
+  put("stall_every_ms", o.stall_every.count());
+  put("stall_span_ms", o.stall_span.count());
   put("crash_every_ms", o.crash_every.count());
   put("jump_every_ms", o.jump_every.count());
   put("person_every_ms", o.person_every.count());

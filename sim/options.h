@@ -50,6 +50,13 @@ struct Options {
   std::uint32_t commit_crash = 0;  ///< before or after it
   std::uint32_t load_fails = 0;
 
+  // Several processes share the ledger; one of them acts.
+  std::uint32_t nodes = 1;
+  Duration node_lease{0};
+  std::uint32_t renewal_lost = 0;
+  Duration stall_every{0};  ///< of one of them; 0 = never
+  Duration stall_span{0};   ///< at most
+
   Duration crash_every{0};   ///< on average; 0 = never
   Duration jump_every{0};    ///< of the wall clock; 0 = never
   Duration person_every{0};  ///< 0 = nobody decides anything

@@ -16,21 +16,26 @@ Error unreadable() {
 Result<std::vector<Known>> SimLedger::load(const std::vector<Identity>& identities) {
   TRUED_ASSERT(!question_);
   if (fails(options_.load_fails)) return unreadable();
-  return inner_.load(identities);
+  return log_.ledger.load(identities);
 }
 
 Result<std::vector<std::optional<Operation>>> SimLedger::load(const std::vector<OperationId>& ids) {
   TRUED_ASSERT(!question_);
   if (fails(options_.load_fails)) return unreadable();
-  return inner_.load(ids);
+  return log_.ledger.load(ids);
 }
 
 Result<void> SimLedger::each_open(const std::function<void(Operation&&)>& visit) {
-  return inner_.each_open(visit);
+  return log_.ledger.each_open(visit);
 }
 
 CommitResult SimLedger::apply(const Batch& batch) {
-  CommitResult result = inner_.commit(batch);
+  if (!current()) {
+    trace_.say("ledger: fenced");
+    auditor_.see("commit fenced");
+    return {CommitOutcome::fenced, "simulated: another node has taken over"};
+  }
+  CommitResult result = log_.ledger.commit(batch);
   if (result.outcome == CommitOutcome::committed) auditor_.on_batch(batch);
   return result;
 }
@@ -62,7 +67,7 @@ CommitResult SimLedger::settle_unknown() {
 }
 
 Result<std::uint32_t> SimLedger::retire(WallTime now, std::uint32_t limit) {
-  if (question_) return std::uint32_t{0};
+  if (question_ || !current()) return std::uint32_t{0};
   if (fails(options_.load_fails)) return unreadable();
   std::vector<OperationId> before;
   for (const State state :
@@ -70,9 +75,9 @@ Result<std::uint32_t> SimLedger::retire(WallTime now, std::uint32_t limit) {
         State::canceled, State::compensated}) {
     for (const OperationId& id : auditor_.in_state(state)) before.push_back(id);
   }
-  TRUED_TRY(const std::uint32_t retired, inner_.retire(now, limit));
+  TRUED_TRY(const std::uint32_t retired, log_.ledger.retire(now, limit));
   if (retired == 0) return retired;
-  const auto rows = inner_.load(before).value();
+  const auto rows = log_.ledger.load(before).value();
   for (std::size_t i = 0; i < before.size(); ++i) {
     if (!rows.at(i)) auditor_.on_retired(before.at(i));
   }

@@ -31,7 +31,9 @@ void SimWorkers::ask(const std::string& worker) {
   const auto next = [this, worker] {
     agenda_.after(chance_.span(1, 300), [this, worker] { ask(worker); });
   };
-  engine_->lease(
+  Engine* const engine = reach_();
+  if (engine == nullptr) return next();
+  engine->lease(
       {.worker = worker,
        .max = static_cast<std::uint32_t>(1 + chance_.below(3)),
        .gone = [gone] { return *gone; }},
@@ -46,7 +48,6 @@ void SimWorkers::ask(const std::string& worker) {
         }
         for (const Lease& lease : *leases) take(worker, lease);
       });
-  moved_();
   // Answered or not (the process may have ended), it asks again.
   agenda_.after(wait + Duration{500}, next);
 }
@@ -74,18 +75,19 @@ void SimWorkers::take(const std::string& worker, const Lease& lease) {
 
 void SimWorkers::beat(const HeldPtr& held) {
   agenda_.after(options_.lease / 3, [this, held] {
-    if (held->done || engine_ == nullptr) return;
+    if (held->done) return;
     const Duration asked = agenda_.now();
-    engine_->heartbeat(held->id, {.attempt = held->attempt, .worker = held->worker, .baseline = {}},
-                       [this, held, asked](const std::variant<WorkAnswer, EngineProblem>& reply) {
-                         if (std::holds_alternative<WorkAnswer>(reply)) {
-                           held->heard = asked;
-                         } else if (std::get<EngineProblem>(reply).code == ProblemCode::refused) {
-                           held->heard = agenda_.now() - options_.lease;
-                           auditor_.see("lease lost");
-                         }
-                       });
-    moved_();
+    Engine* const engine = reach_();
+    if (engine == nullptr) return beat(held);
+    engine->heartbeat(held->id, {.attempt = held->attempt, .worker = held->worker, .baseline = {}},
+                      [this, held, asked](const std::variant<WorkAnswer, EngineProblem>& reply) {
+                        if (std::holds_alternative<WorkAnswer>(reply)) {
+                          held->heard = asked;
+                        } else if (std::get<EngineProblem>(reply).code == ProblemCode::refused) {
+                          held->heard = agenda_.now() - options_.lease;
+                          auditor_.see("lease lost");
+                        }
+                      });
     beat(held);
   });
 }
@@ -130,18 +132,23 @@ void SimWorkers::finish(const HeldPtr& held) {
 
 // Until it is heard; sometimes once more.
 void SimWorkers::tell(const HeldPtr& held, const AttemptReport& report, int times) {
-  if (engine_ == nullptr || times == 0) return;
+  if (times == 0) return;
   auto heard = std::make_shared<bool>(false);
-  engine_->complete(held->id, report,
-                    [this, heard](const std::variant<WorkAnswer, EngineProblem>& reply) {
-                      const auto* answer = std::get_if<WorkAnswer>(&reply);
-                      *heard = answer != nullptr;
-                      if (answer == nullptr) return;
-                      auditor_.see(answer->repeated  ? "completion repeated"
-                                   : answer->counted ? "completion counted"
-                                                     : "completion too late");
-                    });
-  moved_();
+  Engine* const engine = reach_();
+  if (engine == nullptr) {
+    agenda_.after(chance_.span(100, 1'000),
+                  [this, held, report, times] { tell(held, report, times - 1); });
+    return;
+  }
+  engine->complete(held->id, report,
+                   [this, heard](const std::variant<WorkAnswer, EngineProblem>& reply) {
+                     const auto* answer = std::get_if<WorkAnswer>(&reply);
+                     *heard = answer != nullptr;
+                     if (answer == nullptr) return;
+                     auditor_.see(answer->repeated  ? "completion repeated"
+                                  : answer->counted ? "completion counted"
+                                                    : "completion too late");
+                   });
   const bool twice = strikes(100);
   agenda_.after(chance_.span(100, 1'000), [this, held, report, heard, twice, times] {
     if (!*heard || twice) tell(held, report, times - 1);

@@ -46,17 +46,16 @@ class HandedStore final : public Connector {
 
 class SimWorkers {
  public:
-  /// `engine` may be null between two lives of the process.
-  SimWorkers(const std::unique_ptr<Engine>& engine, Agenda& agenda, Trace& trace, Auditor& auditor,
-             Chance& chance, const Options& options, const bool& calm, std::function<void()> moved)
-      : engine_(engine),
+  /// `reach`: the engine that somebody comes to, and is woken; null if there is none just now.
+  SimWorkers(std::function<Engine*()> reach, Agenda& agenda, Trace& trace, Auditor& auditor,
+             Chance& chance, const Options& options, const bool& calm)
+      : reach_(std::move(reach)),
         agenda_(agenda),
         trace_(trace),
         auditor_(auditor),
         chance_(chance),
         options_(options),
-        calm_(calm),
-        moved_(std::move(moved)) {}
+        calm_(calm) {}
 
   void add(const std::string& target, HandedStore& store) { stores_[target] = &store; }
   /// Every one of them asks for work from now on.
@@ -82,14 +81,13 @@ class SimWorkers {
   void tell(const HeldPtr& held, const AttemptReport& report, int times);
   bool strikes(std::uint32_t permille) { return !calm_ && chance_.in_thousand(permille); }
 
-  const std::unique_ptr<Engine>& engine_;
+  std::function<Engine*()> reach_;
   Agenda& agenda_;
   Trace& trace_;
   Auditor& auditor_;
   Chance& chance_;
   const Options& options_;
   const bool& calm_;
-  std::function<void()> moved_;
   std::map<std::string, HandedStore*> stores_;
 };
 

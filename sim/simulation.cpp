@@ -10,7 +10,7 @@
 #include "engine/write_input.h"
 #include "json/parse.h"
 #include "json/writer.h"
-#include "sim/sim_ledger.h"
+#include "sim/sim_node.h"
 #include "sim/sim_target.h"
 #include "sim/sim_types.h"
 #include "sim/sim_workers.h"
@@ -18,7 +18,6 @@
 namespace trued::sim {
 namespace {
 
-constexpr int kStepsMax = 200'000;  // of an engine that says it has work, without time going on
 constexpr int kSleepersMax = 3;
 constexpr Duration kRestMax{4'000'000};
 
@@ -38,10 +37,9 @@ class World {
     std::vector<Request> sent;
   };
 
-  void start();
-  void crash();
-  void guarded(const std::function<void()>& action);
-  void pump();
+  Node* reach();
+  Engine* reach_engine();
+  Node* leader() const;
   bool sleep(Duration span);
   void live_until(Duration end, bool to_rest);
   Duration next_time(Duration end);
@@ -52,6 +50,7 @@ class World {
   void send(Client& client, const Request& request, bool again);
   void wait_on_something();
   void schedule_crash();
+  void schedule_stall();
   void schedule_jump();
   void schedule_person();
   void schedule_outsider();
@@ -69,18 +68,15 @@ class World {
   Auditor auditor_;
   SimClock clock_;
   SeededRandom entropy_;
-  SimRunner runner_;
-  SimLedger ledger_;
+  SharedLog log_;
   Targets targets_;
   std::optional<SimTypes> types_;
   std::vector<SimStore*> stores_;
   std::vector<Client> clients_;
-  std::unique_ptr<Engine> engine_;
+  std::vector<std::unique_ptr<Node>> nodes_;
   SimWorkers workers_;
-  std::optional<Duration> engine_due_;
   std::uint64_t payloads_ = 0;
-  int sleeping_ = 0;        ///< effects that hang
-  std::uint64_t life_ = 0;  ///< of the process; what an older one answers is not heard
+  int sleeping_ = 0;  ///< effects that hang
 };
 
 World::World(const Options& options, bool keep_trace, Coverage& coverage)
@@ -90,10 +86,8 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
       auditor_(trace_, options_, coverage),
       clock_(agenda_),
       entropy_(options.seed ^ 0x656e74726f7079ULL),
-      runner_(agenda_, chance_, options_, calm_),
-      ledger_(auditor_, trace_, chance_, options_, calm_),
-      workers_(engine_, agenda_, trace_, auditor_, chance_, options_, calm_,
-               [this] { engine_due_ = agenda_.now(); }) {
+      workers_([this] { return reach_engine(); }, agenda_, trace_, auditor_, chance_, options_,
+               calm_) {
   for (std::uint32_t i = 0; i < options_.targets; ++i) {
     const std::string name = "t" + std::to_string(i);
     auto store = std::make_unique<SimStore>(name, chance_.in_thousand(options_.with_history),
@@ -121,57 +115,47 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
                                        kind, policy));
   }
   types_.emplace(targets_);
+  const NodePorts ports{targets_, *types_, log_,     auditor_, trace_, agenda_,
+                        chance_,  clock_,  entropy_, options_, calm_};
+  for (std::uint32_t i = 0; i < options_.nodes; ++i) {
+    nodes_.push_back(std::make_unique<Node>(ports, i));
+  }
   clients_.resize(options_.clients);
   for (std::uint32_t i = 0; i < options_.clients; ++i) clients_.at(i).number = i;
 }
 
-void World::start() {
-  ++life_;
-  engine_ = std::make_unique<Engine>(
-      EnginePorts{ledger_, targets_, runner_, clock_, entropy_, &*types_}, options_.engine);
-  const auto recovered = engine_->recover();
-  if (!recovered.has_value()) trace_.violation("(4) the ledger cannot be recovered");
-  engine_due_ = agenda_.now();
-}
-
-// The process ends without a word. Effects that were under way may still reach their end.
-void World::crash() {
-  trace_.say("CRASH");
-  engine_.reset();
-  runner_.crash();
-  auditor_.on_crash();
-  ledger_.forget_question();
-  start();
-}
-
-void World::guarded(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Crash&) {
-    crash();
+// Whoever comes does not know which node acts; one that was overtaken may think that it does.
+Node* World::reach() {
+  std::vector<Node*> acting;
+  for (const auto& node : nodes_) {
+    if (node->engine() != nullptr) acting.push_back(node.get());
   }
+  if (acting.empty()) return nullptr;
+  Node* const node = acting.size() == 1 ? acting.front() : chance_.pick(acting);
+  node->poke();
+  return node;
 }
 
-void World::pump() {
-  guarded([this] {
-    for (int i = 0; i < kStepsMax; ++i) {
-      const Turn turn = engine_->step();
-      if (turn.worked) continue;
-      engine_due_ = agenda_.now() + std::max(turn.next_in.value_or(Duration{1'000}), Duration{1});
-      return;
-    }
-    trace_.violation("(4) the engine is busy without end");
-  });
+Engine* World::reach_engine() {
+  Node* const node = reach();
+  return node == nullptr ? nullptr : node->engine();
+}
+
+Node* World::leader() const {
+  const auto found = std::ranges::find_if(nodes_, [](const auto& node) { return node->leads(); });
+  return found == nodes_.end() ? nullptr : found->get();
 }
 
 // Inside a target: everything else goes on. Not for ever inside one another.
 bool World::sleep(Duration span) {
-  if (sleeping_ >= kSleepersMax || calm_ || engine_ == nullptr) return true;
+  Node* const node = Node::running();
+  if (sleeping_ >= kSleepersMax || calm_ || node == nullptr || !node->leads()) return true;
   ++sleeping_;
-  const std::uint64_t life = life_;
+  const std::uint64_t life = node->life();
   live_until(agenda_.now() + span, false);
   --sleeping_;
-  return life == life_;
+  Node::running() = node;
+  return life == node->life() && node->leads();
 }
 
 // ---- Who acts
@@ -246,13 +230,15 @@ void World::send(Client& client, const Request& request, bool again) {
   const std::uint64_t number = auditor_.on_submit(submission.identity, submission.fingerprint);
   trace_.say("client ", client.number, " sends ", request.key, " #", number);
   auto heard = std::make_shared<bool>(false);
-  engine_->submit(std::move(submission), chance_.in_thousand(300) ? Duration{0} : options_.patience,
-                  [this, number, heard, life = life_](std::variant<Answer, EngineProblem> reply) {
-                    if (*heard) trace_.violation("a caller was answered twice");
-                    *heard = true;
-                    if (life == life_) auditor_.on_reply(number, reply);
-                  });
-  engine_due_ = agenda_.now();
+  Node* const node = reach();
+  if (node == nullptr) return;
+  node->engine()->submit(
+      std::move(submission), chance_.in_thousand(300) ? Duration{0} : options_.patience,
+      [this, number, heard, node, life = node->life()](std::variant<Answer, EngineProblem> reply) {
+        if (*heard) trace_.violation("a caller was answered twice");
+        *heard = true;
+        if (life == node->life()) auditor_.on_reply(number, reply);
+      });
   if (again) return;
   agenda_.after(options_.patience + Duration{1'000}, [this, &client, request, heard] {
     if (!*heard && !calm_) send(client, request, true);
@@ -263,8 +249,9 @@ void World::wait_on_something() {
   std::vector<OperationId> ids = auditor_.in_state(State::verifying);
   if (ids.empty()) ids = auditor_.in_state(State::confirmed);
   if (ids.empty()) return;
-  engine_->wait_for(chance_.pick(ids), options_.patience, [](auto) {});
-  engine_due_ = agenda_.now();
+  if (Engine* const engine = reach_engine(); engine != nullptr) {
+    engine->wait_for(chance_.pick(ids), options_.patience, [](auto) {});
+  }
 }
 
 void World::person() {
@@ -279,8 +266,9 @@ void World::person() {
   if (ids.empty()) return;
   const OperationId id = chance_.pick(ids);
   trace_.say("a person decides about ", to_string(id), ": ", to_string(action));
-  engine_->person(id, {action, "ada", "she looked"}, [](auto) {});
-  engine_due_ = agenda_.now();
+  if (Engine* const engine = reach_engine(); engine != nullptr) {
+    engine->person(id, {action, "ada", "she looked"}, [](auto) {});
+  }
 }
 
 void World::schedule_person() {
@@ -296,8 +284,17 @@ void World::schedule_crash() {
   if (options_.crash_every.count() == 0) return;
   agenda_.after(chance_.span(1, 2 * options_.crash_every.count()), [this] {
     if (calm_) return;
-    crash();
+    nodes_.at(chance_.below(nodes_.size()))->crash();
     schedule_crash();
+  });
+}
+
+void World::schedule_stall() {
+  if (options_.stall_every.count() == 0) return;
+  agenda_.after(chance_.span(1, 2 * options_.stall_every.count()), [this] {
+    if (calm_) return;
+    nodes_.at(chance_.below(nodes_.size()))->stall(chance_.span(1, options_.stall_span.count()));
+    schedule_stall();
   });
 }
 
@@ -308,7 +305,6 @@ void World::schedule_jump() {
     const Duration by = chance_.span(-60'000, 60'000);
     trace_.say("the wall clock jumps by ", by.count());
     clock_.jump(by);
-    engine_due_ = agenda_.now();
     schedule_jump();
   });
 }
@@ -339,7 +335,7 @@ void World::schedule_outage() {
 
 // Whatever was counted in has been counted out.
 void World::check_gates_at_rest() {
-  for (const GateStats& gate : engine_->stats().targets) {
+  for (const GateStats& gate : leader()->engine()->stats().targets) {
     if (gate.breaker_opened > 0) auditor_.see("breaker opened");
     const bool empty =
         gate.in_flight == 0 && gate.held_attempts + gate.held_retries + gate.held_reads == 0;
@@ -353,7 +349,9 @@ void World::check_gates_at_rest() {
 Duration World::next_time(Duration end) {
   Duration time = end;
   if (const auto event = agenda_.next()) time = std::min(time, *event);
-  if (engine_due_) time = std::min(time, *engine_due_);
+  for (const auto& node : nodes_) {
+    if (const auto due = node->due()) time = std::min(time, *due);
+  }
   return std::max(time, agenda_.now());
 }
 
@@ -362,24 +360,29 @@ void World::live_until(Duration end, bool to_rest) {
     const Duration time = next_time(end);
     agenda_.wait_until(time);
     if (agenda_.next() && *agenda_.next() <= time) {
-      guarded([this] { agenda_.run_next(); });
-      engine_due_ = agenda_.now();
+      agenda_.run_next();
+      for (const auto& node : nodes_) node->poke();
     }
-    if (engine_due_ && *engine_due_ <= agenda_.now()) pump();
+    for (const auto& node : nodes_) {
+      if (const auto due = node->due(); due && *due <= agenda_.now()) node->pump();
+    }
     if (to_rest && at_rest()) return;
   }
 }
 
 bool World::at_rest() const {
-  const EngineStats stats = engine_->stats();
+  const Node* const node = leader();
+  if (node == nullptr) return false;
+  const EngineStats stats = node->engine()->stats();
   std::string unused;
-  return stats.open == 0 && stats.in_flight == 0 && engine_->ready(unused);
+  return stats.open == 0 && stats.in_flight == 0 && node->engine()->ready(unused);
 }
 
 Outcome World::run() {
-  start();
+  for (const auto& node : nodes_) node->begin();
   for (Client& client : clients_) schedule_act(client);
   schedule_crash();
+  schedule_stall();
   schedule_jump();
   schedule_person();
   schedule_outsider();
@@ -391,6 +394,7 @@ Outcome World::run() {
   for (SimStore* store : stores_) {
     if (store->is_down()) store->down(false);
   }
+  for (const auto& node : nodes_) node->wake();
   // Everything has a deadline, and a clock that was set back by at most so many minutes.
   live_until(agenda_.now() + kRestMax, true);
   if (trace_.first_violation().empty()) auditor_.at_rest();
@@ -401,7 +405,7 @@ Outcome World::run() {
   outcome.lines = trace_.lines();
   outcome.operations = auditor_.operations();
   outcome.trace = trace_.text();
-  engine_.reset();
+  nodes_.clear();
   outcome.digest = trace_.finish();
   return outcome;
 }
@@ -431,12 +435,13 @@ Options minimize(Options options) {
     const std::uint32_t before = std::exchange(*fault, 0);
     if (before != 0 && !fails(options)) *fault = before;
   }
-  for (Duration* every :
-       {&options.crash_every, &options.jump_every, &options.person_every, &options.outage_every}) {
+  for (Duration* every : {&options.stall_every, &options.crash_every, &options.jump_every,
+                          &options.person_every, &options.outage_every}) {
     const Duration before = std::exchange(*every, Duration{0});
     if (before.count() != 0 && !fails(options)) *every = before;
   }
-  for (std::uint32_t* count : {&options.clients, &options.targets, &options.artifacts_max}) {
+  for (std::uint32_t* count :
+       {&options.nodes, &options.clients, &options.targets, &options.artifacts_max}) {
     while (*count > 1) {
       --*count;
       if (fails(options)) continue;

@@ -47,7 +47,12 @@ TEST(Simulation, V1_V3_V6_V7_V10_T1_T2_T3_T5_T6_invariants_hold_in_many_worlds) 
                               "seen worker killed",
                               "seen completion counted",
                               "seen completion repeated",
-                              "seen completion too late"}) {
+                              "seen completion too late",
+                              "seen node stalled",
+                              "seen node took over",
+                              "seen node overtaken",
+                              "seen commit fenced",
+                              "state compensated"}) {
     EXPECT_GT(coverage[reached], 0U) << reached << " was never seen";
   }
 }

@@ -127,6 +127,24 @@ TEST(Commit, T1_once_fenced_nothing_is_decided_and_nobody_waits) {
   EXPECT_TRUE(world.engine->drained());
 }
 
+TEST(Commit, T1_an_open_operation_of_which_it_knows_nothing_shows_it_another_node) {
+  World world;
+  const ScriptedTenure tenure;
+  const EnginePorts ports{world.ledger, world.targets, world.runner, world.clock,
+                          world.random, nullptr,       &tenure};
+  world.engine = std::make_unique<Engine>(ports, EngineOptions{});
+  Engine stale(ports, EngineOptions{});
+  ASSERT_TRUE(stale.recover().has_value());
+  world.submit("k", "a.md", "hello");
+  world.step();
+  std::optional<std::variant<Answer, EngineProblem>> said;
+  stale.submit(world.prepared("k", "a.md", "hello"), Duration{0},
+               [&](std::variant<Answer, EngineProblem> reply) { said = std::move(reply); });
+  (void)stale.step();
+  ASSERT_TRUE(said && std::holds_alternative<EngineProblem>(*said));
+  EXPECT_TRUE(stale.fenced());
+}
+
 TEST(Commit, T1_no_effect_begins_when_another_node_may_act) {
   World world;
   ScriptedTenure tenure;

@@ -123,6 +123,8 @@ class Engine::Impl {
   // turn.cpp: inputs and decisions
   void take_messages(TurnState& turn);
   bool load(TurnState& turn);
+  /// What was loaded is open, and none of ours: somebody else accepted it or took it up.
+  bool shows_another_node(const TurnState& turn) const;
   void decide_all(TurnState& turn);
   void on_submit(TurnState& turn, SubmitMessage& message);
   void on_fresh(TurnState& turn, SubmitMessage& message);

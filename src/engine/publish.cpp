@@ -135,6 +135,10 @@ Turn Engine::Impl::step() {
     ledger_retry_ = turn.mono + kLedgerPause;
     return pause(std::move(turn), "it cannot be read");
   }
+  if (shows_another_node(turn)) {
+    fenced = true;
+    return stand_aside(std::move(turn));
+  }
   decide_all(turn);
   return commit(std::move(turn));
 }

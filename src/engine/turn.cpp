@@ -111,6 +111,16 @@ bool Engine::Impl::load(TurnState& turn) {
   return true;
 }
 
+bool Engine::Impl::shows_another_node(const TurnState& turn) const {
+  if (ports_.tenure == nullptr) return false;
+  const auto anothers = [](const std::optional<Operation>& operation) {
+    return operation && !is_settled(operation->state);
+  };
+  return std::ranges::any_of(turn.known,
+                             [&](const auto& one) { return anothers(one.second.operation); }) ||
+         std::ranges::any_of(turn.rows, [&](const auto& one) { return anothers(one.second); });
+}
+
 void Engine::Impl::decide_all(TurnState& turn) {
   // First, while every counted operation is loaded: what this turn counts waits for the next flush.
   if (turn.mono >= repeats_due_) flush_repeats(turn);

@@ -103,4 +103,17 @@ MUTATIONS = [
     ("nobody follows a lease after a restart", "src/engine/publish.cpp",
      "    const bool leased = is_leased(operation);\n",
      "    const bool leased = false;\n"),
+    ("an effect begins though another node may act", "src/engine/dispatch.cpp",
+     "claim() && (tenure == nullptr || tenure->holds());",
+     "claim() && (tenure != nullptr || tenure == nullptr);"),
+    ("a node goes on after it was fenced as if nothing had been", "src/engine/publish.cpp",
+     "    case CommitOutcome::fenced:\n      fenced = true;\n"
+     "      undo(turn, std::string(kFenced));\n",
+     "    case CommitOutcome::fenced:\n      publish(turn);\n"),
+    ("it is undone while an attempt of it may still land", "src/engine/dispatch.cpp",
+     "    if (!jobs_.effect_out(operation.id)) return run_undo(operation);",
+     "    if (operation.attempts < 99) return run_undo(operation);"),
+    ("an undoing of before it was carried out again counts", "src/engine/undo.cpp",
+     "    return settled && carried_out_ && *settled < *carried_out_;",
+     "    return settled && carried_out_ && *settled < WallTime{};"),
 ]
