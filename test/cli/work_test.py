@@ -9,8 +9,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from mailing import until  # noqa: E402
-from trued_server import BINARY, Scratch, Server, run  # noqa: E402
+from trued_server import BINARY, Scratch, Server, run, until  # noqa: E402
 
 CONFIG = """
 [target.mailers]

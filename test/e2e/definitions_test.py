@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import shop as shops  # noqa: E402
-from trued_server import BINARY, Scratch, Server, audit, run  # noqa: E402
+from trued_server import BINARY, Scratch, Server, audit, run, until  # noqa: E402
 
 HEAD = """
 [target.psp]
@@ -410,10 +410,8 @@ class Pinned(unittest.TestCase):
             self.assertEqual(status, 404)
 
     def until_known(self, bench, key):
-        for _ in range(2000):
-            found = bench.server.request("GET", f"/v1/operations?key={key}&scope=trued")[2]
-            if found["operations"]:
-                return
+        path = f"/v1/operations?key={key}&scope=trued"
+        until(lambda: bench.server.request("GET", path)[2]["operations"], key + " is known")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import shop as shops  # noqa: E402
-from trued_server import Scratch, Server, audit  # noqa: E402
+from trued_server import Scratch, Server, audit, until  # noqa: E402
 
 HAPROXY = """
 defaults
@@ -188,11 +188,12 @@ class Intermediaries:
         with Bench(self.kind, deduplicates=False) as bench:
             bench.shop.stop_listening()
             receipt = bench.submit(wait=0)
-            for _ in range(20_000):
+
+            def ended_attempts():
                 events = bench.server.request("GET", receipt["links"]["events"])[2]["events"]
-                ended = [each for each in events if each["event"] == "effect_ended"]
-                if ended:
-                    break
+                return [each for each in events if each["event"] == "effect_ended"]
+
+            ended = until(ended_attempts, "an attempt ended")
             # 502 or 503 of the proxy's own: nobody can tell that from one that came after it.
             self.assertEqual(ended[0]["outcome"], "unknown", ended)
             bench.shop.listen()

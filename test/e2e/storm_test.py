@@ -11,7 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import shop as shops  # noqa: E402
-from trued_server import Scratch, Server, audit, sanitized  # noqa: E402
+from trued_server import Scratch, Server, audit, sanitized, until  # noqa: E402
 
 MANY = 300 if sanitized() else 1000
 LOAD = 200
@@ -79,11 +79,9 @@ class Bench:
         return times
 
     def until(self, holds):
-        for _ in range(30_000):
-            gate = self.gate()
-            if holds(gate):
-                return gate
-        raise AssertionError(gate)
+        """What stands before the shop, once `holds` says so of it."""
+        return until(lambda: (lambda gate: holds(gate) and gate)(self.gate()),
+                     lambda: f"as wanted: {self.gate()}", within=60)
 
 
 class Down(unittest.TestCase):

@@ -9,8 +9,8 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from mailing import (CONFIG, PYTHON, READ_BACK, Gateway, WorkerProcess, until)  # noqa: E402
-from trued_server import Scratch, Server, audit  # noqa: E402
+from mailing import CONFIG, PYTHON, READ_BACK, Gateway, WorkerProcess  # noqa: E402
+from trued_server import Scratch, Server, audit, until  # noqa: E402
 
 
 class Mailing(unittest.TestCase):
