@@ -135,7 +135,9 @@ def until(condition, what, within=30):
         if time.monotonic() > end:
             break
         time.sleep(0.02)
-    raise AssertionError(f"not within {within} s: {what() if callable(what) else what}")
+    if callable(what):
+        what = what()
+    raise AssertionError(f"not within {within} s: {what}")
 
 
 def run(*arguments, **options):
