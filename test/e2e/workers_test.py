@@ -216,6 +216,8 @@ class Workers(Mailing):
     def test_T9_workers_race_and_each_mail_is_sent_once(self):
         self.begin()
         workers = [self.worker(f"w{i}") for i in range(3)]
+        # One that starts late would find nothing to do.
+        until(lambda: self.leases()["asking"] == len(workers), "all of them ask")
         receipts = [self.submit(f"user-{i}") for i in range(30)]
         for i, waiting in enumerate(receipts):
             self.assertEqual(self.settled(waiting)["state"], "confirmed")

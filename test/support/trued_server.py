@@ -126,7 +126,7 @@ class Server:
 
 def until(condition, what, within=30):
     """Asks again until `condition` is true of what happens in other processes; what it said then.
-    Fails after `within` seconds, with `what` it waited for (a text, or a function that makes it)."""
+    Fails after `within` seconds, with `what` it waited for: a text, or a function that makes it."""
     end = time.monotonic() + within
     while True:
         value = condition()
