@@ -28,7 +28,7 @@ CHARGE = """
 identity = ["cart"]
 timeout = "700ms"
 deadline = "60s"
-retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "100ms" }}
+retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "1s" }}
 [operation.charge.effect]
 target = "psp"
 method = "POST"

@@ -27,7 +27,7 @@ breaker = false
 effect = {{ target = "crm", method = "POST", path = "/v1/charges", json = {{ amount = 1 }} }}
 timeout = "700ms"
 deadline = "60s"
-retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "100ms" }}
+retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "1s" }}
 settle = {{ within = "200ms", reads_max = 2, first = "20ms", cap = "100ms" }}
 [operation.reserve.input]
 required = ["cart"]
@@ -42,7 +42,7 @@ identity = ["cart"]
 effect = {{ target = "psp", method = "POST", path = "/v1/charges", json = {{ amount = 5 }} }}
 timeout = "700ms"
 deadline = "60s"
-retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "100ms" }}
+retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "1s" }}
 settle = {{ within = "200ms", reads_max = 2, first = "20ms", cap = "100ms" }}
 requires = [{requires}]
 {charge_more}
