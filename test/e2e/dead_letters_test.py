@@ -231,7 +231,9 @@ class DeadLettersTest(unittest.TestCase):
                 (64, ["dead-letters", "lost"]),
                 (65, ["dead-letters", "--cursor", "x"]),
                 (0, ["dead-letters", "list"]),
-                (0, ["dead-letters", "redrive", "op_nobody"])):
+                (0, ["dead-letters", "redrive", "--all"]),
+                (65, ["dead-letters", "redrive", "op_nobody", "--dry-run"]),
+                (65, ["dead-letters", "redrive", "op_nobody"])):
             done = self.trued(*arguments)
             self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
         self.assertIn("no-such-operation", done.stdout)
