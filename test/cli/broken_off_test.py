@@ -1,4 +1,4 @@
-"""What commands say of a server that ends in the middle: what may have come of it, and what next."""
+"""What commands say of a server that ends in between: what may have come of it, and what next."""
 
 import http.server
 import json
@@ -11,6 +11,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from trued_server import Scratch, run  # noqa: E402
 
 CLOSE = "close"     # takes the request, and closes the connection without an answer
+LATE = {"attempt": 1, "counted": False, "repeated": False, "detail": "kept as evidence"}
+LOST = {"type": "urn:trued:problem:lease-lost", "title": "The lease is lost", "status": 409,
+        "detail": "another attempt has begun"}
+LEASE = {"id": "op_01m7ybxy9ye0raexd74ghz6059", "attempt": 1, "lease_ms": 60_000, "payload": {},
+         "identity": "0" * 32, "traceparent": ""}
 
 
 class Scripted:
@@ -126,6 +131,23 @@ class BrokenOff(unittest.TestCase):
                     self.assertEqual(done.returncode, 75, done.stderr)
                     self.assertIn(text, done.stderr)
                     self.assertEqual("same key" in done.stderr, "write" in arguments)
+
+
+class WorkOnce(unittest.TestCase):
+    def test_T9_once_succeeds_only_with_what_counted(self):
+        for status, answer, command, code in (
+                (200, {"counted": True, "detail": "it counts"}, "true", 0),
+                (200, {"counted": True, "detail": "it counts"}, "false", 75),
+                (200, LATE, "true", 75), (409, LOST, "true", 65),
+                (403, {"title": "No", "detail": "out of scope"}, "true", 77)):
+            with self.subTest(status=status, answer=answer, command=command):
+                with Scripted((200, {"leases": [LEASE]}), (200, {}), (status, answer)) as server:
+                    done = run("work", "mailers", "--once", "--server", server.url, "--", command)
+                self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+                self.assertEqual([path.rsplit("/", 1)[-1] for path, _ in server.asked],
+                                 ["leases", "heartbeat", "complete"])
+                if answer.get("counted") is not True:
+                    self.assertIn(answer["detail"], done.stderr)
 
 
 if __name__ == "__main__":
