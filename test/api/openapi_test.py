@@ -88,6 +88,23 @@ class A_Documents(unittest.TestCase):  # noqa: N801 (unittest runs classes by na
         described = CONTRACT.document["components"]["schemas"]["ProblemType"]["enum"]
         self.assertEqual(described, [f"urn:trued:problem:{name}" for name in names])
 
+    def test_T10_the_requests_of_the_docs_are_those_described(self) -> None:
+        text = (SOURCE / "docs" / "http.md").read_text(encoding="utf-8")
+        table = text[text.index("| request |"):text.index("## Answers to a submission")]
+        told = []
+        for row in table.splitlines()[2:]:
+            method = path = ""
+            # `POST /a/{id}/b`, `…/c`: of the same method, and with another last part.
+            for span in re.findall(r"`([^`]+)`", row.split("|")[1] if row else ""):
+                method, _, given = span.rpartition(" ") if " " in span else (method, "", span)
+                given = given.split("?")[0]
+                path = path.rpartition("/")[0] + given[1:] if given.startswith("…") else given
+                told.append(f"{method} {path}")
+        described = [f"{method.upper()} {path}"
+                     for path, item in CONTRACT.document["paths"].items()
+                     for method in item if method in ("get", "post", "put", "delete", "patch")]
+        self.assertEqual(sorted(told), sorted(described))
+
     def test_T10_what_is_wrong_is_noticed(self) -> None:
         receipt = CONTRACT.document["components"]["examples"]["Confirmed"]["value"]
         schema = {"$ref": "#/components/schemas/Receipt"}
