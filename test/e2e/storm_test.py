@@ -18,13 +18,6 @@ MANY = 300 if sanitized() else 1000
 LOAD = 200
 FEW = 20
 
-PROBE = """
-[operation.charge.probe]
-read = { path = "/v1/charges?key=${operation.identity}" }
-happened = { json = { amount = "${input.amount}" } }
-did_not = { absent = true }
-"""
-
 
 class Bench:
     def __init__(self, deduplicates=True, **options):
@@ -190,7 +183,7 @@ class Random(unittest.TestCase):
 
     def test_T2_a_probe_that_can_say_no_needs_no_person_either(self):
         with Bench(deduplicates=False, target=self.GATES,
-                   after=shops.READ_BACK + PROBE) as bench:
+                   after=shops.READ_BACK + shops.PROBE) as bench:
             self.assertEqual(self.storm(bench), {"confirmed": MANY})
 
     def test_T2_without_either_what_is_not_known_waits_for_a_person(self):
