@@ -82,9 +82,11 @@ class Intermediary:
         log = os.path.join(directory, "log")
         command = {"haproxy": ["haproxy", "-db", "-f", path],
                    "nginx": ["nginx", "-p", directory, "-e", log, "-c", path]}[kind]
+        # It ends with the test, whatever becomes of that.
         with open(log, "wb") as out:
-            self.process = subprocess.Popen([program(command[0]), *command[1:]], stdout=out,
-                                            stderr=out)
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig=KILL", program(command[0]), *command[1:]], stdout=out,
+                stderr=out)
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -119,7 +121,11 @@ class Bench:
             text = text.replace('method = "POST"\n', 'method = "POST"\n' + effect)
             file.write(text.replace("attempts_max = 5", "attempts_max = 100"))
         self.state = self.scratch.sub("state")
-        self.server = Server(self.state, options=["--config", path])
+        try:
+            self.server = Server(self.state, options=["--config", path])
+        except BaseException:
+            self.between.stop()
+            raise
         self.number = 0
 
     def __enter__(self):
