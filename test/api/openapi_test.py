@@ -12,16 +12,17 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-import threading
 import unittest
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import leases
-from contract import Client
-from served import CONTRACT, SOURCE, Server, StaleServing
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+import leases  # noqa: E402
+import stale_serving  # noqa: E402
+from contract import Client  # noqa: E402
+from served import CONTRACT, SOURCE, Server  # noqa: E402
 
 TOKEN = "a-token-for-the-tests"
 ACME_TOKEN = "a-token-of-one-tenant"
@@ -353,20 +354,15 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
 
     server: Server
     client: Client
-    serving: ThreadingHTTPServer
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.serving = ThreadingHTTPServer(("127.0.0.1", 0), StaleServing)
-        threading.Thread(target=cls.serving.serve_forever, daemon=True).start()
         folder = Path(tempfile.mkdtemp(prefix="trued-openapi-"))
         cls.addClassCleanup(shutil.rmtree, folder, True)
-        cls.addClassCleanup(cls.serving.server_close)
-        cls.addClassCleanup(cls.serving.shutdown)
         (folder / "site").mkdir()
         (folder / "docs").mkdir()
         config = CONFIG.replace("DIRECTORY", str(folder))
-        config = config.replace("PORT", str(cls.serving.server_address[1]))
+        config = config.replace("PORT", str(stale_serving.serve(cls.addClassCleanup)))
         (folder / "trued.toml").write_text(config, encoding="utf-8")
         cls.server = Server("--config", str(folder / "trued.toml"), TRUED_TEST_TOKEN=TOKEN,
                             TRUED_ACME_TOKEN=ACME_TOKEN)
