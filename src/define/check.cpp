@@ -23,14 +23,22 @@ const Target* find_target(const Targets& targets, const std::string& name) {
   return found == targets.end() ? nullptr : &found->second;
 }
 
+// What a worker makes of its payload is its own affair, whatever the members are called.
+bool hands_over(const Target& target) { return target.calls && target.calls->hands_over(); }
+
+// Whether the effect is sent without what it could be deduplicated by.
+bool sends_no_key(const Definition& definition, const Target& target) {
+  if (definition.on_store || hands_over(target)) return false;
+  const json::Value* header = definition.effect.call.source().find("idempotency_header");
+  return header != nullptr && header->is_null();
+}
+
 // Whether repeating the effect is harmless by its nature.
 bool idempotent_by_nature(const Definition& definition, const Target& target,
                           const Capabilities& of_target) {
   if (definition.idempotent) return *definition.idempotent;
   const json::Value* method = definition.effect.call.source().find("method");
-  // What a worker makes of its payload is its own affair, whatever the members are called.
-  const bool handed_over = target.calls && target.calls->hands_over();
-  if (definition.on_store || handed_over || method == nullptr || !method->is_string()) {
+  if (definition.on_store || hands_over(target) || method == nullptr || !method->is_string()) {
     return of_target.idempotent;
   }
   return std::ranges::find(kIdempotentMethods, method->as_string()) != kIdempotentMethods.end();
@@ -39,6 +47,7 @@ bool idempotent_by_nature(const Definition& definition, const Target& target,
 Capabilities capabilities_of(const Definition& definition, const Target& target) {
   Capabilities can = target.store ? target.store->capabilities() : target.calls->capabilities();
   can.idempotent = idempotent_by_nature(definition, target, can);
+  if (sends_no_key(definition, target)) can.deduplicates = false;
   if (!definition.on_store) {
     const bool probed = definition.resolves_by(OnUnknown::probe);
     const bool asked = probed && (can.probes || definition.probe.has_value());

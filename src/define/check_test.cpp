@@ -115,6 +115,22 @@ TEST_F(Check, T4_steps_that_cannot_be_taken_are_refused) {
   EXPECT_EQ(wrong(base + R"(["repeat","person"],"idempotent":true})"), "");
 }
 
+TEST_F(Check, T2_a_call_that_sends_no_key_is_deduplicated_by_nobody) {
+  const std::string base =
+      R"({"effect":{"target":"psp","method":"POST","idempotency_header":null})";
+  const auto deduplicates = [&](const std::string& text) {
+    return policy_of(*defined("charge", text), targets).capabilities.deduplicates;
+  };
+  EXPECT_FALSE(deduplicates(base + "}"));
+  EXPECT_NE(wrong(base + R"(,"on_unknown":["repeat","person"]})").find("never safe here"),
+            std::string::npos);
+  EXPECT_EQ(wrong(base + R"(,"on_unknown":["repeat","person"],"idempotent":true})"), "");
+  EXPECT_TRUE(deduplicates(
+      R"({"effect":{"target":"psp","method":"POST","idempotency_header":"X-Request-Id"}})"));
+  calls->hands_on = true;
+  EXPECT_TRUE(deduplicates(base + "}")) << "a worker is told the identity whatever the call holds";
+}
+
 TEST_F(Check, T11_pauses_do_not_begin_beyond_their_cap) {
   EXPECT_NE(wrong(R"({"effect":{"target":"psp","method":"POST"},
               "retry":{"first":"9s","cap":"1s"}})")

@@ -212,7 +212,8 @@ io::ClientRequest HttpTarget::request_of(HttpCall& call, const CallContext& cont
     if (io::find_header(request.headers, header.name) != nullptr) continue;
     request.headers.push_back({header.name, header.value});
   }
-  if (effect && call.idempotency_header && !context.identity.empty()) {
+  const bool keyed = call.idempotency_header.has_value() && !context.identity.empty();
+  if (effect && keyed) {
     std::erase_if(request.headers, [&](const io::Header& header) {
       return io::find_header({header}, *call.idempotency_header) != nullptr;
     });
@@ -220,7 +221,8 @@ io::ClientRequest HttpTarget::request_of(HttpCall& call, const CallContext& cont
   }
   if (!context.traceparent.empty()) request.headers.push_back({"traceparent", context.traceparent});
   request.total_timeout = std::min(context.timeout, spec_.total_timeout);
-  if (effect) request.fresh_connection = spec_.fresh_connections.value_or(!spec_.deduplicates);
+  if (effect)
+    request.fresh_connection = spec_.fresh_connections.value_or(!spec_.deduplicates || !keyed);
   return request;
 }
 
