@@ -228,7 +228,7 @@ class Checker {
     check_pause("/settle", policy.store.first, policy.store.cap);
     check_pause("/serving_settle", policy.serving.first, policy.serving.cap);
     check_pause("/unreadable", policy.unreadable.first, policy.unreadable.cap);
-    const std::string sum = check_retention(policy);
+    const std::string sum = check_retention(policy, policy.has_serving);
     if (!sum.empty()) fault(place_of({"retention", "deadline", "timeout"}), sum);
     check_repeats(policy);
     if (!policy.capabilities.deduplicates || policy.capabilities.idempotent) return;

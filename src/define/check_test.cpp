@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "define/call_fake_test.h"
+#include "target/spec.h"
 
 namespace trued::define {
 namespace {
@@ -78,6 +79,18 @@ TEST_F(Check, T4_retries_end_before_anybody_forgets_the_key) {
   EXPECT_EQ(wrong(base + R"("retention":"24h","idempotent":true})"), "")
       << "a repeat is harmless whatever it remembers";
   EXPECT_EQ(wrong(R"({"effect":{"target":"psp","method":"POST"},"deadline":"50m"})"), "");
+}
+
+TEST_F(Check, T4_a_level_that_nothing_reads_takes_no_time) {
+  targets.clear();
+  targets.emplace("psp", make_call_target("psp", "http", calls, default_policy("http")));
+  const std::string sound = R"("deadline":"2h","retention":"7275s","unreadable":{"within":"2s"}})";
+  EXPECT_EQ(wrong(R"({"effect":{"target":"psp","method":"POST"},)" + sound), "");
+  const std::string late = wrong(R"({"effect":{"target":"psp","method":"POST"},
+    "artifact":[{"name":"a","read":{"path":"/a"},"serving":{"path":"/s"},
+      "expect":{"absent":true}}],)" +
+                                 sound);
+  EXPECT_NE(late.find("reading back 30s"), std::string::npos) << late;
 }
 
 TEST_F(Check, T11_what_came_to_be_malformed_is_refused_before_it_is_accepted) {
