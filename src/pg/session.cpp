@@ -93,17 +93,18 @@ struct Session::Impl {
     return e;
   }
 
-  // Waits for the socket; true if it is ready, false if the deadline has passed.
+  // Waits for the socket; true if it is ready, false if the deadline has passed, also while there
+  // is always something to read.
   [[nodiscard]] bool wait(short events, const Deadline& deadline) const {
     pollfd one{.fd = PQsocket(get()), .events = events, .revents = 0};
-    while (true) {
+    while (!deadline.over()) {
       const Duration left = deadline.left();
       const int ready =
           ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)));
       if (ready > 0) return true;
       if (ready < 0 && errno != EINTR) return true;  // libpq will say what is wrong with it
-      if (deadline.over()) return false;
     }
+    return false;
   }
 
   // Sends what is queued, reading what comes meanwhile, so that neither side waits for the other.
