@@ -273,6 +273,13 @@ TEST_F(Exec, secrets_are_masked_in_reasons_and_results) {
             "'tell' ended with exit code 1: bad key ***");
 }
 
+TEST_F(Exec, V10_a_value_of_a_letter_is_no_secret) {
+  directory_.command("tell", "echo '{\"amount\":11}'");
+  const auto target = directory_.target(
+      [](ExecSpec& spec) { spec.environment = {{.name = "LEVEL", .value = "1", .secret = true}}; });
+  EXPECT_EQ(target->perform(call_of(R"({"argv":["tell"]})")).ended.result, R"({"amount":11})");
+}
+
 TEST_F(Exec, T1_what_is_no_utf8_is_repaired_before_it_is_kept) {
   directory_.command("bytes", "printf '\\377x'; printf '\\377y' >&2; exit ${1:-0}");
   const auto target = directory_.target();
