@@ -44,6 +44,16 @@ bool idempotent_by_nature(const Definition& definition, const Target& target,
   return std::ranges::find(kIdempotentMethods, method->as_string()) != kIdempotentMethods.end();
 }
 
+// Whether it is written out where a URL leads: its host, and the first '/' of its path.
+bool is_written_out(const std::string& url) {
+  const std::size_t open = url.find("${");
+  if (open == std::string::npos) return true;
+  const std::size_t scheme = url.find("://");
+  const std::size_t host = scheme == std::string::npos ? 0 : scheme + 3;
+  const std::size_t path = url.find('/', host);
+  return open > 0 && (scheme == std::string::npos || (path != std::string::npos && path < open));
+}
+
 Capabilities capabilities_of(const Definition& definition, const Target& target) {
   Capabilities can = target.store ? target.store->capabilities() : target.calls->capabilities();
   can.idempotent = idempotent_by_nature(definition, target, can);
@@ -111,6 +121,17 @@ class Checker {
     for (const CallFault& each : found) fault(pointer + each.pointer, each.detail);
   }
 
+  // Where a request goes is decided here, not by an input.
+  void check_urls(const json::Value& call, const std::string& pointer) {
+    for (const char* name : {"path", "url"}) {
+      const json::Value* value = call.find(name);
+      if (value == nullptr || !value->is_string() || is_written_out(value->as_string())) continue;
+      fault(json::pointer_below(pointer, name),
+            "begins with what an input says; write out where it goes, and fill in what comes after "
+            "the first '/'");
+    }
+  }
+
   void check_effect() {
     const Target* target = target_of(definition_.target, "/effect");
     if (target == nullptr) return;
@@ -125,7 +146,9 @@ class Checker {
                                   definition_.name + ".artifact]] path and content");
     }
     if (!definition_.on_store) {
-      return add("/effect", target->calls->check_effect(definition_.effect.call.source()));
+      const json::Value& call = definition_.effect.call.source();
+      if (!hands_over(*target)) check_urls(call, "/effect");
+      return add("/effect", target->calls->check_effect(call));
     }
     for (std::size_t i = 0; i < definition_.artifacts.size(); ++i) {
       const Template& path = definition_.artifacts.at(i).name;
@@ -141,6 +164,7 @@ class Checker {
     const Target* target = target_of(spec.target, spec.pointer);
     if (target == nullptr) return;
     const json::Value& call = spec.call.source();
+    check_urls(call, spec.pointer);
     if (target->calls) return add(spec.pointer, target->calls->check_read(call));
     // What is read of a store is one artifact.
     const json::Value* path = call.find("path");
@@ -283,9 +307,9 @@ std::vector<Objection> calls_refused(const Definition& definition, const Intende
   const auto input = json::parse(intended.input);
   if (!input.has_value()) return {};
   const json::Value operation = operation_value(intended.identity, OperationId(), AttemptNo(1));
-  const auto call =
-      definition.effect.call.render({.input = &*input, .operation = &operation}, call_encoding);
-  if (!call.has_value()) return {};  // intend() has said so
+  const auto call = definition.effect.call.render({.input = &*input, .operation = &operation},
+                                                  effect_encoding(calls));
+  if (!call.has_value()) return {objection(call.error(), "effect")};
   std::vector<Objection> found;
   for (const CallFault& fault : calls.check_effect(*call)) {
     found.push_back({Objection::About::input, "",
@@ -321,6 +345,10 @@ Policy policy_of(const Definition& definition, const Targets& targets) {
   policy.compensable = definition.compensate.has_value();
   policy.has_serving = definition.reads_serving() || (definition.on_store && target->serving);
   return policy;
+}
+
+EncodingAt effect_encoding(const CallTarget& target) {
+  return target.hands_over() ? EncodingAt() : EncodingAt(call_encoding);
 }
 
 std::string check_remembers(const Policy& policy, Duration remembers) {

@@ -44,6 +44,25 @@ TEST_F(Check, T11_calls_are_checked_by_their_target) {
             std::string::npos);
 }
 
+TEST_F(Check, T11_V10_where_a_request_goes_is_not_for_an_input_to_say) {
+  const auto call = [&](const std::string& where) {
+    return wrong(R"({"effect":{"target":"psp","method":"POST",)" + where + "}}");
+  };
+  for (const char* where :
+       {R"("path":"${input.p}")", R"("url":"${input.p}")", R"("url":"https://${input.host}/a")",
+        R"("url":"https://a${input.b}")"}) {
+    EXPECT_NE(call(where).find("begins with what an input says"), std::string::npos) << where;
+  }
+  EXPECT_EQ(call(R"("path":"/a/${input.p}")"), "");
+  EXPECT_EQ(call(R"("url":"https://a/${input.p}")"), "");
+  EXPECT_NE(wrong(R"({"effect":{"target":"psp","method":"POST"},
+    "artifact":[{"name":"a","read":{"path":"${input.p}"},"expect":{"absent":true}}]})")
+                .find("/artifact/0/read/path: begins with what an input says"),
+            std::string::npos);
+  calls->hands_on = true;
+  EXPECT_EQ(call(R"("path":"${input.p}")"), "") << "a worker is sent nowhere";
+}
+
 TEST_F(Check, T11_compensation_fits_what_it_names) {
   const std::string base = R"({"effect":{"target":"psp","method":"POST"},"compensate":)";
   EXPECT_NE(wrong(base + R"({"operation":"refnd","input":{}}})").find("no operation 'refnd'"),
@@ -105,6 +124,13 @@ TEST_F(Check, T11_what_came_to_be_malformed_is_refused_before_it_is_accepted) {
   EXPECT_EQ(refused(call, R"({"m":"POST"})"), "");
   EXPECT_EQ(refused(call, R"({"m":""})"),
             ": the effect, filled in, is refused: /method: is empty\n");
+  const auto header = defined("tell", R"({"effect":{"target":"psp","method":"POST",
+    "path":"/a/${input.p}","headers":{"X":"${input.x}"}},"idempotent":false})");
+  EXPECT_EQ(refused(header, R"({"p":"a/b","x":"1"})"), "");
+  EXPECT_EQ(refused(header, R"({"p":"..","x":"1"})").substr(0, 4), "/p: ");
+  EXPECT_EQ(refused(header, R"({"p":"a","x":"1\r\nHost: evil"})"),
+            "/x: 'input.x' holds a control character, which cannot stand in a header (used in "
+            "effect)\n");
   targets.emplace(
       "docs", make_target("docs", "file", std::make_unique<FakeStore>(), nullptr, "", Policy{}));
   const auto put = defined("put", R"({"effect":{"target":"docs"},"artifact":[
