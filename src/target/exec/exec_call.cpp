@@ -7,6 +7,7 @@
 #include "base/resembles.h"
 #include "json/canonical.h"
 #include "json/pointer.h"
+#include "target/exec/script.h"
 
 namespace trued {
 namespace {
@@ -43,30 +44,6 @@ bool decides_what_is_run(std::string_view name) {
   return any_of(name, {"PATH", "IFS", "ENV", "SHELLOPTS", "PS4", "PYTHONPATH", "PYTHONSTARTUP",
                        "PYTHONHOME", "PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT", "NODE_OPTIONS",
                        "NODE_PATH", "JAVA_TOOL_OPTIONS", "EDITOR", "PAGER", "SHELL"});
-}
-
-// Whether `option` of that program is followed by a script.
-bool takes_script(std::string_view program, std::string_view option) {
-  program.remove_prefix(program.rfind('/') + 1);  // npos + 1 is 0
-  const bool shell =
-      any_of(program, {"sh", "bash", "dash", "ash", "ksh", "zsh", "fish", "busybox", "su"});
-  const bool interpreter = program.starts_with("python") || program.starts_with("perl") ||
-                           any_of(program, {"ruby", "node", "nodejs", "php", "lua", "awk"});
-  if (!option.starts_with('-') || option.size() < 2) return false;
-  if (any_of(option, {"--eval", "--print", "--command"})) return shell || interpreter;
-  if (option.starts_with("--")) return false;
-  return (shell && option.find('c') != std::string_view::npos) ||
-         (interpreter && any_of(option.substr(option.size() - 1), {"c", "e", "E", "r", "p"}));
-}
-
-// Whether a program somewhere before it ("env sh -c …") would take argument `index` as a script.
-bool follows_script_option(const Value::Array& argv, std::size_t index) {
-  const Value& option = argv.at(index - 1);
-  if (!option.is_string()) return false;
-  return std::any_of(
-      argv.begin(), argv.begin() + static_cast<std::ptrdiff_t>(index - 1), [&](const Value& each) {
-        return each.is_string() && takes_script(each.as_string(), option.as_string());
-      });
 }
 
 /// Reads one call, collecting faults.
@@ -143,8 +120,7 @@ class CallShape {
     const auto text = scalar_text(value);
     if (!text) return fault(at, "expected a text, a number, true or false");
     if (holds_zero(*text)) return fault(at, "holds U+0000, which no argument can");
-    const bool script = follows_script_option(argv, index);
-    if (script && open(value)) {
+    if (open(value) && may_be_script(argv, index)) {
       return fault(at,
                    "a value is never put into a script; write \"$1\" there, and give the value "
                    "as an argument of its own after it");
