@@ -7,6 +7,7 @@
 #include "base/resembles.h"
 #include "json/canonical.h"
 #include "json/pointer.h"
+#include "json/scalar.h"
 #include "target/exec/script.h"
 
 namespace trued {
@@ -27,12 +28,6 @@ bool is_open(const Value& value) {
 }
 
 bool holds_zero(const std::string& text) { return text.find('\0') != std::string::npos; }
-
-std::optional<std::string> scalar_text(const Value& value) {
-  if (value.is_string()) return value.as_string();
-  if (value.is_number() || value.is_bool()) return json::canonical(value);
-  return std::nullopt;
-}
 
 bool any_of(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::ranges::find(words, text) != words.end();
@@ -117,7 +112,7 @@ class CallShape {
   void read_argument(const Value::Array& argv, std::size_t index) {
     const std::string at = "/argv/" + std::to_string(index);
     const Value& value = argv.at(index);
-    const auto text = scalar_text(value);
+    const auto text = json::scalar_text(value);
     if (!text) return fault(at, "expected a text, a number, true or false");
     if (holds_zero(*text)) return fault(at, "holds U+0000, which no argument can");
     if (open(value) && may_be_script(argv, index)) {
@@ -149,7 +144,7 @@ class CallShape {
     for (const auto& [name, each] : value.members()) {
       const std::string at = json::pointer_below("/env", name);
       const std::string wrong = wrong_with_variable(name);
-      const auto text = scalar_text(each);
+      const auto text = json::scalar_text(each);
       if (!wrong.empty()) {
         fault(at, wrong);
       } else if (each.is_null()) {

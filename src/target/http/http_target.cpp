@@ -70,15 +70,6 @@ std::string shown(const HttpCall& call) {
   return call.method + " " + call.url.substr(0, call.url.find('?'));
 }
 
-std::string served_by(const io::HttpResponse& response) {
-  for (const std::string_view name : {"X-Served-By", "X-Replica", "Via"}) {
-    if (const std::string* value = response.find(name); value != nullptr && !value->empty()) {
-      return *value;
-    }
-  }
-  return response.find("Age") == nullptr ? std::string() : std::string("cache");
-}
-
 EffectResult judge_error(const Error& error) {
   if (error.happened != Happened::no) return effect_ended(EffectKind::unknown, error.message);
   // Neither a malformed request nor a place that is off limits changes by waiting.
