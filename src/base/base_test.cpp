@@ -54,6 +54,12 @@ RC_GTEST_PROP(Encoding, base64_and_hex_read_back, (const std::string& data)) {
   RC_ASSERT(hex_decode(hex_encode(data)) == data);
 }
 
+TEST(Encoding, all_but_the_unreserved_is_percent_encoded) {
+  EXPECT_EQ(percent_encoded("aZ09-._~"), "aZ09-._~");
+  EXPECT_EQ(percent_encoded("a b/\xC3\xBC%"), "a%20b%2F%C3%BC%25");
+  EXPECT_EQ(percent_encoded("a b/c", "/"), "a%20b/c");
+}
+
 TEST(Encoding, utf8_is_repaired_byte_by_byte_and_only_where_it_is_broken) {
   EXPECT_EQ(utf8_repaired("gr\xC3\xBC\xC3\x9F"), "gr\xC3\xBC\xC3\x9F");
   EXPECT_EQ(utf8_repaired("a\xFF\xC3z"), "a\xEF\xBF\xBD\xEF\xBF\xBDz");

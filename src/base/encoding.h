@@ -1,4 +1,4 @@
-// encoding.h: base64, base32, hexadecimal, UTF-8. Pure; strict when decoding.
+// encoding.h: base64, base32, hexadecimal, percent-encoding, UTF-8. Pure; strict when decoding.
 #pragma once
 
 #include <optional>
@@ -16,6 +16,9 @@ namespace trued {
 [[nodiscard]] std::string hex_encode(std::string_view data);
 /// Either case; nothing for an odd length or a foreign character.
 [[nodiscard]] std::optional<std::string> hex_decode(std::string_view text);
+
+/// "%2F" for "/": everything but the unreserved characters of RFC 3986 and those of `kept`.
+[[nodiscard]] std::string percent_encoded(std::string_view text, std::string_view kept = {});
 
 /// True for well-formed UTF-8 (RFC 3629): no overlong form, surrogate, or value above U+10FFFF.
 [[nodiscard]] bool utf8_valid(std::string_view text);

@@ -37,6 +37,7 @@ class FakeCalls final : public CallTarget {
     contexts.push_back(context);
     return probed;
   }
+  [[nodiscard]] bool hands_over() const override { return hands_on; }
   [[nodiscard]] std::vector<CallFault> check_effect(const json::Value& call) const override {
     const json::Value* method = call.find("method");
     if (method != nullptr && method->is_string() && method->as_string().empty()) {
@@ -51,6 +52,7 @@ class FakeCalls final : public CallTarget {
   }
 
   Capabilities can{.idempotent = false, .deduplicates = true, .history = false, .probes = false};
+  bool hands_on = false;
   EffectResult effect = effect_acknowledged(true, "v1");
   std::map<std::string, RawRead> answers;  ///< by path; others are absent
   Probed probed;

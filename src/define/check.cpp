@@ -23,22 +23,41 @@ const Target* find_target(const Targets& targets, const std::string& name) {
   return found == targets.end() ? nullptr : &found->second;
 }
 
+// What a worker makes of its payload is its own affair, whatever the members are called.
+bool hands_over(const Target& target) { return target.calls && target.calls->hands_over(); }
+
+// Whether the effect is sent without what it could be deduplicated by.
+bool sends_no_key(const Definition& definition, const Target& target) {
+  if (definition.on_store || hands_over(target)) return false;
+  const json::Value* header = definition.effect.call.source().find("idempotency_header");
+  return header != nullptr && header->is_null();
+}
+
 // Whether repeating the effect is harmless by its nature.
 bool idempotent_by_nature(const Definition& definition, const Target& target,
                           const Capabilities& of_target) {
   if (definition.idempotent) return *definition.idempotent;
   const json::Value* method = definition.effect.call.source().find("method");
-  // What a worker makes of its payload is its own affair, whatever the members are called.
-  const bool handed_over = target.calls && target.calls->hands_over();
-  if (definition.on_store || handed_over || method == nullptr || !method->is_string()) {
+  if (definition.on_store || hands_over(target) || method == nullptr || !method->is_string()) {
     return of_target.idempotent;
   }
   return std::ranges::find(kIdempotentMethods, method->as_string()) != kIdempotentMethods.end();
 }
 
+// Whether it is written out where a URL leads: its host, and the first '/' of its path.
+bool is_written_out(const std::string& url) {
+  const std::size_t open = url.find("${");
+  if (open == std::string::npos) return true;
+  const std::size_t scheme = url.find("://");
+  const std::size_t host = scheme == std::string::npos ? 0 : scheme + 3;
+  const std::size_t path = url.find('/', host);
+  return open > 0 && (scheme == std::string::npos || (path != std::string::npos && path < open));
+}
+
 Capabilities capabilities_of(const Definition& definition, const Target& target) {
   Capabilities can = target.store ? target.store->capabilities() : target.calls->capabilities();
   can.idempotent = idempotent_by_nature(definition, target, can);
+  if (sends_no_key(definition, target)) can.deduplicates = false;
   if (!definition.on_store) {
     const bool probed = definition.resolves_by(OnUnknown::probe);
     const bool asked = probed && (can.probes || definition.probe.has_value());
@@ -102,6 +121,17 @@ class Checker {
     for (const CallFault& each : found) fault(pointer + each.pointer, each.detail);
   }
 
+  // Where a request goes is decided here, not by an input.
+  void check_urls(const json::Value& call, const std::string& pointer) {
+    for (const char* name : {"path", "url"}) {
+      const json::Value* value = call.find(name);
+      if (value == nullptr || !value->is_string() || is_written_out(value->as_string())) continue;
+      fault(json::pointer_below(pointer, name),
+            "begins with what an input says; write out where it goes, and fill in what comes after "
+            "the first '/'");
+    }
+  }
+
   void check_effect() {
     const Target* target = target_of(definition_.target, "/effect");
     if (target == nullptr) return;
@@ -116,7 +146,9 @@ class Checker {
                                   definition_.name + ".artifact]] path and content");
     }
     if (!definition_.on_store) {
-      return add("/effect", target->calls->check_effect(definition_.effect.call.source()));
+      const json::Value& call = definition_.effect.call.source();
+      if (!hands_over(*target)) check_urls(call, "/effect");
+      return add("/effect", target->calls->check_effect(call));
     }
     for (std::size_t i = 0; i < definition_.artifacts.size(); ++i) {
       const Template& path = definition_.artifacts.at(i).name;
@@ -132,6 +164,7 @@ class Checker {
     const Target* target = target_of(spec.target, spec.pointer);
     if (target == nullptr) return;
     const json::Value& call = spec.call.source();
+    check_urls(call, spec.pointer);
     if (target->calls) return add(spec.pointer, target->calls->check_read(call));
     // What is read of a store is one artifact.
     const json::Value* path = call.find("path");
@@ -219,7 +252,7 @@ class Checker {
     check_pause("/settle", policy.store.first, policy.store.cap);
     check_pause("/serving_settle", policy.serving.first, policy.serving.cap);
     check_pause("/unreadable", policy.unreadable.first, policy.unreadable.cap);
-    const std::string sum = check_retention(policy);
+    const std::string sum = check_retention(policy, policy.has_serving);
     if (!sum.empty()) fault(place_of({"retention", "deadline", "timeout"}), sum);
     check_repeats(policy);
     if (!policy.capabilities.deduplicates || policy.capabilities.idempotent) return;
@@ -274,9 +307,9 @@ std::vector<Objection> calls_refused(const Definition& definition, const Intende
   const auto input = json::parse(intended.input);
   if (!input.has_value()) return {};
   const json::Value operation = operation_value(intended.identity, OperationId(), AttemptNo(1));
-  const auto call =
-      definition.effect.call.render({.input = &*input, .operation = &operation}, call_encoding);
-  if (!call.has_value()) return {};  // intend() has said so
+  const auto call = definition.effect.call.render({.input = &*input, .operation = &operation},
+                                                  effect_encoding(calls));
+  if (!call.has_value()) return {objection(call.error(), "effect")};
   std::vector<Objection> found;
   for (const CallFault& fault : calls.check_effect(*call)) {
     found.push_back({Objection::About::input, "",
@@ -313,6 +346,10 @@ Policy policy_of(const Definition& definition, const Targets& targets) {
   policy.reads_elsewhere = definition.reads_elsewhere();
   policy.has_serving = definition.reads_serving() || (definition.on_store && target->serving);
   return policy;
+}
+
+EncodingAt effect_encoding(const CallTarget& target) {
+  return target.hands_over() ? EncodingAt() : EncodingAt(call_encoding);
 }
 
 std::string check_remembers(const Policy& policy, Duration remembers) {

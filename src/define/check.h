@@ -41,6 +41,10 @@ struct Surroundings {
 /// the two together can prove. REQUIRES: the target of the effect is there.
 [[nodiscard]] Policy policy_of(const Definition& definition, const Targets& targets);
 
+/// How values are written into an effect's call: a worker makes of its payload what it likes, and
+/// gets it as it was submitted.
+[[nodiscard]] EncodingAt effect_encoding(const CallTarget& target);
+
 /// All attempts must end before the other side forgets the key: empty when they do, else the sum
 /// that does not fit.
 [[nodiscard]] std::string check_remembers(const Policy& policy, Duration remembers);

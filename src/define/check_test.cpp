@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "define/call_fake_test.h"
+#include "target/spec.h"
 
 namespace trued::define {
 namespace {
@@ -41,6 +42,25 @@ TEST_F(Check, T11_calls_are_checked_by_their_target) {
   EXPECT_NE(wrong(R"({"effect":{"target":"psp"},"artifact":[{"path":"a","content":""}]})")
                 .find("/effect: the target 'psp' (http) carries calls"),
             std::string::npos);
+}
+
+TEST_F(Check, T11_V10_where_a_request_goes_is_not_for_an_input_to_say) {
+  const auto call = [&](const std::string& where) {
+    return wrong(R"({"effect":{"target":"psp","method":"POST",)" + where + "}}");
+  };
+  for (const char* where :
+       {R"("path":"${input.p}")", R"("url":"${input.p}")", R"("url":"https://${input.host}/a")",
+        R"("url":"https://a${input.b}")"}) {
+    EXPECT_NE(call(where).find("begins with what an input says"), std::string::npos) << where;
+  }
+  EXPECT_EQ(call(R"("path":"/a/${input.p}")"), "");
+  EXPECT_EQ(call(R"("url":"https://a/${input.p}")"), "");
+  EXPECT_NE(wrong(R"({"effect":{"target":"psp","method":"POST"},
+    "artifact":[{"name":"a","read":{"path":"${input.p}"},"expect":{"absent":true}}]})")
+                .find("/artifact/0/read/path: begins with what an input says"),
+            std::string::npos);
+  calls->hands_on = true;
+  EXPECT_EQ(call(R"("path":"${input.p}")"), "") << "a worker is sent nowhere";
 }
 
 TEST_F(Check, T11_compensation_fits_what_it_names) {
@@ -80,6 +100,18 @@ TEST_F(Check, T4_retries_end_before_anybody_forgets_the_key) {
   EXPECT_EQ(wrong(R"({"effect":{"target":"psp","method":"POST"},"deadline":"50m"})"), "");
 }
 
+TEST_F(Check, T4_a_level_that_nothing_reads_takes_no_time) {
+  targets.clear();
+  targets.emplace("psp", make_call_target("psp", "http", calls, default_policy("http")));
+  const std::string sound = R"("deadline":"2h","retention":"7275s","unreadable":{"within":"2s"}})";
+  EXPECT_EQ(wrong(R"({"effect":{"target":"psp","method":"POST"},)" + sound), "");
+  const std::string late = wrong(R"({"effect":{"target":"psp","method":"POST"},
+    "artifact":[{"name":"a","read":{"path":"/a"},"serving":{"path":"/s"},
+      "expect":{"absent":true}}],)" +
+                                 sound);
+  EXPECT_NE(late.find("reading back 30s"), std::string::npos) << late;
+}
+
 TEST_F(Check, T11_what_came_to_be_malformed_is_refused_before_it_is_accepted) {
   const auto refused = [&](const std::shared_ptr<const Definition>& definition,
                            std::string_view input) {
@@ -92,6 +124,13 @@ TEST_F(Check, T11_what_came_to_be_malformed_is_refused_before_it_is_accepted) {
   EXPECT_EQ(refused(call, R"({"m":"POST"})"), "");
   EXPECT_EQ(refused(call, R"({"m":""})"),
             ": the effect, filled in, is refused: /method: is empty\n");
+  const auto header = defined("tell", R"({"effect":{"target":"psp","method":"POST",
+    "path":"/a/${input.p}","headers":{"X":"${input.x}"}},"idempotent":false})");
+  EXPECT_EQ(refused(header, R"({"p":"a/b","x":"1"})"), "");
+  EXPECT_EQ(refused(header, R"({"p":"..","x":"1"})").substr(0, 4), "/p: ");
+  EXPECT_EQ(refused(header, R"({"p":"a","x":"1\r\nHost: evil"})"),
+            "/x: 'input.x' holds a control character, which cannot stand in a header (used in "
+            "effect)\n");
   targets.emplace(
       "docs", make_target("docs", "file", std::make_unique<FakeStore>(), nullptr, "", Policy{}));
   const auto put = defined("put", R"({"effect":{"target":"docs"},"artifact":[
@@ -113,6 +152,22 @@ TEST_F(Check, T4_steps_that_cannot_be_taken_are_refused) {
   calls->can.deduplicates = false;
   EXPECT_NE(wrong(base + R"(["repeat","person"]})").find("never safe here"), std::string::npos);
   EXPECT_EQ(wrong(base + R"(["repeat","person"],"idempotent":true})"), "");
+}
+
+TEST_F(Check, T2_a_call_that_sends_no_key_is_deduplicated_by_nobody) {
+  const std::string base =
+      R"({"effect":{"target":"psp","method":"POST","idempotency_header":null})";
+  const auto deduplicates = [&](const std::string& text) {
+    return policy_of(*defined("charge", text), targets).capabilities.deduplicates;
+  };
+  EXPECT_FALSE(deduplicates(base + "}"));
+  EXPECT_NE(wrong(base + R"(,"on_unknown":["repeat","person"]})").find("never safe here"),
+            std::string::npos);
+  EXPECT_EQ(wrong(base + R"(,"on_unknown":["repeat","person"],"idempotent":true})"), "");
+  EXPECT_TRUE(deduplicates(
+      R"({"effect":{"target":"psp","method":"POST","idempotency_header":"X-Request-Id"}})"));
+  calls->hands_on = true;
+  EXPECT_TRUE(deduplicates(base + "}")) << "a worker is told the identity whatever the call holds";
 }
 
 TEST_F(Check, T11_pauses_do_not_begin_beyond_their_cap) {

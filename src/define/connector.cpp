@@ -353,7 +353,7 @@ EffectResult DefinedConnector::perform(const EffectRequest& request) {
     write.timeout = left;
     return target.store->perform(write);
   }
-  auto call = definition_->effect.call.render(values, call_encoding);
+  auto call = definition_->effect.call.render(values, effect_encoding(*target.calls));
   if (!call.has_value()) {
     return effect_ended(EffectKind::rejected_final,
                         "nothing was sent: " + words(definition_->effect, call.error()));

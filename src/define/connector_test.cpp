@@ -329,5 +329,23 @@ TEST_F(Connectors, a_target_that_is_gone_is_said_so) {
   EXPECT_NE(made.error().message.find("no target 'psp' any more"), std::string::npos);
 }
 
+// What a member is called says nothing of what a worker does with it.
+TEST_F(Connectors, T6_a_worker_is_handed_its_payload_as_it_was_submitted) {
+  calls->hands_on = true;
+  use(R"({"effect":{"target":"psp","method":"POST","path":"${input.path}","url":"${input.path}",
+    "headers":{"n":"${input.n}","text":"${input.text}"},"argv":["${input.option}"]}})");
+  const std::string input = R"({"n":7,"option":"-x","path":"a b/../ü","text":"two\r\nlines"})";
+  auto intended = definition->intend(json_of(input), {.scope = "", .key = "k"});
+  ASSERT_TRUE(intended.has_value()) << lines_of(intended.error());
+  EXPECT_EQ(lines_of(check_intended(*definition, *intended, targets)), "");
+  who = intended->identity;
+  intent = intended->intent;
+  (void)perform();
+  ASSERT_EQ(calls->performed.size(), 1U);
+  EXPECT_EQ(calls->performed.front(),
+            R"({"argv":["-x"],"headers":{"n":7,"text":"two\r\nlines"},"method":"POST",)"
+            R"("path":"a b/../ü","url":"a b/../ü"})");
+}
+
 }  // namespace
 }  // namespace trued::define

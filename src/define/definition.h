@@ -9,7 +9,8 @@
 //
 // Everything that can go wrong with an input goes wrong in intend(), before anything is accepted:
 // the effect, the reads and the preconditions are filled in there once for the faults, with a
-// stand-in for what is not known yet (operation.id, the result).
+// stand-in for what is not known yet (operation.id, the result). Only what the effect's target has
+// against its call is for check_intended() in check.h to say.
 //
 // Invariants
 //   (1) intend() and restore() of one input and identity give the same intent.
@@ -123,6 +124,9 @@ struct Objection {
   std::string pointer;  ///< into the input
   std::string detail;
 };
+
+/// What of an input is to blame where a template at `place` could not be filled in.
+[[nodiscard]] Objection objection(const RenderFault& fault, const std::string& place);
 
 /// What a caller sends beside the input.
 struct Submitted {

@@ -273,15 +273,6 @@ TEST(Definition, T11_what_is_known_later_cannot_stand_earlier) {
             "");
 }
 
-TEST(Definition, T11_where_a_request_goes_is_not_for_an_input_to_say) {
-  for (const char* url : {"${input.url}", "https://${input.host}/x", "https://h${input.port}"}) {
-    EXPECT_NE(faults_of(R"({"effect":{"target":"psp","url":")" + std::string(url) + "\"}}"), "")
-        << url;
-  }
-  EXPECT_EQ(faults_of(R"({"effect":{"target":"psp","url":"https://h/${input.x}"}})"), "");
-  EXPECT_EQ(faults_of(R"({"effect":{"target":"psp","path":"/${input.x}"}})"), "");
-}
-
 TEST(Definition, T11_what_contradicts_itself_is_refused) {
   EXPECT_NE(with(R"("irreversible":true,"compensate":{"operation":"refund","input":{}})"), "");
   EXPECT_NE(with(R"("artifact":[{"name":"a","read":{"path":"/"},"expect":{}}])"), "");

@@ -28,12 +28,6 @@ std::string pointer_of(std::string_view path) {
   return pointer;
 }
 
-Objection objection(const RenderFault& fault, const std::string& place) {
-  return {.about = About::input,
-          .pointer = pointer_of(fault.path),
-          .detail = fault.detail + " (used in " + place + ")"};
-}
-
 bool has_control(const std::string& text) { return printable(text, text.size()) != text; }
 
 // What people will see: line breaks and tabs are fine there.
@@ -79,7 +73,9 @@ class Making {
   void try_out(const Identity& identity, const Intent& intent) {
     const json::Value operation = operation_value(identity, OperationId(), AttemptNo(1));
     Values values{.input = &input_, .operation = &operation};
-    if (!definition_.on_store) try_call(definition_.effect, values);
+    // How values are written into it is for its target to say (check_intended()).
+    const CallSpec& effect = definition_.effect;
+    if (!definition_.on_store) try_template(effect.call, values, effect.pointer, {});
     for (const Requirement& requirement : definition_.requirements) {
       if (requirement.read) {
         try_call(*requirement.read, values);
@@ -275,6 +271,12 @@ Fingerprint fingerprint(const std::string& canonical_input, const std::string& t
 }
 
 }  // namespace
+
+Objection objection(const RenderFault& fault, const std::string& place) {
+  return {.about = About::input,
+          .pointer = pointer_of(fault.path),
+          .detail = fault.detail + " (used in " + place + ")"};
+}
 
 Result<Intended, std::vector<Objection>> Definition::intend(const json::Value& input_value,
                                                             const Submitted& submitted) const {

@@ -168,27 +168,7 @@ class DefinitionParser {
     }
     if (members.empty()) fault(pointer, "says nothing of what to call");
     spec.call = compiled(json::Value(std::move(members)), roots, pointer);
-    check_url(spec.call, "path", pointer);
-    check_url(spec.call, "url", pointer);
     return spec;
-  }
-
-  // Where a request goes is decided here, not by an input.
-  void check_url(const Template& call, std::string_view name, const std::string& pointer) {
-    const json::Value* value = call.source().find(name);
-    if (value == nullptr || !value->is_string()) return;
-    const std::string& url = value->as_string();
-    const std::size_t open = url.find("${");
-    if (open == std::string::npos) return;
-    const std::size_t scheme = url.find("://");
-    const std::size_t host = scheme == std::string::npos ? 0 : scheme + 3;
-    const std::size_t path = url.find('/', host);
-    if (open > 0 && (scheme == std::string::npos || (path != std::string::npos && path < open))) {
-      return;
-    }
-    fault(json::pointer_below(pointer, name),
-          "begins with what an input says; write out where it goes, and fill in what comes after "
-          "the first '/'");
   }
 
   Expect expect(const json::Value& value, const Roots& roots, const std::string& pointer) {

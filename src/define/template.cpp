@@ -7,8 +7,10 @@
 #include <system_error>
 #include <utility>
 
+#include "base/encoding.h"
 #include "json/canonical.h"
 #include "json/pointer.h"
+#include "json/scalar.h"
 
 namespace trued::define {
 namespace {
@@ -42,23 +44,6 @@ std::string_view kind_of(const json::Value& value) {
   return "a scalar";
 }
 
-// "%2F" for "/": everything but the unreserved characters of RFC 3986.
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      out += c;
-    } else {
-      const auto byte = static_cast<unsigned char>(c);
-      out += {'%', kDigits[byte >> 4U], kDigits[byte & 0xfU]};
-    }
-  }
-  return out;
-}
-
 bool has_control(std::string_view text) {
   return std::ranges::any_of(text, [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -74,14 +59,6 @@ std::optional<std::string_view> segment_at(std::string_view url, std::size_t at)
   const std::size_t slash = at == 0 ? std::string_view::npos : path.rfind('/', at - 1);
   const std::size_t begin = slash == std::string_view::npos ? 0 : slash + 1;
   return path.substr(begin, std::min(path.find('/', at), end) - begin);
-}
-
-// Nothing for what cannot stand within text.
-std::optional<std::string> text_of(const json::Value& value) {
-  if (value.is_string()) return value.as_string();
-  if (value.is_bool()) return value.as_bool() ? "true" : "false";
-  if (value.is_number()) return json::canonical(value);
-  return std::nullopt;
 }
 
 }  // namespace
@@ -420,7 +397,7 @@ class Renderer {
       const Reference& reference = references_.at(*piece.reference);
       const json::Value* value = find(reference);
       if (value == nullptr) return false;
-      const auto written = text_of(*value);
+      const auto written = json::scalar_text(*value);
       if (!written) {
         return fail(reference,
                     "'" + reference.path() + "' is " + std::string(kind_of(*value)) +
@@ -501,7 +478,7 @@ Result<json::Value, RenderFault> Template::render(const Values& values,
 
 Result<std::string, RenderFault> Template::render_text(const Values& values) const {
   TRUED_TRY(const json::Value value, render(values));
-  auto text = text_of(value);
+  auto text = json::scalar_text(value);
   if (text) return std::move(*text);
   const auto& references = compiled_->references;
   const std::string path = references.empty() ? "" : references.front().path();

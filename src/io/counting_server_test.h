@@ -2,13 +2,11 @@
 // keeps count of what it executed.
 #pragma once
 
-#include <arpa/inet.h>
 #include <atomic>
 #include <charconv>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <netinet/in.h>
 #include <poll.h>
 #include <string>
 #include <string_view>
@@ -19,6 +17,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "io/listening_test.h"
 
 namespace trued::io {
 
@@ -99,15 +99,9 @@ class CountingServer {
 
   explicit CountingServer(Handler handler, MakeWire make_wire = {})
       : handler_(std::move(handler)), make_wire_(std::move(make_wire)) {
-    socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&address), length), 0);
-    EXPECT_EQ(::listen(socket_, 64), 0);
-    EXPECT_EQ(::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length), 0);
-    port_ = ntohs(address.sin_port);
+    const Listening listening = listen_on_loopback(64);
+    socket_ = listening.socket;
+    port_ = listening.port;
     acceptor_ = std::thread([this] { accept_all(); });
   }
   ~CountingServer() {

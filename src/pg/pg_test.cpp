@@ -1,3 +1,4 @@
+#include <array>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -72,6 +73,54 @@ TEST(Text, V10_parameters_are_taken_out_of_messages) {
             "invalid input $1 for ($2) and 7");
   EXPECT_EQ(without_parameters("long-secret-1 and long-secret", {"long-secret", "long-secret-1"}),
             "$2 and $1");
+}
+
+// Lets anybody in, and answers the first statement with notices that do not end: for as long as
+// anybody listens, or until it has said so much that a deadline is not what ended it.
+void talk_without_end(int listener) {
+  const int client = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  std::array<char, 1'000> heard{};
+  (void)!::recv(client, heard.data(), heard.size(), 0);
+  const auto say = [&](const std::string& bytes) {
+    return ::send(client, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0;
+  };
+  using namespace std::string_literals;
+  (void)say("R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"s);  // welcome; ready
+  (void)!::recv(client, heard.data(), heard.size(), 0);
+  const std::string notice = "N\0\0\0\x10SNOTICE\0Mx\0\0"s;
+  std::string notices;
+  for (int i = 0; i < 5'000; ++i) notices += notice;
+  constexpr int kEnough = 2'000;
+  for (int i = 0; i < kEnough && say(notices); ++i) {
+  }
+  ::close(client);
+}
+
+TEST(Session, T1_a_server_that_never_stops_talking_does_not_outlast_the_deadline) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int port = PostgresServer::free_port();
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  std::thread talking(talk_without_end, listener);
+  auto session = Session::open(*ConnInfo::parse("postgresql://u@127.0.0.1:" + std::to_string(port) +
+                                                "/db?sslmode=disable&gssencmode=disable"
+                                                "&target_session_attrs=any"),
+                               "t", Deadline(Duration{10'000}));
+  if (session.has_value()) {
+    const auto rows = session->script("SELECT 1", Deadline(Duration{100}));
+    EXPECT_FALSE(rows.has_value());
+    if (!rows.has_value()) EXPECT_TRUE(rows.error().timed_out) << rows.error().error.message;
+    EXPECT_TRUE(session->lost());
+  } else {
+    ADD_FAILURE() << session.error().error.message;
+  }
+  ::shutdown(listener, SHUT_RDWR);
+  talking.join();
+  ::close(listener);
 }
 
 class PgServer : public testing::Test {

@@ -7,6 +7,13 @@ namespace {
 
 std::chrono::nanoseconds now() { return SystemClock().monotonic(); }
 
+// Takes out of it what outlives a transaction, committed or not: settings, advisory locks,
+// temporary tables, what was prepared. What it was opened with stays.
+bool forgets(Session& session) {
+  constexpr Duration kPatience{1'000};
+  return session.script("DISCARD ALL", Deadline(kPatience)).has_value() && session.idle();
+}
+
 }  // namespace
 
 Pool::Pool(ConnInfo info, PoolOptions options)
@@ -70,7 +77,8 @@ Result<Pool::Lease, PgError> Pool::take(const Deadline& deadline, bool fresh) {
 }
 
 void Pool::give_back(std::unique_ptr<Session> session, std::chrono::nanoseconds born) {
-  const bool fit = session != nullptr && session->idle() && now() - born <= options_.age_max;
+  const bool fit = session != nullptr && session->idle() && now() - born <= options_.age_max &&
+                   forgets(*session);
   const std::lock_guard lock(mutex_);
   --leased_;
   // Invariant (1) holds as a new one is opened only where none is idle, or all of them were closed.

@@ -3,7 +3,8 @@
 // Invariants
 //   (1) Never more than `size_max` connections at a time, leased and idle together.
 //   (2) A connection that is not idle and healthy when it comes back, or that is too old, is
-//       closed: no transaction, lock or half-read answer passes from one user to the next.
+//       closed, and every other one is made to forget its session (DISCARD ALL): no transaction,
+//       lock, setting, temporary table or half-read answer passes from one user to the next.
 //
 // Threads: any; a lease is used by one at a time, and ends before its pool.
 #pragma once

@@ -42,11 +42,20 @@ std::string or_else(const char* text, const char* otherwise) {
 // Collected for the session; a server that never stops talking costs no more than this.
 constexpr std::size_t kNoticesMax = 100;
 
-void on_notice(void* notices, const PGresult* result) {
-  auto& out = *static_cast<std::vector<Notice>*>(notices);
-  if (out.size() >= kNoticesMax) return;
-  out.push_back({field(result, PG_DIAG_SEVERITY_NONLOCALIZED), field(result, PG_DIAG_SQLSTATE),
-                 field(result, PG_DIAG_MESSAGE_PRIMARY), field(result, PG_DIAG_SOURCE_FUNCTION)});
+struct Heard {
+  std::vector<Notice> notices;
+  bool not_replicated = false;  ///< however many notices came before it
+};
+
+void on_notice(void* heard, const PGresult* result) {
+  auto& out = *static_cast<Heard*>(heard);
+  std::string function = field(result, PG_DIAG_SOURCE_FUNCTION);
+  // The words are translated and have no SQLSTATE of their own; who says them is always the same.
+  if (function == "SyncRepWaitForLSN") out.not_replicated = true;
+  if (out.notices.size() >= kNoticesMax) return;
+  out.notices.push_back({field(result, PG_DIAG_SEVERITY_NONLOCALIZED),
+                         field(result, PG_DIAG_SQLSTATE), field(result, PG_DIAG_MESSAGE_PRIMARY),
+                         std::move(function)});
 }
 
 constexpr std::size_t kFailuresMax = 2;
@@ -56,7 +65,7 @@ constexpr std::size_t kFailuresMax = 2;
 struct Session::Impl {
   std::unique_ptr<PGconn, Finish> connection;
   ConnInfo info;
-  std::vector<Notice> notices;
+  Heard heard;
   std::string server;
 
   [[nodiscard]] PGconn* get() const { return connection.get(); }
@@ -84,17 +93,18 @@ struct Session::Impl {
     return e;
   }
 
-  // Waits for the socket; true if it is ready, false if the deadline has passed.
+  // Waits for the socket; true if it is ready, false if the deadline has passed, also while there
+  // is always something to read.
   [[nodiscard]] bool wait(short events, const Deadline& deadline) const {
     pollfd one{.fd = PQsocket(get()), .events = events, .revents = 0};
-    while (true) {
+    while (!deadline.over()) {
       const Duration left = deadline.left();
       const int ready =
           ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60'000)));
       if (ready > 0) return true;
       if (ready < 0 && errno != EINTR) return true;  // libpq will say what is wrong with it
-      if (deadline.over()) return false;
     }
+    return false;
   }
 
   // Sends what is queued, reading what comes meanwhile, so that neither side waits for the other.
@@ -201,7 +211,7 @@ Result<Session, PgError> Session::open(const ConnInfo& info, const std::string& 
                                              nullptr};
   impl->connection.reset(PQconnectStartParams(names.data(), values.data(), 1));
   if (impl->connection == nullptr) return refused(impl->closed());
-  PQsetNoticeReceiver(impl->get(), on_notice, &impl->notices);
+  PQsetNoticeReceiver(impl->get(), on_notice, &impl->heard);
   if (PQstatus(impl->get()) == CONNECTION_BAD) return refused(impl->lose("cannot connect", false));
   short events = POLLOUT;
   while (true) {
@@ -302,8 +312,13 @@ Result<Rows, PgError> Session::collect(const Parameters& parameters, const Limit
 
 Result<Committed, PgError> Session::commit(const Deadline& deadline) {
   if (lost()) return impl_->closed();
-  impl_->notices.clear();
-  auto done = script("SET LOCAL statement_timeout = 0; COMMIT", deadline);
+  // What is deferred until COMMIT (triggers) comes before our own settings, which it could change.
+  // A server that keeps its warnings to itself would not say that nothing was replicated.
+  static const std::string kCommit =
+      "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL client_min_messages = warning; " +
+      std::string(kDurable) + " SET LOCAL statement_timeout = 0; COMMIT";
+  impl_->heard = {};
+  auto done = script(kCommit, deadline);
   if (!done.has_value()) {
     PgError e = std::move(done).error();
     // The server may say that it does not know either.
@@ -319,12 +334,7 @@ Result<Committed, PgError> Session::commit(const Deadline& deadline) {
                .message = "the server answered COMMIT with " + done->tag};
     return e;
   }
-  Committed committed;
-  for (const Notice& notice : impl_->notices) {
-    // The words are translated and have no SQLSTATE of their own; who says them is always the same.
-    if (notice.function == "SyncRepWaitForLSN") committed.replicated = false;
-  }
-  return committed;
+  return Committed{.replicated = !impl_->heard.not_replicated};
 }
 
 void Session::rollback() {
@@ -354,6 +364,6 @@ int Session::backend_pid() const { return lost() ? 0 : PQbackendPID(impl_->get()
 int Session::server_version() const { return lost() ? 0 : PQserverVersion(impl_->get()); }
 std::string Session::server() const { return impl_->server; }
 
-std::vector<Notice> Session::take_notices() { return std::exchange(impl_->notices, {}); }
+std::vector<Notice> Session::take_notices() { return std::exchange(impl_->heard.notices, {}); }
 
 }  // namespace trued::pg

@@ -57,6 +57,13 @@ struct Limits {
   std::uint64_t bytes_max = std::uint64_t{1} << 20;
 };
 
+/// Makes the open transaction as durable as the database says, and never less than on disk: a role
+/// may say 'off', and what ran before may have said anything.
+inline constexpr const char* kDurable =
+    "SET LOCAL synchronous_commit TO DEFAULT;"
+    " SELECT set_config('synchronous_commit', 'on', true)"
+    " WHERE current_setting('synchronous_commit') = 'off';";
+
 /// The server committed. `replicated` false: the wait for synchronous replication was cut short, so
 /// the commit stands on this server alone and would be lost with it.
 struct Committed {
@@ -80,8 +87,9 @@ class Session {
   /// Statements without parameters, several with ';' between them; the rows of the last one that
   /// has any.
   [[nodiscard]] Result<Rows, PgError> script(const std::string& sql, const Deadline& deadline);
-  /// Commits the open transaction, without a statement_timeout: it could only cut short the wait
-  /// for replication. `happened = no`: the server refused and rolled back. `maybe`: no answer came.
+  /// Commits the open transaction, durably whatever it has set, and without a statement_timeout: it
+  /// could only cut short the wait for replication. `happened = no`: the server refused and rolled
+  /// back. `maybe`: no answer came.
   [[nodiscard]] Result<Committed, PgError> commit(const Deadline& deadline);
   /// Rolls back what is open, or closes the connection, which comes to the same.
   void rollback();

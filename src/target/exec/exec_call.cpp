@@ -7,6 +7,8 @@
 #include "base/resembles.h"
 #include "json/canonical.h"
 #include "json/pointer.h"
+#include "json/scalar.h"
+#include "target/exec/script.h"
 
 namespace trued {
 namespace {
@@ -27,12 +29,6 @@ bool is_open(const Value& value) {
 
 bool holds_zero(const std::string& text) { return text.find('\0') != std::string::npos; }
 
-std::optional<std::string> scalar_text(const Value& value) {
-  if (value.is_string()) return value.as_string();
-  if (value.is_number() || value.is_bool()) return json::canonical(value);
-  return std::nullopt;
-}
-
 bool any_of(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::ranges::find(words, text) != words.end();
 }
@@ -43,30 +39,6 @@ bool decides_what_is_run(std::string_view name) {
   return any_of(name, {"PATH", "IFS", "ENV", "SHELLOPTS", "PS4", "PYTHONPATH", "PYTHONSTARTUP",
                        "PYTHONHOME", "PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT", "NODE_OPTIONS",
                        "NODE_PATH", "JAVA_TOOL_OPTIONS", "EDITOR", "PAGER", "SHELL"});
-}
-
-// Whether `option` of that program is followed by a script.
-bool takes_script(std::string_view program, std::string_view option) {
-  program.remove_prefix(program.rfind('/') + 1);  // npos + 1 is 0
-  const bool shell =
-      any_of(program, {"sh", "bash", "dash", "ash", "ksh", "zsh", "fish", "busybox", "su"});
-  const bool interpreter = program.starts_with("python") || program.starts_with("perl") ||
-                           any_of(program, {"ruby", "node", "nodejs", "php", "lua", "awk"});
-  if (!option.starts_with('-') || option.size() < 2) return false;
-  if (any_of(option, {"--eval", "--print", "--command"})) return shell || interpreter;
-  if (option.starts_with("--")) return false;
-  return (shell && option.find('c') != std::string_view::npos) ||
-         (interpreter && any_of(option.substr(option.size() - 1), {"c", "e", "E", "r", "p"}));
-}
-
-// Whether a program somewhere before it ("env sh -c …") would take argument `index` as a script.
-bool follows_script_option(const Value::Array& argv, std::size_t index) {
-  const Value& option = argv.at(index - 1);
-  if (!option.is_string()) return false;
-  return std::any_of(
-      argv.begin(), argv.begin() + static_cast<std::ptrdiff_t>(index - 1), [&](const Value& each) {
-        return each.is_string() && takes_script(each.as_string(), option.as_string());
-      });
 }
 
 /// Reads one call, collecting faults.
@@ -140,11 +112,10 @@ class CallShape {
   void read_argument(const Value::Array& argv, std::size_t index) {
     const std::string at = "/argv/" + std::to_string(index);
     const Value& value = argv.at(index);
-    const auto text = scalar_text(value);
+    const auto text = json::scalar_text(value);
     if (!text) return fault(at, "expected a text, a number, true or false");
     if (holds_zero(*text)) return fault(at, "holds U+0000, which no argument can");
-    const bool script = follows_script_option(argv, index);
-    if (script && open(value)) {
+    if (open(value) && may_be_script(argv, index)) {
       return fault(at,
                    "a value is never put into a script; write \"$1\" there, and give the value "
                    "as an argument of its own after it");
@@ -173,7 +144,7 @@ class CallShape {
     for (const auto& [name, each] : value.members()) {
       const std::string at = json::pointer_below("/env", name);
       const std::string wrong = wrong_with_variable(name);
-      const auto text = scalar_text(each);
+      const auto text = json::scalar_text(each);
       if (!wrong.empty()) {
         fault(at, wrong);
       } else if (each.is_null()) {

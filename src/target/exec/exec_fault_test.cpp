@@ -273,6 +273,13 @@ TEST_F(Exec, secrets_are_masked_in_reasons_and_results) {
             "'tell' ended with exit code 1: bad key ***");
 }
 
+TEST_F(Exec, V10_a_value_of_a_letter_is_no_secret) {
+  directory_.command("tell", "echo '{\"amount\":11}'");
+  const auto target = directory_.target(
+      [](ExecSpec& spec) { spec.environment = {{.name = "LEVEL", .value = "1", .secret = true}}; });
+  EXPECT_EQ(target->perform(call_of(R"({"argv":["tell"]})")).ended.result, R"({"amount":11})");
+}
+
 TEST_F(Exec, T1_what_is_no_utf8_is_repaired_before_it_is_kept) {
   directory_.command("bytes", "printf '\\377x'; printf '\\377y' >&2; exit ${1:-0}");
   const auto target = directory_.target();
@@ -346,6 +353,26 @@ TEST_F(Exec, V10_no_input_decides_what_is_run) {
       {R"({"argv":["python3","-c","x = '${input.p}'"]})", "/argv/2"},
       {R"({"argv":["node","--eval","${input.p}"]})", "/argv/2"},
       {R"({"argv":["/usr/bin/env","A=1","bash","-lc","${input.p}"]})", "/argv/4"},
+      {R"({"argv":["sh","-c","--","${input.p}"]})", "/argv/3"},
+      {R"({"argv":["bash","-c","-e","${input.p}"]})", "/argv/3"},
+      {R"({"argv":["bash","-eo","pipefail","-c","-x","${input.p}"]})", "/argv/5"},
+      {R"({"argv":["bash","-ceo","pipefail","${input.p}"]})", "/argv/3"},
+      {R"({"argv":["sh","-${input.p}","rm"]})", "/argv/1"},
+      {R"({"argv":["su","${input.u}","-c","${input.p}"]})", "/argv/3"},
+      {R"({"argv":["python3","-c${input.p}"]})", "/argv/1"},
+      {R"({"argv":["python3","-W","error","-Ic${input.p}"]})", "/argv/3"},
+      {R"({"argv":["perl","-e${input.p}"]})", "/argv/1"},
+      {R"({"argv":["perl","-lane","${input.p}"]})", "/argv/2"},
+      {R"({"argv":["perl","-${input.p}"]})", "/argv/1"},
+      {R"({"argv":["node","--eval=${input.p}"]})", "/argv/1"},
+      {R"({"argv":["node","--${input.p}"]})", "/argv/1"},
+      {R"({"argv":["/usr/bin/php8.2","-r${input.p}"]})", "/argv/1"},
+      {R"({"argv":["awk","${input.p}"]})", "/argv/1"},
+      {R"({"argv":["awk","-F",",","-v","n=1","--","{print ${input.p}}","/etc/passwd"]})",
+       "/argv/6"},
+      {R"({"argv":["sed","-i","s/a/${input.p}/","/a"]})", "/argv/2"},
+      {R"({"argv":["sed","-e","1d","-e${input.p}","/a"]})", "/argv/3"},
+      {R"({"argv":["timeout","9","mawk","${input.p}"]})", "/argv/3"},
   };
   const auto target = directory_.target();
   for (const auto& [request, pointer] : refused) {
@@ -353,9 +380,17 @@ TEST_F(Exec, V10_no_input_decides_what_is_run) {
     ASSERT_EQ(faults.size(), 1U) << request;
     EXPECT_EQ(faults.front().pointer, pointer) << request;
   }
-  for (const char* fine : {R"({"argv":["true"],"env":{"PATH":"/bin","TENANT":"${input.p}"}})",
-                           R"({"argv":["/bin/sh","-c","rm \"$1\"","sh","${input.p}"]})",
-                           R"({"argv":["grep","-c","${input.p}"]})"}) {
+  for (const char* fine :
+       {R"({"argv":["true"],"env":{"PATH":"/bin","TENANT":"${input.p}"}})",
+        R"({"argv":["/bin/sh","-c","rm \"$1\"","sh","${input.p}"]})",
+        R"({"argv":["grep","-c","${input.p}"]})",
+        R"({"argv":["bash","-c","echo \"$1\"","--","${input.p}","-n${input.q}"]})",
+        R"({"argv":["bash","-eo","pipefail","/a.sh","${input.p}","-c${input.q}"]})",
+        R"({"argv":["python3","/a.py","-c","${input.p}","-u${input.q}"]})",
+        R"({"argv":["python3","-c","pass","${input.p}","--n=${input.q}"]})",
+        R"({"argv":["awk","-v","a=${input.p}","{print a}","${input.q}"]})",
+        R"({"argv":["sed","-f","/a.sed","${input.p}"]})",
+        R"({"argv":["grep","awk","${input.p}"]})"}) {
     EXPECT_TRUE(target->check_effect(json_of(fine)).empty()) << fine;
   }
 }

@@ -15,6 +15,7 @@
 #include "json/parse.h"
 #include "json/writer.h"
 #include "target/exec/command.h"
+#include "target/faults.h"
 #include "target/outcome.h"
 
 namespace trued {
@@ -24,15 +25,10 @@ constexpr std::size_t kResultBytesMax = std::size_t{64} << 10U;
 constexpr std::size_t kTextBytesMax = std::size_t{8} << 10U;  // escaped it may be six times as long
 constexpr std::size_t kLineBytesMax = 300;
 
-std::string cut(std::string text, std::size_t bytes_max) {
-  if (text.size() > bytes_max) text.resize(bytes_max);
-  return text;
-}
-
 // The output as JSON text of at most 64 KiB.
-std::string result_of(const std::string& output, bool truncated) {
+std::string result_of(const std::string& output, bool truncated, const Secrets& secrets) {
   if (!truncated && output.size() <= kResultBytesMax) {
-    const auto parsed = json::parse(output);
+    const auto parsed = json::parse(secrets.masked(output));
     if (parsed.has_value() && parsed->is_object()) {
       std::string text = json::canonical(*parsed);
       if (text.size() <= kResultBytesMax) return text;
@@ -40,7 +36,7 @@ std::string result_of(const std::string& output, bool truncated) {
   }
   std::string text;
   json::Writer writer(text);
-  writer.begin_object().member("stdout", cut(output, kTextBytesMax));
+  writer.begin_object().member("stdout", secrets.masked(output, kTextBytesMax));
   if (truncated || output.size() > kTextBytesMax) writer.member("truncated", true);
   writer.end_object();
   return text;
@@ -54,31 +50,11 @@ std::string last_line(std::string text) {
   return end == std::string::npos ? text : text.substr(end + 1);
 }
 
-std::string faults_as_text(const std::vector<CallFault>& faults) {
-  std::string text;
-  for (const CallFault& fault : faults) {
-    text += (text.empty() ? "" : "; ") + fault.pointer + (fault.pointer.empty() ? "" : ": ") +
-            fault.detail;
-  }
-  return text;
-}
-
-// A whole value, and each line of it.
-std::vector<std::string> secrets_of(const ExecSpec& spec) {
-  constexpr std::size_t kLineBytesMin = 8;
-  std::vector<std::string> secrets;
+Secrets secrets_of(const ExecSpec& spec) {
+  Secrets secrets;
   for (const ExecVariable& variable : spec.environment) {
-    if (!variable.secret || variable.value.empty()) continue;
-    secrets.push_back(variable.value);
-    std::size_t begin = 0;
-    while (begin < variable.value.size()) {
-      const std::size_t end = std::min(variable.value.find('\n', begin), variable.value.size());
-      if (end - begin >= kLineBytesMin)
-        secrets.push_back(variable.value.substr(begin, end - begin));
-      begin = end + 1;
-    }
+    if (variable.secret) secrets.add(variable.value, '\n');
   }
-  std::ranges::sort(secrets, std::greater<>(), &std::string::size);
   return secrets;
 }
 
@@ -117,10 +93,7 @@ bool is_for_good(const SpawnTrouble& trouble) {
 }  // namespace
 
 Result<std::shared_ptr<CallTarget>> ExecTarget::open(const ExecSpec& spec) {
-  std::string wrong;
-  for (const SpecFault& fault : wrong_with(spec)) {
-    wrong += (wrong.empty() ? "" : "; ") + fault.setting + " " + fault.detail;
-  }
+  const std::string wrong = in_one_line(wrong_with(spec));
   if (!wrong.empty()) return Error{.code = ErrorCode::invalid_argument, .message = wrong};
   return std::shared_ptr<CallTarget>(new ExecTarget(spec));
 }
@@ -144,18 +117,8 @@ Capabilities ExecTarget::capabilities() const {
       .idempotent = false, .deduplicates = spec_.deduplicates, .history = false, .probes = false};
 }
 
-std::string ExecTarget::masked(std::string text) const {
-  for (const std::string& secret : secrets_) {
-    for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-      text.replace(at, secret.size(), "***");
-      at += 3;
-    }
-  }
-  return text;
-}
-
-std::string ExecTarget::shown(std::string text) const {
-  text = utf8_repaired(cut(masked(std::move(text)), kLineBytesMax));
+std::string ExecTarget::shown(const std::string& said) const {
+  std::string text = utf8_repaired(secrets_.masked(said, kLineBytesMax));
   std::ranges::replace_if(
       text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
   return text;
@@ -221,10 +184,10 @@ std::string ExecTarget::describe(const ExecCall& call, const CommandEnd& end) co
       break;
   }
   const std::string said = shown(last_line(end.errors));
-  return shown(std::move(why)) + (said.empty() ? "" : ": " + said);
+  return shown(why) + (said.empty() ? "" : ": " + said);
 }
 
-EffectResult ExecTarget::judge(const ExecCall& call, CommandEnd end) const {
+EffectResult ExecTarget::judge(const ExecCall& call, const CommandEnd& end) const {
   if (end.how == CommandEnd::How::never_ran) {
     const bool for_good = is_for_good(end.trouble);
     return effect_ended(for_good ? EffectKind::rejected_final : EffectKind::not_sent,
@@ -235,7 +198,7 @@ EffectResult ExecTarget::judge(const ExecCall& call, CommandEnd end) const {
                               : EffectKind::unknown;
   if (kind != EffectKind::acknowledged) return effect_ended(kind, describe(call, end));
   EffectResult result = effect_acknowledged(true, "");
-  result.ended.result = result_of(masked(std::move(end.output)), end.truncated);
+  result.ended.result = result_of(end.output, end.truncated, secrets_);
   return result;
 }
 
@@ -244,7 +207,7 @@ EffectResult ExecTarget::perform(const Call& call) {
     ReadExecCall wanted = read_exec_call(call.request, ExecUse::effect, ExecForm::filled_in, spec_);
     if (!wanted.faults.empty()) {
       return effect_ended(EffectKind::rejected_final,
-                          masked("nothing was run: " + faults_as_text(wanted.faults)));
+                          secrets_.masked("nothing was run: " + in_one_line(wanted.faults)));
     }
     if (call.context.timeout <= Duration{0}) {
       return effect_ended(EffectKind::not_sent, "no time was left to run anything");
@@ -261,7 +224,7 @@ RawRead ExecTarget::read(const Call& call) {
   try {
     ReadExecCall wanted = read_exec_call(call.request, ExecUse::read, ExecForm::filled_in, spec_);
     if (!wanted.faults.empty()) {
-      return read_unreadable(masked("nothing was run: " + faults_as_text(wanted.faults)));
+      return read_unreadable(secrets_.masked("nothing was run: " + in_one_line(wanted.faults)));
     }
     if (call.context.timeout <= Duration{0}) {
       return read_unreadable("no time was left to run anything");

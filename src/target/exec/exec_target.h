@@ -26,6 +26,7 @@
 #include "base/result.h"
 #include "target/call.h"
 #include "target/exec/exec_call.h"
+#include "target/secrets.h"
 #include "target/spec.h"
 
 namespace trued {
@@ -55,16 +56,15 @@ class ExecTarget final : public CallTarget {
   explicit ExecTarget(const ExecSpec& spec);
 
   [[nodiscard]] CommandPlan plan_of(ExecCall call, const CallContext& context, bool effect) const;
-  [[nodiscard]] EffectResult judge(const ExecCall& call, CommandEnd end) const;
+  [[nodiscard]] EffectResult judge(const ExecCall& call, const CommandEnd& end) const;
   /// With secrets masked, in one line, as UTF-8.
-  [[nodiscard]] std::string shown(std::string text) const;
-  [[nodiscard]] std::string masked(std::string text) const;
+  [[nodiscard]] std::string shown(const std::string& said) const;
   /// Why a command did not end well, for people.
   [[nodiscard]] std::string describe(const ExecCall& call, const CommandEnd& end) const;
 
   const ExecSpec spec_;
   const ExitMeanings exit_;
-  const std::vector<std::string> secrets_;  ///< the longest first
+  const Secrets secrets_;
 };
 
 }  // namespace trued

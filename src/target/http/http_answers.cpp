@@ -76,4 +76,14 @@ std::string_view explain(const HttpSaid& said, EffectKind kind) {
   return "";
 }
 
+std::string served_by(const io::HttpResponse& response) {
+  for (const std::string_view name : {"X-Served-By", "X-Replica", "Via"}) {
+    if (const std::string* value = response.find(name); value != nullptr && !value->empty()) {
+      return *value;
+    }
+  }
+  // An age differs from read to read, so it names nobody: it only tells that a cache answered.
+  return response.find("Age") == nullptr ? std::string() : std::string("cache");
+}
+
 }  // namespace trued

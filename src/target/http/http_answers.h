@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "core/operation.h"
+#include "io/http_types.h"
 
 namespace trued {
 
@@ -42,6 +43,9 @@ struct HttpSaid {
 [[nodiscard]] EffectKind classify(const HttpSaid& said, const HttpAnswers& answers);
 /// True for "too many requests": the target is as it should be, and asked too much of.
 [[nodiscard]] bool is_throttled(const HttpSaid& said, EffectKind kind);
+/// Who answered, where the answer names them; "cache" if all that it tells is that one did. May be
+/// empty.
+[[nodiscard]] std::string served_by(const io::HttpResponse& response);
 /// Why, for people; empty where the status says it all.
 [[nodiscard]] std::string_view explain(const HttpSaid& said, EffectKind kind);
 

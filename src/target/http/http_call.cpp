@@ -5,8 +5,11 @@
 #include <functional>
 #include <utility>
 
+#include "base/encoding.h"
 #include "base/resembles.h"
 #include "json/canonical.h"
+#include "json/pointer.h"
+#include "json/scalar.h"
 
 namespace trued {
 namespace {
@@ -46,41 +49,6 @@ std::string stand_in(const std::string& text) {
     if (end == std::string::npos) return out;
     at = end + 1;
   }
-}
-
-std::string pointer_to(const std::string& parent, std::string_view name) {
-  std::string pointer = parent + "/";
-  for (const char c : name) {
-    if (c == '~') {
-      pointer += "~0";
-    } else if (c == '/') {
-      pointer += "~1";
-    } else {
-      pointer += c;
-    }
-  }
-  return pointer;
-}
-
-void percent_encode(std::string_view text, std::string& out) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    const auto byte = static_cast<unsigned char>(c);
-    if (plain) {
-      out += c;
-    } else {
-      out += {'%', kDigits[byte >> 4U], kDigits[byte & 0xfU]};
-    }
-  }
-}
-
-// A text, number or truth value as it stands in a query or header.
-std::optional<std::string> scalar_text(const Value& value) {
-  if (value.is_string()) return value.as_string();
-  if (value.is_number() || value.is_bool()) return json::canonical(value);
-  return std::nullopt;
 }
 
 bool has_dot_part(std::string_view text) {
@@ -148,7 +116,8 @@ class CallReader {
     const auto& known = use_ == CallUse::effect ? kEffectMembers : kReadMembers;
     for (const auto& [name, value] : request.members()) {
       if (std::ranges::find(known, name) != known.end()) continue;
-      fault(pointer_to("", name), "unknown member '" + name + "'; " + did_you_mean(name, known));
+      fault(json::pointer_below("", name),
+            "unknown member '" + name + "'; " + did_you_mean(name, known));
     }
     read_method();
     const std::string target = read_target();
@@ -290,32 +259,30 @@ std::string CallReader::read_url(const std::string& url) {
 void CallReader::read_pair(const std::string& pointer, const std::string& name, const Value& value,
                            std::string& out) {
   if (value.is_null()) return;
-  const auto text = scalar_text(value);
+  const auto text = json::scalar_text(value);
   if (!text) return fault(pointer, "expected a text, a number, true or false");
   if (!out.empty()) out += '&';
-  percent_encode(name, out);
-  out += '=';
-  percent_encode(*text, out);
+  out += percent_encoded(name) + '=' + percent_encoded(*text);
 }
 
 // The members of an object as "a=1&b=2"; of a query with the mark before it.
 std::string CallReader::read_pairs(const char* member, bool begun) {
   const Value* found = find(member);
   if (found == nullptr || any_value(*found)) return "";
-  const std::string pointer = pointer_to("", member);
+  const std::string pointer = json::pointer_below("", member);
   if (!found->is_object()) {
     fault(pointer, "expected an object of names and values");
     return "";
   }
   std::string out;
   for (const auto& [name, value] : found->members()) {
-    const std::string at = pointer_to(pointer, name);
+    const std::string at = json::pointer_below(pointer, name);
     if (!value.is_array()) {
       read_pair(at, name, value, out);
       continue;
     }
     for (std::size_t i = 0; i < value.items().size(); ++i) {
-      read_pair(pointer_to(at, std::to_string(i)), name, value.items().at(i), out);
+      read_pair(json::pointer_below(at, std::to_string(i)), name, value.items().at(i), out);
     }
   }
   if (std::string_view(member) != "query" || out.empty()) return out;
@@ -327,14 +294,14 @@ void CallReader::read_headers() {
   if (found == nullptr || any_value(*found)) return;
   if (!found->is_object()) return fault("/headers", "expected an object of names and values");
   for (const auto& [name, value] : found->members()) {
-    const std::string pointer = pointer_to("/headers", name);
+    const std::string pointer = json::pointer_below("/headers", name);
     if (refuse_open(pointer, name)) continue;
     if (const std::string wrong = wrong_with_header_name(name); !wrong.empty()) {
       fault(pointer, wrong);
       continue;
     }
     if (value.is_null()) continue;
-    const auto text = scalar_text(value);
+    const auto text = json::scalar_text(value);
     if (!text) {
       fault(pointer, "expected a text, a number, true or false");
     } else if (!io::is_field_value(*text)) {
@@ -391,7 +358,7 @@ void CallReader::read_idempotency_header() {
     if (!wrong.empty()) return fault("/idempotency_header", wrong);
   }
   if (io::find_header(out_.call.headers, name) != nullptr) {
-    return fault(pointer_to("/headers", name), "is what carries the operation's identity");
+    return fault(json::pointer_below("/headers", name), "is what carries the operation's identity");
   }
   out_.call.idempotency_header = std::move(name);
 }
@@ -403,7 +370,7 @@ void CallReader::read_answers() {
     return fault("/answers", "expected an object such as {\"404\": \"acknowledged\"}");
   }
   for (const auto& [status, value] : found->members()) {
-    const std::string pointer = pointer_to("/answers", status);
+    const std::string pointer = json::pointer_below("/answers", status);
     if (!is_answer_status(status)) {
       fault(pointer, "'" + status + "' is no status: expected 100 to 599, or a class such as 5xx");
       continue;

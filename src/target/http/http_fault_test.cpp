@@ -178,6 +178,13 @@ TEST(HttpFault, T1_who_deduplicates_is_called_on_used_connections) {
   const auto target = open(spec, server.url());
   for (int i = 0; i < 3; ++i) (void)target->perform(call_of("a"));
   EXPECT_EQ(server.connections(), 1);
+  // By its key: what is sent without one must not meet a connection that is just closed.
+  Call keyless = call_of("a");
+  json::Value::Object members = keyless.request.members();
+  members.emplace_back("idempotency_header", json::Value());
+  keyless.request = json::Value(std::move(members));
+  (void)target->perform(keyless);
+  EXPECT_EQ(server.connections(), 2);
 }
 
 }  // namespace

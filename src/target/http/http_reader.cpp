@@ -4,36 +4,14 @@
 #include <string_view>
 
 #include "io/http_client.h"
+#include "io/http_url.h"
+#include "target/http/http_answers.h"
 #include "target/outcome.h"
 
 namespace trued {
 namespace {
 
 constexpr Duration kConnectTimeout{5'000};
-
-bool is_token(std::string_view text) {
-  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::ranges::all_of(text, [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           kOthers.find(c) != std::string_view::npos;
-  });
-}
-
-bool is_field_value(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) {
-    return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-  });
-}
-
-std::string served_by(const io::HttpResponse& response) {
-  for (const std::string_view name : {"X-Served-By", "X-Replica", "Via"}) {
-    if (const std::string* value = response.find(name); value != nullptr && !value->empty()) {
-      return *value;
-    }
-  }
-  // An age differs from read to read, so it names nobody: it only tells that a cache answered.
-  return response.find("Age") == nullptr ? std::string() : std::string("cache");
-}
 
 std::string reason_of(const io::HttpResponse& response, const std::string& url) {
   std::string reason = url + " answered " + std::to_string(response.status);
@@ -71,7 +49,7 @@ RawRead to_read(io::HttpResponse response, const std::string& url) {
 Result<std::unique_ptr<HttpReader>> HttpReader::open(HttpReaderOptions options) {
   TRUED_TRY(UrlTemplate url, UrlTemplate::parse(options.url));
   for (const auto& [name, value] : options.headers) {
-    if (!is_token(name) || !is_field_value(value)) {
+    if (!io::is_token(name) || !io::is_field_value(value)) {
       // The value may be a secret, so it is not repeated.
       return Error{.code = ErrorCode::invalid_argument,
                    .message = "the header '" + name +

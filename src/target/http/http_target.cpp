@@ -1,7 +1,6 @@
 #include "target/http/http_target.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "base/clock.h"
@@ -11,6 +10,7 @@
 #include "json/canonical.h"
 #include "json/parse.h"
 #include "json/writer.h"
+#include "target/faults.h"
 #include "target/outcome.h"
 
 namespace trued {
@@ -38,15 +38,10 @@ Duration retry_after_of(const io::HttpResponse& response) {
   return io::parse_retry_after(*text, time_there(response), kRetryAfterMax).value_or(Duration{0});
 }
 
-std::string cut(std::string text, std::size_t bytes_max) {
-  if (text.size() > bytes_max) text.resize(bytes_max);
-  return text;
-}
-
 // The answer as JSON text of at most 64 KiB.
-std::string result_of(int status, const std::string& body, bool whole) {
+std::string result_of(int status, const std::string& body, bool whole, const Secrets& secrets) {
   if (whole && body.size() <= kResultBytesMax) {
-    const auto parsed = json::parse(body);
+    const auto parsed = json::parse(secrets.masked(body));
     if (parsed.has_value()) {
       std::string text = json::canonical(*parsed);
       if (text.size() <= kResultBytesMax) return text;
@@ -54,15 +49,17 @@ std::string result_of(int status, const std::string& body, bool whole) {
   }
   std::string text;
   json::Writer writer(text);
-  writer.begin_object().member("status", status).member("text", cut(body, kTextBytesMax));
+  writer.begin_object()
+      .member("status", status)
+      .member("text", secrets.masked(body, kTextBytesMax));
   if (!whole || body.size() > kTextBytesMax) writer.member("truncated", true);
   writer.end_object();
   return text;
 }
 
 // The beginning of an answer's body, in one line, for a reason.
-std::string excerpt_of(const std::string& body) {
-  std::string text = utf8_repaired(cut(body, kExcerptBytesMax));
+std::string excerpt_of(const std::string& body, const Secrets& secrets) {
+  std::string text = utf8_repaired(secrets.masked(body, kExcerptBytesMax));
   std::ranges::replace_if(
       text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
   return text.empty() ? "" : ": " + text + (body.size() > kExcerptBytesMax ? " …" : "");
@@ -73,24 +70,6 @@ std::string shown(const HttpCall& call) {
   return call.method + " " + call.url.substr(0, call.url.find('?'));
 }
 
-std::string faults_as_text(const std::vector<CallFault>& faults) {
-  std::string text;
-  for (const CallFault& fault : faults) {
-    text += (text.empty() ? "" : "; ") + fault.pointer + (fault.pointer.empty() ? "" : ": ") +
-            fault.detail;
-  }
-  return text;
-}
-
-std::string served_by(const io::HttpResponse& response) {
-  for (const std::string_view name : {"X-Served-By", "X-Replica", "Via"}) {
-    if (const std::string* value = response.find(name); value != nullptr && !value->empty()) {
-      return *value;
-    }
-  }
-  return response.find("Age") == nullptr ? std::string() : std::string("cache");
-}
-
 EffectResult judge_error(const Error& error) {
   if (error.happened != Happened::no) return effect_ended(EffectKind::unknown, error.message);
   // Neither a malformed request nor a place that is off limits changes by waiting.
@@ -99,30 +78,13 @@ EffectResult judge_error(const Error& error) {
   return effect_ended(for_good ? EffectKind::rejected_final : EffectKind::not_sent, error.message);
 }
 
-bool is_secret(const HttpHeader& header) {
-  if (header.secret) return true;
-  std::string name = header.name;
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  constexpr std::array kWords = {"auth", "cookie", "token", "secret", "key", "password"};
-  return std::ranges::any_of(
-      kWords, [&](const char* word) { return name.find(word) != std::string::npos; });
-}
-
-// A value as a whole, and each long word of it ("Bearer abc…").
-std::vector<std::string> secrets_of(const HttpSpec& spec) {
-  constexpr std::size_t kWordBytesMin = 8;
-  std::vector<std::string> secrets;
+Secrets secrets_of(const HttpSpec& spec) {
+  Secrets secrets;
   for (const HttpHeader& header : spec.headers) {
-    if (!is_secret(header)) continue;
-    std::size_t begin = 0;
-    while (begin < header.value.size()) {
-      const std::size_t end = std::min(header.value.find(' ', begin), header.value.size());
-      if (end - begin >= kWordBytesMin) secrets.push_back(header.value.substr(begin, end - begin));
-      begin = end + 1;
-    }
-    if (!header.value.empty()) secrets.push_back(header.value);
+    // What is one only by its name may as well be a switch or a number.
+    const bool likely = header.value.size() >= Secrets::kPartMin && names_a_secret(header.name);
+    if (header.secret || likely) secrets.add(header.value, ' ');
   }
-  std::ranges::sort(secrets, std::greater<>(), &std::string::size);
   return secrets;
 }
 
@@ -166,10 +128,7 @@ io::ClientOptions options_of(const HttpSpec& spec) {
 }  // namespace
 
 Result<std::shared_ptr<CallTarget>> HttpTarget::open(const HttpSpec& spec) {
-  std::string wrong;
-  for (const SpecFault& fault : wrong_with(spec)) {
-    wrong += (wrong.empty() ? "" : "; ") + fault.setting + ": " + fault.detail;
-  }
+  const std::string wrong = in_one_line(wrong_with(spec));
   if (!wrong.empty()) return Error{.code = ErrorCode::invalid_argument, .message = wrong};
   TRUED_TRY(io::Url base, io::parse_url(spec.base_url));
   std::shared_ptr<HttpTarget> target(new HttpTarget(spec, std::move(base), options_of(spec)));
@@ -190,16 +149,6 @@ Capabilities HttpTarget::capabilities() const {
       .idempotent = false, .deduplicates = spec_.deduplicates, .history = false, .probes = false};
 }
 
-std::string HttpTarget::masked(std::string text) const {
-  for (const std::string& secret : secrets_) {
-    for (std::size_t at = text.find(secret); at != std::string::npos; at = text.find(secret, at)) {
-      text.replace(at, secret.size(), "***");
-      at += 3;
-    }
-  }
-  return text;
-}
-
 io::ClientRequest HttpTarget::request_of(HttpCall& call, const CallContext& context,
                                          bool effect) const {
   io::ClientRequest request;
@@ -212,7 +161,8 @@ io::ClientRequest HttpTarget::request_of(HttpCall& call, const CallContext& cont
     if (io::find_header(request.headers, header.name) != nullptr) continue;
     request.headers.push_back({header.name, header.value});
   }
-  if (effect && call.idempotency_header && !context.identity.empty()) {
+  const bool keyed = call.idempotency_header.has_value() && !context.identity.empty();
+  if (effect && keyed) {
     std::erase_if(request.headers, [&](const io::Header& header) {
       return io::find_header({header}, *call.idempotency_header) != nullptr;
     });
@@ -220,7 +170,8 @@ io::ClientRequest HttpTarget::request_of(HttpCall& call, const CallContext& cont
   }
   if (!context.traceparent.empty()) request.headers.push_back({"traceparent", context.traceparent});
   request.total_timeout = std::min(context.timeout, spec_.total_timeout);
-  if (effect) request.fresh_connection = spec_.fresh_connections.value_or(!spec_.deduplicates);
+  if (effect)
+    request.fresh_connection = spec_.fresh_connections.value_or(!spec_.deduplicates || !keyed);
   return request;
 }
 
@@ -228,7 +179,7 @@ EffectResult HttpTarget::perform(const Call& call) {
   ReadCall wanted = read_http_call(call.request, CallUse::effect, CallForm::filled_in, base_);
   if (!wanted.faults.empty()) {
     return effect_ended(EffectKind::rejected_final,
-                        masked("nothing was sent: " + faults_as_text(wanted.faults)));
+                        secrets_.masked("nothing was sent: " + in_one_line(wanted.faults)));
   }
   const std::string where = shown(wanted.call);
   if (call.context.timeout <= Duration{0}) {
@@ -237,7 +188,7 @@ EffectResult HttpTarget::perform(const Call& call) {
   const auto answer = client_->ask(request_of(wanted.call, call.context, true));
   if (answer.has_value()) return judge_answer(wanted.call, answer.value(), where);
   EffectResult result = judge_error(answer.error());
-  result.ended.reason = masked(where + ": " + result.ended.reason);
+  result.ended.reason = secrets_.masked(where + ": " + result.ended.reason);
   return result;
 }
 
@@ -250,13 +201,13 @@ EffectResult HttpTarget::judge_answer(const HttpCall& call, const io::ClientAnsw
       .key_deduplicated = spec_.deduplicates && call.idempotency_header.has_value()};
   const bool cut_off = answer.body == io::BodyState::broken || answer.body == io::BodyState::late;
   const EffectKind kind = cut_off ? EffectKind::unknown : classify(said, call.answers);
-  const std::string body = masked(response.body);
   if (kind == EffectKind::acknowledged) {
     // A replay (Stripe's header, and that of the drafts) is an older answer: no work was done.
     const bool replayed = header_of(response, "Idempotent-Replayed") == "true" ||
                           header_of(response, "Idempotency-Replayed") == "true";
     EffectResult result = effect_acknowledged(!replayed, header_of(response, "ETag"));
-    result.ended.result = result_of(response.status, body, answer.body == io::BodyState::whole);
+    result.ended.result =
+        result_of(response.status, response.body, answer.body == io::BodyState::whole, secrets_);
     return result;
   }
   std::string reason = where + " answered " + std::to_string(response.status);
@@ -265,8 +216,8 @@ EffectResult HttpTarget::judge_answer(const HttpCall& call, const io::ClientAnsw
   } else if (const std::string_view why = explain(said, kind); !why.empty()) {
     reason += " (" + std::string(why) + ")";
   }
-  if (answer.body != io::BodyState::undecodable) reason += excerpt_of(body);
-  EffectResult result = effect_ended(kind, masked(std::move(reason)));
+  if (answer.body != io::BodyState::undecodable) reason += excerpt_of(response.body, secrets_);
+  EffectResult result = effect_ended(kind, secrets_.masked(std::move(reason)));
   result.retry_after = retry_after_of(response);
   result.throttled = is_throttled(said, kind);
   return result;
@@ -276,7 +227,7 @@ RawRead HttpTarget::read(const Call& call) {
   Stopwatch watch;
   ReadCall wanted = read_http_call(call.request, CallUse::read, CallForm::filled_in, base_);
   if (!wanted.faults.empty()) {
-    return read_unreadable(masked("nothing was asked: " + faults_as_text(wanted.faults)));
+    return read_unreadable(secrets_.masked("nothing was asked: " + in_one_line(wanted.faults)));
   }
   const std::string where = shown(wanted.call);
   if (call.context.timeout <= Duration{0}) {
@@ -285,7 +236,7 @@ RawRead HttpTarget::read(const Call& call) {
   auto asked = client_->ask(request_of(wanted.call, call.context, false));
   RawRead read;
   if (!asked.has_value()) {
-    read = read_unreadable(masked(where + ": " + asked.error().message));
+    read = read_unreadable(secrets_.masked(where + ": " + asked.error().message));
     read.latency = watch.elapsed();
     return read;
   }
@@ -300,9 +251,10 @@ RawRead HttpTarget::read(const Call& call) {
     if (const std::string location = header_of(response, "Location"); !location.empty()) {
       reason += " (moved to " + location.substr(0, location.find('?')) + ")";
     }
-    read = read_unreadable(masked(reason + excerpt_of(response.body)));
+    read = read_unreadable(secrets_.masked(reason + excerpt_of(response.body, secrets_)));
   } else if (asked->body != io::BodyState::whole) {
-    read = read_unreadable(masked(where + " answered, but not whole: " + asked->body_detail));
+    read =
+        read_unreadable(secrets_.masked(where + " answered, but not whole: " + asked->body_detail));
   } else {
     read = read_found(std::move(response.body), header_of(response, "ETag"));
   }

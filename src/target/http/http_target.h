@@ -28,6 +28,7 @@
 #include "io/http_url.h"
 #include "target/call.h"
 #include "target/http/http_call.h"
+#include "target/secrets.h"
 #include "target/spec.h"
 
 namespace trued {
@@ -59,11 +60,10 @@ class HttpTarget final : public CallTarget {
                                              bool effect) const;
   [[nodiscard]] EffectResult judge_answer(const HttpCall& call, const io::ClientAnswer& answer,
                                           const std::string& where) const;
-  [[nodiscard]] std::string masked(std::string text) const;
 
   const HttpSpec spec_;
   const io::Url base_;
-  std::vector<std::string> secrets_;  ///< the longest first
+  const Secrets secrets_;
   std::unique_ptr<io::HttpClient> client_;
 };
 

@@ -94,6 +94,27 @@ TEST_F(HttpTargetTest, T2_the_identity_goes_where_the_call_says) {
   }
 }
 
+TEST_F(HttpTargetTest, V10_secrets_are_masked_and_nothing_else) {
+  spec_.headers = {{"X-Api-Key", "1", true},
+                   {"X-Monkey", "banana-12345"},
+                   {"X-Auth-Mode", "live"},
+                   {"Authorization", "Bearer s3cr3t-word"}};
+  const std::string plain = R"({"amount":11,"mode":"live","monkey":"banana-12345"})";
+  answer("200 OK", plain);
+  EXPECT_EQ(perform().ended.result, plain);
+  answer("200 OK", R"({"sent":"s3cr3t-word"})");
+  EXPECT_EQ(perform().ended.result, R"({"sent":"***"})");
+}
+
+TEST_F(HttpTargetTest, V10_an_excerpt_that_ends_within_a_secret_shows_none_of_it) {
+  spec_.headers = {{"Authorization", "Bearer s3cr3t-word"}};
+  answer("400 Bad Request", std::string(295, 'x') + "s3cr3t-word");
+  const std::string why = perform().ended.reason;
+  EXPECT_EQ(why.find("s3"), std::string::npos) << why;
+  const std::string unreadable = read(R"({"path":"/a"})").detail;
+  EXPECT_EQ(unreadable.find("s3"), std::string::npos) << unreadable;
+}
+
 TEST_F(HttpTargetTest, a_form_and_a_text) {
   perform(R"({"method":"POST","path":"/a","form":{"a":"1 2","b":[3,"ü"]}})");
   perform(R"({"method":"PUT","path":"/a","body":"text"})");

@@ -1,11 +1,9 @@
 // scripted_server_test.h: an HTTP server that answers, byte for byte, what a test says.
 #pragma once
 
-#include <arpa/inet.h>
 #include <atomic>
 #include <map>
 #include <mutex>
-#include <netinet/in.h>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -14,6 +12,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "io/listening_test.h"
 
 namespace trued {
 
@@ -24,15 +24,9 @@ class ScriptedServer {
   static constexpr const char* kHang = "hang";
 
   ScriptedServer() {
-    socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&address), length), 0);
-    EXPECT_EQ(::listen(socket_, 16), 0);
-    EXPECT_EQ(::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &length), 0);
-    port_ = ntohs(address.sin_port);
+    const io::Listening listening = io::listen_on_loopback(16);
+    socket_ = listening.socket;
+    port_ = listening.port;
     thread_ = std::thread([this] { run(); });
   }
   ~ScriptedServer() { stop(); }

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/encoding.h"
+
 namespace trued {
 namespace {
 
@@ -9,11 +11,6 @@ constexpr std::string_view kPlaceholder = "${artifact.path}";
 
 Error invalid(std::string_view text, const std::string& why) {
   return {.code = ErrorCode::invalid_argument, .message = "'" + std::string(text) + "': " + why};
-}
-
-bool is_unreserved(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
 }
 
 std::string wrong_with_start(std::string_view text) {
@@ -82,18 +79,6 @@ std::string UrlTemplate::expand(std::string_view path) const {
   return url;
 }
 
-std::string percent_encode_path(std::string_view path) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string encoded;
-  for (const char c : path) {
-    if (is_unreserved(c) || c == '/') {
-      encoded += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    encoded += {'%', kDigits[byte >> 4U], kDigits[byte & 0xfU]};
-  }
-  return encoded;
-}
+std::string percent_encode_path(std::string_view path) { return percent_encoded(path, "/"); }
 
 }  // namespace trued

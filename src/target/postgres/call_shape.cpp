@@ -7,6 +7,7 @@
 
 #include "base/resembles.h"
 #include "json/canonical.h"
+#include "json/pointer.h"
 #include "pg/sql_text.h"
 
 namespace trued {
@@ -74,7 +75,7 @@ class Shape {
   void names(const json::Value& object, const std::string& at, const Names& known) {
     for (const auto& [name, value] : object.members()) {
       if (std::ranges::find(known, name) != known.end()) continue;
-      fault(at + "/" + escaped(name),
+      fault(json::pointer_below(at, name),
             "there is no member '" + name + "' here; " + did_you_mean(name, known));
     }
   }
@@ -115,12 +116,6 @@ class Shape {
   }
 
  private:
-  static std::string escaped(const std::string& name) {
-    std::string out;
-    for (const char c : name) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-    return out;
-  }
-
   void parameters(const json::Value* params, const std::string& at, PostgresStatement& out) {
     if (params == nullptr || (templates_ && is_template(*params))) return;
     if (!params->is_array()) return fault(at + "/params", "expected a list of values");

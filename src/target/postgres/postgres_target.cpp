@@ -22,11 +22,6 @@ constexpr const char* kApplication = "trued";
 constexpr std::size_t kResultBytesMax = std::size_t{64} << 10U;
 constexpr pg::Limits kEffectLimits{.rows_max = 1'000, .bytes_max = kResultBytesMax};
 
-// Acknowledged means durable, whatever the database's default is.
-constexpr const char* kDurable =
-    "SELECT set_config('synchronous_commit', 'on', true)"
-    " WHERE current_setting('synchronous_commit') = 'off';";
-
 /// Kept for COMMIT: what is begun without it would only become unknown.
 Duration commit_share(Duration left) { return std::clamp(left / 5, Duration{10}, Duration{1'000}); }
 
@@ -49,9 +44,8 @@ std::string statement_name(const PostgresEffect& effect, std::size_t index) {
 // commit of ours waits for all that was written before it.
 std::string not_replicated(pg::Session& session, const Deadline& deadline) {
   session.rollback();
-  const auto begun = session.script(
-      std::string("BEGIN; ") + kDurable + "SELECT pg_logical_emit_message(true, 'trued', '')",
-      deadline);
+  const auto begun =
+      session.script("BEGIN; SELECT pg_logical_emit_message(true, 'trued', '')", deadline);
   if (!begun.has_value()) return begun.error().error.message;
   const auto committed = session.commit(deadline);
   if (!committed.has_value()) return committed.error().error.message;
@@ -145,8 +139,8 @@ Result<bool, PgError> PostgresTarget::begin_on(pg::Session& session, const Begin
   if (session.server_version() >= kChecksConnection) {
     script += "SET LOCAL client_connection_check_interval = 1000; ";
   }
-  script += std::string(kDurable) +
-            "SELECT current_setting('synchronous_standby_names') <> ''"
+  script += std::string(pg::kDurable) +
+            " SELECT current_setting('synchronous_standby_names') <> ''"
             " AND current_setting('synchronous_commit') NOT IN ('off', 'local')";
   TRUED_TRY(pg::Rows rows, session.script(script, deadline));
   return !rows.values.empty() && rows.values.front().at(0) == "t";
