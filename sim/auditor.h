@@ -56,10 +56,10 @@ class Auditor {
     gates_.on_outage(target, down);
   }
   void on_performed(const OperationId& id) { lives_.at(id).performing = 0; }
-  /// The process is gone, and every effect that was under way with it.
-  void on_crash() {
+  /// A process begins to act, and what the one before had under way is not its own.
+  void on_takeover() {
     for (auto& [id, life] : lives_) life.performing = 0;
-    gates_.on_crash();
+    gates_.on_takeover();
   }
   /// It was not turned away: whatever is answered, it may have happened.
   void on_reached(const OperationId& id) { lives_.at(id).reached = true; }
@@ -78,9 +78,6 @@ class Auditor {
   std::uint64_t on_submit(const Identity& identity, const Fingerprint& fingerprint);
   void on_reply(std::uint64_t submission, const std::variant<Answer, EngineProblem>& reply);
   void on_person(const OperationId& id) { lives_.at(id).person = true; }
-
-  /// Another process acts from now on, and whatever the one before had under way is not its own.
-  void on_takeover() { on_crash(); }
 
   /// A worker was told that this attempt is its own.
   void on_leased(const Operation& shown);

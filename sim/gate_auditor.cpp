@@ -109,7 +109,7 @@ void GateAuditor::on_outage(const std::string& name, bool down) {
   forget_row(target);
 }
 
-void GateAuditor::on_crash() {
+void GateAuditor::on_takeover() {
   life_began_ = trace_.now();
   for (auto& [name, target] : targets_) {
     forget_row(target);

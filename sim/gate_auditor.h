@@ -36,7 +36,7 @@ class GateAuditor {
   /// An effect has begun at a target.
   void on_perform(const Operation& row, AttemptNo attempt);
   void on_outage(const std::string& target, bool down);
-  void on_crash();
+  void on_takeover();
 
  private:
   struct Attempt {

@@ -95,6 +95,19 @@ void draw_nodes(Chance& chance, Options& o) {
   }
 }
 
+template <class Put>
+void put_gates(const Put& put, const GatePolicy& gates) {
+  put("breaker", static_cast<int>(gates.breaker.enabled));
+  put("breaker_consecutive", gates.breaker.consecutive);
+  put("breaker_open_ms", gates.breaker.open.count());
+  put("breaker_open_max_ms", gates.breaker.open_max.count());
+  put("budget", static_cast<int>(gates.budget.enabled));
+  put("budget_ratio_permille", gates.budget.ratio_permille);
+  put("budget_floor_per_second", gates.budget.floor_per_second);
+  put("per_second", gates.rate.per_second);
+  put("concurrency", gates.concurrency);
+}
+
 }  // namespace
 
 Options draw_options(std::uint64_t seed) {
@@ -182,16 +195,7 @@ std::string to_string(const Options& o) {
   put("on_failure", static_cast<int>(o.policy.on_failure));
   put("outage_every_ms", o.outage_every.count());
   put("outage_span_ms", o.outage_span.count());
-  const GatePolicy& gates = o.policy.gates;
-  put("breaker", static_cast<int>(gates.breaker.enabled));
-  put("breaker_consecutive", gates.breaker.consecutive);
-  put("breaker_open_ms", gates.breaker.open.count());
-  put("breaker_open_max_ms", gates.breaker.open_max.count());
-  put("budget", static_cast<int>(gates.budget.enabled));
-  put("budget_ratio_permille", gates.budget.ratio_permille);
-  put("budget_floor_per_second", gates.budget.floor_per_second);
-  put("per_second", gates.rate.per_second);
-  put("concurrency", gates.concurrency);
+  put_gates(put, o.policy.gates);
   put("with_workers", o.with_workers);
   put("workers", o.workers);
   put("lease_ms", o.lease.count());

@@ -53,7 +53,6 @@ void Node::crash() {
   Node* const before = std::exchange(running(), this);
   runner_.crash();
   running() = before;
-  ports_.auditor.on_crash();
   ledger_.forget_question();
   stalled_until_ = Duration{0};
   ++life_;
