@@ -79,7 +79,8 @@ void take_url(http::request_header<>& header) {
 }
 
 // Lengths that another reader of the same bytes could take differently: two of them, even if they
-// agree, or a coding whose end only some recognise (RFC 9112, section 6.3).
+// agree, a coding whose end only some recognise, or any coding of HTTP/1.0, which knows none
+// (RFC 9112, sections 6.1 and 6.3).
 bool has_one_clear_length(const http::request_header<>& header) {
   std::size_t lengths = 0;
   for (const auto& field : header) {
@@ -87,7 +88,7 @@ bool has_one_clear_length(const http::request_header<>& header) {
       lengths += field.value().find(',') == beast::string_view::npos ? 1 : 2;
     }
     if (field.name() == http::field::transfer_encoding &&
-        !beast::iequals(field.value(), "chunked")) {
+        (header.version() < 11 || !beast::iequals(field.value(), "chunked"))) {
       return false;
     }
   }
