@@ -167,7 +167,7 @@ def text_of_files(folder):
 
 
 class House:
-    """A server with a configuration text, in which @ stands for a scratch folder."""
+    """A server with a configuration text, in which @/ stands for a scratch folder."""
 
     def __init__(self, config, environment=None, options=()):
         self.scratch = Scratch().__enter__()
@@ -178,7 +178,7 @@ class House:
         self.environment = environment
         self.options = list(options)
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(config.replace("@", self.folder))
+            file.write(config.replace("@/", self.folder + "/"))
         self.server = None
         try:
             self.start()
