@@ -155,6 +155,17 @@ Result<Proxy> parse_proxy(std::string_view text) {
   return proxy;
 }
 
+std::string shown_location(std::string_view reference) {
+  reference = reference.substr(0, reference.find_first_of("?#"));
+  const std::size_t slashes = reference.find("//");
+  if (slashes == std::string_view::npos) return std::string(reference);
+  const std::size_t host = slashes + 2;
+  const std::size_t path = std::min(reference.find('/', host), reference.size());
+  const std::size_t at = reference.substr(0, path).rfind('@');
+  const std::size_t begin = at == std::string_view::npos || at < host ? host : at + 1;
+  return std::string(reference.substr(0, host)) + std::string(reference.substr(begin));
+}
+
 bool bypasses_proxy(std::string_view host, std::string_view no_proxy) {
   const std::string name = lowered(host);
   while (!no_proxy.empty()) {

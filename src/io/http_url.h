@@ -39,6 +39,9 @@ struct Url {
 /// Where a Location leads that was received from `base` (RFC 3986, section 5.2).
 [[nodiscard]] Result<Url> resolve_url(const Url& base, std::string_view reference);
 
+/// A Location as it may be shown: without credentials, query and fragment, where secrets stand.
+[[nodiscard]] std::string shown_location(std::string_view reference);
+
 /// An HTTP proxy: "http://[user:password@]host:port".
 struct Proxy {
   Origin origin;

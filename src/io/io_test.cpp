@@ -168,6 +168,14 @@ TEST_F(ServerTest, bounds_bodies_headers_and_targets) {
   EXPECT_EQ(executed_, 0);
 }
 
+TEST_F(ServerTest, S4_trailers_and_extensions_of_chunks_are_bounded) {
+  start();
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_TRUE(exchange(head + "0\r\nX: " + std::string(300'000, 'x')).starts_with("HTTP/1.1 431"));
+  EXPECT_TRUE(exchange(head + "1;x=" + std::string(300'000, 'x')).starts_with("HTTP/1.1 431"));
+  EXPECT_EQ(executed_, 0);
+}
+
 TEST_F(ServerTest, a_body_that_is_expected_is_asked_for) {
   start();
   const Raw raw(server_->port());

@@ -22,6 +22,9 @@ namespace http = boost::beast::http;
 constexpr std::size_t kTargetBytesMax = 8 * 1024;
 constexpr std::size_t kKeepBufferBytes = 64 * 1024;
 constexpr Duration kLinger{1'000};
+// What is read and not yet taken, besides a head: an extension of a chunk or a trailer is taken as
+// a whole, and nothing else bounds them.
+constexpr std::size_t kUntakenBytesMax = 128 * 1024;
 
 // A line break within a header would begin another one, or the body: whatever a value was made of,
 // it stays one line.
@@ -132,7 +135,9 @@ void Mailbox::deliver() {
 }
 
 Session::Session(asio::ip::tcp::socket socket, std::shared_ptr<SessionHost> host)
-    : stream_(std::move(socket)), host_(std::move(host)) {
+    : stream_(std::move(socket)),
+      host_(std::move(host)),
+      buffer_(host_->options().header_bytes_max + kUntakenBytesMax) {
   beast::error_code ignored;
   stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   const auto endpoint = stream_.socket().remote_endpoint(ignored);
@@ -168,7 +173,7 @@ void Session::read_header() {
 }
 
 void Session::refuse_malformed(Failure failure) {
-  if (failure == http::error::header_limit) {
+  if (failure == http::error::header_limit || failure == http::error::buffer_overflow) {
     return refuse(431, "header-too-large", "The request header is too large",
                   "the header exceeds the limit of this server");
   }

@@ -104,6 +104,8 @@ class Caller:
             sent["Authorization"] = "Bearer " + self.token
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
+        if isinstance(body, str):
+            body = body.encode("utf-8")
         if body is not None:
             sent.setdefault("Content-Type", "application/json")
         try:
@@ -146,6 +148,8 @@ def exchange(server, data, timeout=10, close=False):
         while True:
             try:
                 piece = one.recv(65536)
+            except ConnectionResetError:
+                return said, True
             except OSError:
                 return said, False
             if not piece:

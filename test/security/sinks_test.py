@@ -242,6 +242,18 @@ def endless_informational(head, send):
         send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
 
 
+def endless_trailer(head, send):
+    send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    while True:
+        send(b"X-Flood: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 2000)
+
+
+def endless_extension(head, send):
+    send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;")
+    while True:
+        send(b"x" * 65536)
+
+
 def drip(head, send):
     send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
     pause = threading.Event()
@@ -280,6 +292,8 @@ HOSTILE = {
     "endless chunks": (endless_chunks, "au"),
     "endless headers": (endless_headers, "u"),
     "endless 100": (endless_informational, "u"),
+    "an endless trailer": (endless_trailer, "au"),
+    "an endless extension": (endless_extension, "au"),
     "a drip": (drip, "u"),
     "silence": (silent, "u"),
     "a gzip bomb": (gzip_bomb, "au"),

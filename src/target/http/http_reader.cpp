@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "io/http_client.h"
+#include "io/http_url.h"
 #include "target/outcome.h"
 
 namespace trued {
@@ -38,7 +39,7 @@ std::string served_by(const io::HttpResponse& response) {
 std::string reason_of(const io::HttpResponse& response, const std::string& url) {
   std::string reason = url + " answered " + std::to_string(response.status);
   if (const std::string* location = response.find("Location")) {
-    reason += " (moved to " + *location + ")";
+    reason += " (moved to " + io::shown_location(*location) + ")";
   }
   return reason;
 }

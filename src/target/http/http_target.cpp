@@ -8,6 +8,7 @@
 #include "base/encoding.h"
 #include "io/http_client.h"
 #include "io/http_date.h"
+#include "io/http_url.h"
 #include "json/canonical.h"
 #include "json/parse.h"
 #include "json/writer.h"
@@ -298,7 +299,7 @@ RawRead HttpTarget::read(const Call& call) {
   } else if (status != 200 && status != 203 && status != 204) {
     std::string reason = where + " answered " + std::to_string(status);
     if (const std::string location = header_of(response, "Location"); !location.empty()) {
-      reason += " (moved to " + location.substr(0, location.find('?')) + ")";
+      reason += " (moved to " + io::shown_location(location) + ")";
     }
     read = read_unreadable(masked(reason + excerpt_of(response.body)));
   } else if (asked->body != io::BodyState::whole) {
