@@ -207,6 +207,15 @@ TEST(HttpUrl, is_read_strictly) {
   EXPECT_EQ(parse_url("http://[::1]").value().origin.authority(), "[::1]:80");
 }
 
+TEST(ClientUrl, S13_credentials_are_known_in_every_form) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(credentials_in("Bearer abc"), Texts{"abc"});
+  EXPECT_EQ(credentials_in("basic dXNlcjpodXNoLWh1c2g="),
+            (Texts{"dXNlcjpodXNoLWh1c2g=", "hush-hush"}));
+  EXPECT_EQ(credentials_in("Basic dTphYg=="), Texts{"dTphYg=="}) << "'ab' stands in many words";
+  for (const char* none : {"", "Bearer", "Bearer "}) EXPECT_TRUE(credentials_in(none).empty());
+}
+
 TEST(ClientUrl, S13_a_location_is_shown_without_what_may_be_secret) {
   for (const auto& [location, expected] : std::vector<std::pair<const char*, const char*>>{
            {"http://user:pass@h:1/a?sig=x#y", "http://h:1/a"},

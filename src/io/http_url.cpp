@@ -166,6 +166,22 @@ std::string shown_location(std::string_view reference) {
   return std::string(reference.substr(0, host)) + std::string(reference.substr(begin));
 }
 
+std::vector<std::string> credentials_in(std::string_view authorization) {
+  constexpr std::size_t kPasswordBytesMin = 8;
+  std::vector<std::string> found;
+  const std::size_t blank = authorization.find(' ');
+  if (blank == std::string_view::npos || blank + 1 == authorization.size()) return found;
+  const std::string_view credentials = authorization.substr(blank + 1);
+  found.emplace_back(credentials);
+  if (lowered(authorization.substr(0, blank)) != "basic") return found;
+  const auto pair = base64_decode(credentials);
+  const std::size_t colon = pair ? pair->find(':') : std::string::npos;
+  if (colon == std::string::npos) return found;
+  std::string password = pair->substr(colon + 1);
+  if (password.size() >= kPasswordBytesMin) found.push_back(std::move(password));
+  return found;
+}
+
 bool bypasses_proxy(std::string_view host, std::string_view no_proxy) {
   const std::string name = lowered(host);
   while (!no_proxy.empty()) {

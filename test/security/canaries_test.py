@@ -175,7 +175,8 @@ class Echo:
                 if not status:
                     send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + echoed)
                     return
-                place = b"Location: http://user:%s@127.0.0.1/\r\n" % SECRETS["LOCATION"].encode()
+                secret = urllib.parse.quote(SECRETS["LOCATION"], safe="").encode()
+                place = b"Location: http://user:%s@127.0.0.1/?sig=%s\r\n" % (secret, secret)
                 more += place if status[:1] == b"3" else b""
                 reason = status + b" " + sent.get("authorization", "").encode()
                 send(b"HTTP/1.1 %s\r\n%sContent-Length: %d\r\nConnection: close\r\n\r\n" %
@@ -326,12 +327,12 @@ class Canaries(unittest.TestCase):
         found = []
         for name, secret in SECRETS.items():
             for form in forms(secret):
-                found += [f"{name} in the output of {where}" for where, text in self.shown
-                          if form in text]
+                found += [f"{name} in {where}: …{text[max(0, text.find(form) - 100):][:120]}"
+                          for where, text in self.shown if form in text]
                 for path, data in text_of_files(self.house.folder):
                     if form.encode() in data and not path.endswith("/token-file"):
                         found.append(f"{name} in {os.path.basename(path)}")
-        self.assertEqual(sorted(set(found)), [])
+        self.assertFalse(found, "\n".join(sorted(set(found))))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,8 @@
 #include "target/git/http_exchange.h"
 
-#include <algorithm>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "base/encoding.h"
 #include "io/http_client.h"
 #include "io/http_url.h"
 
@@ -19,26 +16,11 @@ std::string header_of(const io::HttpResponse& response, std::string_view name) {
   return value == nullptr ? std::string() : *value;
 }
 
-// The credentials of "Basic …" or "Bearer …", and the password that the former hold.
-std::vector<std::string> secrets_of(std::string_view authorization) {
-  std::vector<std::string> secrets;
-  const std::string_view credentials =
-      authorization.substr(std::min(authorization.find(' ') + 1, authorization.size()));
-  if (!credentials.empty()) secrets.emplace_back(credentials);
-  const auto pair = base64_decode(credentials);
-  if (!authorization.starts_with("Basic ") || !pair) return secrets;
-  const std::size_t colon = pair->find(':');
-  if (colon != std::string::npos && colon + 1 < pair->size()) {
-    secrets.push_back(pair->substr(colon + 1));
-  }
-  return secrets;
-}
-
 class ClientExchange final : public HttpExchange {
  public:
   ClientExchange(std::string authorization, std::uint64_t answer_bytes_max)
       : authorization_(std::move(authorization)),
-        secrets_(secrets_of(authorization_)),
+        secrets_(io::credentials_in(authorization_)),
         client_(options_of(answer_bytes_max)) {}
 
   Result<HttpAnswer> call(const HttpQuestion& question) override {

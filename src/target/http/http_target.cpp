@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "base/clock.h"
@@ -109,7 +110,8 @@ bool is_secret(const HttpHeader& header) {
       kWords, [&](const char* word) { return name.find(word) != std::string::npos; });
 }
 
-// A value as a whole, and each long word of it ("Bearer abc…").
+// A value as a whole, and each long word of it ("Bearer abc…"); of Basic credentials, those of the
+// proxy too, the password as well.
 std::vector<std::string> secrets_of(const HttpSpec& spec) {
   constexpr std::size_t kWordBytesMin = 8;
   std::vector<std::string> secrets;
@@ -122,6 +124,10 @@ std::vector<std::string> secrets_of(const HttpSpec& spec) {
       begin = end + 1;
     }
     if (!header.value.empty()) secrets.push_back(header.value);
+    std::ranges::move(io::credentials_in(header.value), std::back_inserter(secrets));
+  }
+  if (const auto proxy = io::parse_proxy(spec.proxy); proxy.has_value()) {
+    std::ranges::move(io::credentials_in(proxy->authorization), std::back_inserter(secrets));
   }
   std::ranges::sort(secrets, std::greater<>(), &std::string::size);
   return secrets;
