@@ -40,20 +40,26 @@ effect = {{ target = "sink", method = "PUT", path = "/${{input.n}}", json = "${{
 
 # Where notations change, halves are rounded, and ranges end.
 NUMBERS = [
-    "0", "-0", "0.0", "-0.0", "0e5", "-0E-5", "1", "-1", "1.0", "10", "1e0", "1E1", "1e+2", "100e-2",
+    "0", "-0", "0.0", "-0.0", "0e5", "-0E-5", "1", "-1", "1.0", "10", "1e0", "1E1", "1e+2",
+    "100e-2",
     "0.1", "0.2", "0.30000000000000004", "1e20", "1e21", "1e22", "123456789012345680000",
     "999999999999999900000", "999999999999999999999", "1000000000000000000000", "1e-6", "1e-7",
-    "0.000001", "0.0000001", "9.999999e-7", "1.5e-10", "5e-324", "4.9e-324", "2.4703282292062328e-324",
+    "0.000001", "0.0000001", "9.999999e-7", "1.5e-10", "5e-324", "4.9e-324",
+    "2.4703282292062328e-324",
     "2.2250738585072014e-308", "2.2250738585072011e-308", "2.225073858507201e-308",
     "1.7976931348623157e308", "1.7976931348623158e308", "9007199254740991", "9007199254740992",
-    "-9007199254740991", "-9007199254740992", "4503599627370496.5", "4503599627370497.5", "0.5", "1.5",
+    "-9007199254740991", "-9007199254740992", "4503599627370496.5", "4503599627370497.5",
+    "0.5", "1.5",
     "333333333.33333329", "1E30", "4.50", "2e-3", "0.000000000000000000000000001",
     "1424953923781206.2", "9.5e-7", "3.141592653589793238462643383279", "1e-400", "-1e-400",
     "8.41e21", "2.0e-3", "9.0608011534336e15", "4.708356024711512e18", "9.409340012568248e18",
 ]
-PIECES = ["", "a", "A", "1", "10", "9", "\u20ac", "\r", "\ufb33", "\U0001f600", "\x80", "\u00f6", "\x7f",
-          "</script>", '"', "\\", "/", "\b\f\n\r\t", "\0", "\x0f", "\x1f", "\u2028", "\u2029", "\ud7ff",
-          "\ue000", "\uffff", "\ufffd", "\U00010000", "\U0010ffff", "e\u0301", "\u00e9", "__proto__",
+PIECES = ["", "a", "A", "1", "10", "9", "\u20ac", "\r", "\ufb33", "\U0001f600", "\x80",
+          "\u00f6", "\x7f",
+          "</script>", '"', "\\", "/", "\b\f\n\r\t", "\0", "\x0f", "\x1f", "\u2028",
+          "\u2029", "\ud7ff",
+          "\ue000", "\uffff", "\ufffd", "\U00010000", "\U0010ffff", "e\u0301",
+          "\u00e9", "__proto__",
           "constructor", "toString", "length", " ", "  ", "\u200b", "\ufeff", "\uff21"]
 
 
@@ -177,7 +183,8 @@ class Canonical(unittest.TestCase):
     def test_T2_digests_of_the_canonical_form_agree(self):
         documents = Documents(8785).all(6000)
         expected = other([f'{{"doc":{each}}}' for each in documents])
-        answers = self.batch([f'{{"type":"digest","input":{{"doc":{each}}}}}' for each in documents])
+        answers = self.batch([f'{{"type":"digest","input":{{"doc":{each}}}}}'
+                              for each in documents])
         compared = 0
         for document, canonical, answer in zip(documents, expected, answers, strict=True):
             if document.strip() == "null":
@@ -199,7 +206,8 @@ class Canonical(unittest.TestCase):
             self.assertEqual(Sink.bodies.get(n, b"").decode(), expected[n], document)
 
     def test_T2_what_has_no_canonical_form_is_refused(self):
-        for document in (*(each for each in NUMBERS if not exact(each)), "1e309", "-1e400", '"\\ud800"', '"\\udc00\\ud800"', '{"a":1,"a":2}',
+        for document in (*(each for each in NUMBERS if not exact(each)), "1e309", "-1e400",
+                         '"\\ud800"', '"\\udc00\\ud800"', '{"a":1,"a":2}',
                          '{"a":1,"\\u0061":2}', "01", "+1", ".5", "1.", "NaN", "Infinity", "0x10",
                          '"\t"', "'a'", "[1,]", "undefined"):
             answer = self.batch([f'{{"type":"digest","input":{{"doc":{document}}}}}'])[0]

@@ -15,8 +15,8 @@ def readelf(*options):
 
 
 class Hardening(unittest.TestCase):
-    """PIE and immediate binding hold for every build; the rest for those that are optimised, because
-    a sanitizer watches in its own way, and fortification needs an optimiser."""
+    """PIE and immediate binding hold for every build; the rest for those that are optimised: a
+    sanitizer watches in its own way, and fortification needs an optimiser."""
 
     def setUp(self):
         self.symbols = readelf("--dyn-syms")

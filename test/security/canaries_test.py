@@ -152,7 +152,7 @@ def forms(secret):
 
 
 class Echo:
-    """A counterpart that says everything back that it was sent: in the body, its reason, headers."""
+    """A counterpart that repeats everything it was sent: in the body, its reason, headers."""
 
     def __init__(self):
         self.seen = b""
@@ -251,7 +251,7 @@ class Canaries(unittest.TestCase):
         lines = "".join(json.dumps({"type": kind, "key": f"k{i}", "input": given}) + "\n"
                         for i, (kind, given) in enumerate(submissions))
         cls.say("batch", one, "POST", "/v1/operations/batch", lines, {
-            "Content-Type": "application/x-ndjson", "Prefer": "wait=8"})
+            "Content-Type": "application/x-ndjson", "Prefer": "wait=3"})
         cls.say("lease", worker, "POST", "/v1/leases", {"worker": "w"})
         page = cls.say("list", one, "GET", "/v1/operations?limit=100")
         cls.receipts = json.loads(page)["operations"]
@@ -262,7 +262,7 @@ class Canaries(unittest.TestCase):
             cls.say("events", one, "GET", f"/v1/operations/{receipt['id']}/events")
         cls.say("redrive", one, "POST", "/v1/dead-letters/redrive", {"filter": {}})
         for receipt in cls.receipts:
-            cls.say("again", one, "GET", f"/v1/operations/{receipt['id']}?wait=4")
+            cls.say("again", one, "GET", f"/v1/operations/{receipt['id']}?wait=1")
             cls.say("events", one, "GET", f"/v1/operations/{receipt['id']}/events")
         for route in ROUTES:
             if route.method == "GET" and "{" not in route.path and route.path != "/openapi.yaml":
@@ -298,8 +298,10 @@ class Canaries(unittest.TestCase):
                             ["op", "retry", identity],
                             ["submit", "print", "--key", "cli", "--input", '{"code":"3"}'],
                             ["apply", cls.house.config, "--dry-run"]):
-                cls.command(*command, *json_too, *server, TRUED_TOKEN=SECRETS["TOKEN"])
-                cls.command(*command, *json_too, *server, "--token-file", path)
+                if json_too:
+                    cls.command(*command, *json_too, *server, TRUED_TOKEN=SECRETS["TOKEN"])
+                else:
+                    cls.command(*command, *json_too, *server, "--token-file", path)
                 cls.command(*command, *json_too, *server, TRUED_TOKEN=SECRETS["WRONG"])
             cls.command("op", "ls", *json_too, "--server",
                         cls.house.server.url.replace("//", f"//user:{SECRETS['CLI_URL']}@"),

@@ -91,7 +91,7 @@ class Limits(unittest.TestCase):
             # Said to be too large: refused before any of it came.
             head = (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.server.port}\r\nContent-Type: "
                     f"{route.media}\r\nContent-Length: {65 << 20}\r\n\r\n")
-            said, ended = exchange(self.server, head.encode(), 15)
+            said, ended = exchange(self.server, head.encode(), 15, close=True)
             self.assertTrue(ended)
             self.assertTrue(said.startswith(b"HTTP/1.1 413"), f"{path}: {said[:200]}")
         status, text, _ = self.caller.ask("POST", "/v1/operations/batch", "{}\n" * 10_001,
@@ -135,7 +135,8 @@ class Limits(unittest.TestCase):
             "type": "pattern", "key": "p", "input": {"text": "a" * 50_000}})
         self.assertEqual(status, 202, said[:300])
         # A definition cannot bring a machine of its own either.
-        for pattern in ("(a{1000}){1000}", "((a{100}){100}){100}", "(?=a)", "(a)\\1", "[", "a" * 200_000):
+        for pattern in ("(a{1000}){1000}", "((a{100}){100}){100}", "(?=a)", "(a)\\1", "[",
+                        "a" * 200_000):
             status, said, _ = self.caller.ask("POST", "/v1/definitions", {"definitions": {"evil": {
                 "effect": {"target": "mailers"},
                 "input": {"properties": {"x": {"type": "string", "pattern": pattern}}}}}})
@@ -199,7 +200,8 @@ class Limits(unittest.TestCase):
         """Leases until `count` were had; completes each. How often each was handed out."""
         handed = {}
         while sum(handed.values()) < count:
-            leases = self.caller.value("POST", "/v1/leases", {"worker": "w", "max": 100, "wait": 20})
+            ask = {"worker": "w", "max": 100, "wait": 20}
+            leases = self.caller.value("POST", "/v1/leases", ask)
             self.assertTrue(leases["leases"], "no more work came")
             for lease in leases["leases"]:
                 handed[lease["id"]] = handed.get(lease["id"], 0) + 1

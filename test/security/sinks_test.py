@@ -176,7 +176,8 @@ class InnerAddresses(unittest.TestCase):
         only = 'allow_private = ["127.0.0.3/32"]\nallow_redirects = '
         house = House(target("effects", outer.url, only + '"effects"') +
                       target("reads", reads.url, only + "true", after=READ) +
-                      target("inside", outer.url, 'allow_private = true\nallow_redirects = "effects"'))
+                      target("inside", outer.url,
+                             'allow_private = true\nallow_redirects = "effects"'))
         self.addCleanup(house.close)
         caller = Caller(house.server)
         hosts = [each for each in INNER if each.isascii() and "%" not in each]
@@ -203,7 +204,8 @@ class InnerAddresses(unittest.TestCase):
         house = House(text.replace('path = "/hit"', 'path = "/x/${input.n}"'))
         self.addCleanup(house.close)
         caller = Caller(house.server)
-        evil = [f"http://127.0.0.1:{watch[0].port}/", f"//127.0.0.1:{watch[0].port}/", "../../admin",
+        evil = [f"http://127.0.0.1:{watch[0].port}/", f"//127.0.0.1:{watch[0].port}/",
+                "../../admin",
                 "..", ".", "%2e%2e/", "..%2f..", "@127.0.0.1", "\\..\\..", "a/../../b", "?a=b#c",
                 "a b", "a\r\nX: y", "a\r\n\r\nGET /smuggled HTTP/1.1\r\n", "\u2028", "ä", "..;/",
                 "a\0b", " ", "/", "//"]

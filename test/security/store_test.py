@@ -33,13 +33,16 @@ SQL = [
     "'; LISTEN owned --", "'; NOTIFY owned --", "'; LOAD 'owned' --", "'; VACUUM --",
     "'; PREPARE x AS DROP TABLE {} --", "'; DO $$BEGIN DROP TABLE {}; END$$ --", "$$", "$1", "$2",
     "$1; DROP TABLE {}", "$tag$; DROP TABLE {}; $tag$", "%s", "%(name)s", "?", ":name", "@name",
-    "${{input.name}}", "${{env:HOME}}", "#{{name}}", "E'\\x27'", "U&'\\0027'", "\\x27", "%27", "%2527",
+    "${{input.name}}", "${{env:HOME}}", "#{{name}}", "E'\\x27'", "U&'\\0027'", "\\x27",
+    "%27", "%2527",
     "\u2019; DROP TABLE {} --", "\uff07; DROP TABLE {} --", "\u02bc OR 1=1", "\u00bf'",
-    "\ud7ff'", "/*", "*/", "/**/", "--", "-- -", "#", "'/**/OR/**/1=1", "' OR 1=1#", "\n", "\r\n; DROP",
+    "\ud7ff'", "/*", "*/", "/**/", "--", "-- -", "#", "'/**/OR/**/1=1", "' OR 1=1#", "\n",
+    "\r\n; DROP",
     "\t", "\x1a", "\x08", "\x7f", "'\n; DROP TABLE {};\n--", "ATTACH DATABASE '/tmp/owned' AS x",
     "'; ATTACH DATABASE '/tmp/owned' AS x; --", "'; PRAGMA writable_schema=1 --",
     "' || load_extension('/tmp/owned') || '", "' || writefile('/tmp/owned', 'x') || '",
-    "'; SELECT readfile('/etc/passwd') --", "randomblob(1000000000)", "WITH RECURSIVE x AS (SELECT 1)",
+    "'; SELECT readfile('/etc/passwd') --", "randomblob(1000000000)",
+    "WITH RECURSIVE x AS (SELECT 1)",
     "NULL", "null", "true", "0x27", "1e309", "NaN", "-1", "9223372036854775808", "{{}}", "[]",
     "'::regclass", "(SELECT 1)", "ROW(1,2)", "ARRAY[1]", "DEFAULT", "CURRENT_USER", "x" * 20000,
 ]
@@ -93,8 +96,9 @@ class Databases(unittest.TestCase):
         before = database.sql(SCHEMA)
         names = [each.format("orders") if "{" in each else each for each in SQL]
         self.assertGreaterEqual(len(names), 100)
-        lines = "".join(json.dumps({"type": "order", "key": f"k{i}", "input": {"name": name}}) + "\n"
-                        for i, name in enumerate(names))
+        orders = [{"type": "order", "key": f"k{i}", "input": {"name": name}}
+                  for i, name in enumerate(names)]
+        lines = "".join(json.dumps(each) + "\n" for each in orders)
         _, said, _ = Caller(house.server).ask(
             "POST", "/v1/operations/batch", lines,
             {"Content-Type": "application/x-ndjson", "Prefer": "wait=60"})
@@ -132,7 +136,8 @@ class Databases(unittest.TestCase):
         caller = Caller(house.server)
         write = {"target": "site", "artifacts": [{"path": "a", "content": "x"}]}
         made = caller.submit("write", "k", write)
-        payloads = [each.format("operations") for each in SQL if "{{" not in each and len(each) < 100]
+        payloads = [each.format("operations") for each in SQL
+                    if "{{" not in each and len(each) < 100]
         asked = 0
         for route in ROUTES:
             if route.method != "GET":
@@ -179,9 +184,11 @@ NAMES = [
     "proc/self/root/etc/passwd" if os.path.isdir("/proc/self") else "..", "\u2025/out/..",
 ]
 # Unusual, and yet names below the target: they stay what they are.
-INSIDE = ["%2e%2e/out", "..%2fout", "..%c0%af", "...", "....//out"[:4] + "x", "--upload-pack=x", "-rf",
+INSIDE = ["%2e%2e/out", "..%2fout", "..%c0%af", "...", "....//out"[:4] + "x", "--upload-pack=x",
+          "-rf",
           "$(id)", "`id`", "a;id", "a b", "*", "~", "~root", "CON", "con.txt", "aux", "\u202ea",
-          "ＡＢ", ".gitignore", ".gitmodules", "hooks/post-receive", "..a", "a..", "'", '"', "a" * 200]
+          "ＡＢ", ".gitignore", ".gitmodules", "hooks/post-receive", "..a", "a..",
+          "'", '"', "a" * 200]
 
 
 class Paths(unittest.TestCase):
@@ -331,7 +338,8 @@ class Tampering(unittest.TestCase):
             for column in columns:
                 if column == "opened":
                     continue  # how often the file was opened: nothing rests on it
-                what, done = self.judged(lambda copy, t=table, c=column: self.alter(copy, t, c, chance))
+                what, done = self.judged(
+                    lambda copy, t=table, c=column: self.alter(copy, t, c, chance))
                 if what is None:
                     continue
                 changed += 1

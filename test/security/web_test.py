@@ -50,7 +50,8 @@ class Tokens(unittest.TestCase):
         write = {"target": "site", "artifacts": [{"path": "a", "content": "x"}]}
         self.assertEqual(right.submit("write", "a", write)["status"], "confirmed")
         self.assertEqual(Caller(house.server, OTHER).ask("GET", "/v1/status")[0], 200)
-        near = [TOKEN[:-1], TOKEN + "x", TOKEN.upper(), " " + TOKEN, TOKEN + " x", TOKEN + "\t" + "y",
+        near = [TOKEN[:-1], TOKEN + "x", TOKEN.upper(), " " + TOKEN, TOKEN + " x",
+                TOKEN + "\t" + "y",
                 TOKEN[:-1] + "\xff", "", "null", "undefined", "*", "first", OTHER + TOKEN]
         for wrong in near:
             status, text, _ = Caller(house.server, wrong).ask("GET", "/v1/operations")
@@ -125,10 +126,12 @@ class Pages(unittest.TestCase):
         for lines in (f"Host: 127.0.0.1:{port}\r\nHost: evil.example\r\n", "",
                       f"Host: evil.example\r\nX-Forwarded-Host: 127.0.0.1:{port}\r\n",
                       f"Host: evil.example\r\nForwarded: host=127.0.0.1:{port}\r\n"):
-            said, _ = exchange(self.server, f"GET /v1/status HTTP/1.1\r\n{lines}\r\n".encode(), 2)
+            said, _ = exchange(self.server, (
+                f"GET /v1/status HTTP/1.1\r\nConnection: close\r\n{lines}\r\n").encode())
             self.assertRegex(said[:13], rb"HTTP/1.1 (400|421)")
-        raw = f"GET http://evil.example/v1/status HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
-        self.assertRegex(exchange(self.server, raw.encode(), 2)[0][:13], rb"HTTP/1.1 421")
+        raw = ("GET http://evil.example/v1/status HTTP/1.1\r\nConnection: close\r\n"
+               f"Host: 127.0.0.1:{port}\r\n\r\n")
+        self.assertRegex(exchange(self.server, raw.encode())[0][:13], rb"HTTP/1.1 421")
 
     def test_S8_foreign_origins_are_refused_by_every_route(self):
         port = self.server.port
