@@ -72,7 +72,7 @@ class Limits(unittest.TestCase):
     def test_S4_bodies_are_bounded_in_every_route(self):
         bodies = ["[" * 100_000, '{"a":' * 100_000, '{"a":[' * 50_000, '"' + "\\" * 99_999,
                   '"' + "\\u0000" * 10_000 + '"', "9" * 100_000, "1e" + "9" * 1000, "-" * 1000,
-                  "{" + ",".join(f'"{i}":0' for i in range(100_000)) + "}", "\ufeff{}",
+                  "{" + ",".join(f'"{i}":0' for i in range(20_000)) + "}", "\ufeff{}",
                   "[" + "[]," * 100_000 + "[]]", '{"a":1,"a":2}', " " * 100_000, "\0" * 1000]
         for route in ROUTES:
             if route.media is None:
