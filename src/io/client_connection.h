@@ -87,7 +87,8 @@ class ClientConnection {
   boost::asio::io_context context_{1};
   std::optional<boost::beast::tcp_stream> plain_;
   std::optional<boost::beast::ssl_stream<boost::beast::tcp_stream>> secure_;
-  boost::beast::flat_buffer buffer_;
+  /// Bounded: a trailer, or the extension of a chunk, is taken as a whole, and may never end.
+  boost::beast::flat_buffer buffer_{std::size_t{256} << 10U};
   boost::beast::error_code failure_;       ///< of the last step
   boost::beast::error_code send_failure_;  ///< of the request that is under way
   std::size_t moved_ = 0;                  ///< bytes of the last step

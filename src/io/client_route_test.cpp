@@ -209,6 +209,29 @@ TEST(HttpUrl, is_read_strictly) {
   EXPECT_EQ(parse_url("http://[::1]").value().origin.authority(), "[::1]:80");
 }
 
+TEST(ClientUrl, S13_credentials_are_known_in_every_form) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(credentials_in("Bearer abc"), Texts{"abc"});
+  EXPECT_EQ(credentials_in("basic dXNlcjpodXNoLWh1c2g="),
+            (Texts{"dXNlcjpodXNoLWh1c2g=", "hush-hush"}));
+  EXPECT_EQ(credentials_in("Basic dTphYg=="), Texts{"dTphYg=="}) << "'ab' stands in many words";
+  for (const char* none : {"", "Bearer", "Bearer "}) EXPECT_TRUE(credentials_in(none).empty());
+}
+
+TEST(ClientUrl, S13_a_location_is_shown_without_what_may_be_secret) {
+  for (const auto& [location, expected] : std::vector<std::pair<const char*, const char*>>{
+           {"http://user:pass@h:1/a?sig=x#y", "http://h:1/a"},
+           {"https://a@b@h", "https://h"},
+           {"//u:p@h/x@y//z", "//h/x@y//z"},
+           {"/a/b@c?d", "/a/b@c"},
+           {"http://h/x//y@z", "http://h/x//y@z"},
+           {"http://u:p@", "http://"},
+           {"a?http://u:p@h/", "a"},
+           {"", ""}}) {
+    EXPECT_EQ(shown_location(location), expected) << location;
+  }
+}
+
 TEST(HttpUrl, references_are_resolved_as_rfc_3986_says) {
   const Url base = parse_url("http://a/b/c/d;p?q").value();
   const std::pair<const char*, const char*> cases[] = {{"g", "http://a/b/c/g"},

@@ -155,6 +155,33 @@ Result<Proxy> parse_proxy(std::string_view text) {
   return proxy;
 }
 
+std::string shown_location(std::string_view reference) {
+  reference = reference.substr(0, reference.find_first_of("?#"));
+  const std::size_t slashes = reference.find("//");
+  if (slashes == std::string_view::npos) return std::string(reference);
+  const std::size_t host = slashes + 2;
+  const std::size_t path = std::min(reference.find('/', host), reference.size());
+  const std::size_t at = reference.substr(0, path).rfind('@');
+  const std::size_t begin = at == std::string_view::npos || at < host ? host : at + 1;
+  return std::string(reference.substr(0, host)) + std::string(reference.substr(begin));
+}
+
+std::vector<std::string> credentials_in(std::string_view authorization) {
+  constexpr std::size_t kPasswordBytesMin = 8;
+  std::vector<std::string> found;
+  const std::size_t blank = authorization.find(' ');
+  if (blank == std::string_view::npos || blank + 1 == authorization.size()) return found;
+  const std::string_view credentials = authorization.substr(blank + 1);
+  found.emplace_back(credentials);
+  if (lowered(authorization.substr(0, blank)) != "basic") return found;
+  const auto pair = base64_decode(credentials);
+  const std::size_t colon = pair ? pair->find(':') : std::string::npos;
+  if (colon == std::string::npos) return found;
+  std::string password = pair->substr(colon + 1);
+  if (password.size() >= kPasswordBytesMin) found.push_back(std::move(password));
+  return found;
+}
+
 bool bypasses_proxy(std::string_view host, std::string_view no_proxy) {
   const std::string name = lowered(host);
   while (!no_proxy.empty()) {

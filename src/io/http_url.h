@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -39,6 +40,9 @@ struct Url {
 /// Where a Location leads that was received from `base` (RFC 3986, section 5.2).
 [[nodiscard]] Result<Url> resolve_url(const Url& base, std::string_view reference);
 
+/// A Location as it may be shown: without credentials, query and fragment, where secrets stand.
+[[nodiscard]] std::string shown_location(std::string_view reference);
+
 /// An HTTP proxy: "http://[user:password@]host:port".
 struct Proxy {
   Origin origin;
@@ -46,6 +50,10 @@ struct Proxy {
 };
 /// The text may hold a password, so no message repeats it.
 [[nodiscard]] Result<Proxy> parse_proxy(std::string_view text);
+
+/// What of an Authorization must not be shown: its credentials, and the password that "Basic" holds
+/// (unless it is so short that other words would go with it).
+[[nodiscard]] std::vector<std::string> credentials_in(std::string_view authorization);
 
 /// True if `host` is one of a list as NO_PROXY has it: "localhost,.example.com,10.0.0.1,*".
 [[nodiscard]] bool bypasses_proxy(std::string_view host, std::string_view no_proxy);

@@ -64,6 +64,10 @@ class ServerTest : public testing::Test {
           if (request.path == "/echo") response.headers.push_back({"X-Echo", request.body});
           response.body =
               request.method + " " + request.path + "?" + request.query + " " + request.body;
+          if (request.path == "/names") {
+            response.body.clear();
+            for (const Header& header : request.headers) response.body += header.name + " ";
+          }
           if (request.path != "/slow") return responder.send(std::move(response));
           const std::scoped_lock lock(mutex_);
           held_.emplace(std::move(responder));
@@ -129,6 +133,10 @@ TEST_F(ServerTest, refuses_what_could_be_smuggled) {
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\nhi",
         "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked, gzip\r\n\r\nhi",
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -2\r\n\r\nhi",
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: h\r\nX: a\r\n Content-Length: 2\r\n\r\nhi",
+        "GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n\t\r\n\r\n",
+        "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", "GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n",
         "GET /%ff HTTP/1.1\r\nHost: h\r\n\r\n"}) {
     const std::string text = exchange(bad);
@@ -136,6 +144,14 @@ TEST_F(ServerTest, refuses_what_could_be_smuggled) {
     EXPECT_NE(text.find("urn:trued:problem:malformed"), std::string::npos);
   }
   EXPECT_EQ(executed_, 0);
+}
+
+TEST_F(ServerTest, S11_lines_are_whole_and_trailers_are_no_headers) {
+  start();
+  const std::string head = "POST /names HTTP/1.1\r\nConnection: close\r\nX:\r\nY: \t\r\nZ:a b \r\n";
+  EXPECT_TRUE(exchange(head + "\r\n").ends_with("\r\n\r\nConnection X Y Z "));
+  EXPECT_TRUE(exchange(head + "Transfer-Encoding: chunked\r\n\r\n0\r\nHost: evil\r\n\r\n")
+                  .ends_with("\r\n\r\nConnection X Y Z Transfer-Encoding "));
 }
 
 TEST_F(ServerTest, bounds_bodies_headers_and_targets) {
@@ -149,6 +165,14 @@ TEST_F(ServerTest, bounds_bodies_headers_and_targets) {
                   .starts_with("HTTP/1.1 431"));
   EXPECT_TRUE(exchange("GET /" + std::string(9'000, 'x') + " HTTP/1.1\r\nHost: h\r\n\r\n")
                   .starts_with("HTTP/1.1 414"));
+  EXPECT_EQ(executed_, 0);
+}
+
+TEST_F(ServerTest, S4_trailers_and_extensions_of_chunks_are_bounded) {
+  start();
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_TRUE(exchange(head + "0\r\nX: " + std::string(300'000, 'x')).starts_with("HTTP/1.1 431"));
+  EXPECT_TRUE(exchange(head + "1;x=" + std::string(300'000, 'x')).starts_with("HTTP/1.1 431"));
   EXPECT_EQ(executed_, 0);
 }
 

@@ -22,6 +22,9 @@ namespace http = boost::beast::http;
 constexpr std::size_t kTargetBytesMax = 8 * 1024;
 constexpr std::size_t kKeepBufferBytes = 64 * 1024;
 constexpr Duration kLinger{1'000};
+// What is read and not yet taken, besides a head: an extension of a chunk or a trailer is taken as
+// a whole, and nothing else bounds them.
+constexpr std::size_t kUntakenBytesMax = 128 * 1024;
 
 // A line break within a header would begin another one, or the body: whatever a value was made of,
 // it stays one line.
@@ -79,7 +82,8 @@ void take_url(http::request_header<>& header) {
 }
 
 // Lengths that another reader of the same bytes could take differently: two of them, even if they
-// agree, or a coding whose end only some recognise (RFC 9112, section 6.3).
+// agree, a coding whose end only some recognise, or any coding of HTTP/1.0, which knows none
+// (RFC 9112, sections 6.1 and 6.3).
 bool has_one_clear_length(const http::request_header<>& header) {
   std::size_t lengths = 0;
   for (const auto& field : header) {
@@ -87,7 +91,7 @@ bool has_one_clear_length(const http::request_header<>& header) {
       lengths += field.value().find(',') == beast::string_view::npos ? 1 : 2;
     }
     if (field.name() == http::field::transfer_encoding &&
-        !beast::iequals(field.value(), "chunked")) {
+        (header.version() < 11 || !beast::iequals(field.value(), "chunked"))) {
       return false;
     }
   }
@@ -131,7 +135,9 @@ void Mailbox::deliver() {
 }
 
 Session::Session(asio::ip::tcp::socket socket, std::shared_ptr<SessionHost> host)
-    : stream_(std::move(socket)), host_(std::move(host)) {
+    : stream_(std::move(socket)),
+      host_(std::move(host)),
+      buffer_(host_->options().header_bytes_max + kUntakenBytesMax) {
   beast::error_code ignored;
   stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   const auto endpoint = stream_.socket().remote_endpoint(ignored);
@@ -167,7 +173,7 @@ void Session::read_header() {
 }
 
 void Session::refuse_malformed(Failure failure) {
-  if (failure == http::error::header_limit) {
+  if (failure == http::error::header_limit || failure == http::error::buffer_overflow) {
     return refuse(431, "header-too-large", "The request header is too large",
                   "the header exceeds the limit of this server");
   }

@@ -20,10 +20,9 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 
 #include "io/http_server.h"
+#include "io/request_parser.h"
 
 namespace trued::io {
 
@@ -90,7 +89,7 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::beast::tcp_stream stream_;
   std::shared_ptr<SessionHost> host_;
   boost::beast::flat_buffer buffer_;
-  std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
+  std::optional<RequestParser> parser_;
   std::string out_;
   std::move_only_function<Piece()> pieces_;  ///< of an answer under way
   std::shared_ptr<std::atomic<bool>> gone_;  ///< of who watches the request under way

@@ -1,8 +1,10 @@
 #include "target/git/http_exchange.h"
 
 #include <utility>
+#include <vector>
 
 #include "io/http_client.h"
+#include "io/http_url.h"
 
 namespace trued::git {
 namespace {
@@ -17,7 +19,9 @@ std::string header_of(const io::HttpResponse& response, std::string_view name) {
 class ClientExchange final : public HttpExchange {
  public:
   ClientExchange(std::string authorization, std::uint64_t answer_bytes_max)
-      : authorization_(std::move(authorization)), client_(options_of(answer_bytes_max)) {}
+      : authorization_(std::move(authorization)),
+        secrets_(io::credentials_in(authorization_)),
+        client_(options_of(answer_bytes_max)) {}
 
   Result<HttpAnswer> call(const HttpQuestion& question) override {
     io::ClientRequest request;
@@ -29,9 +33,11 @@ class ClientExchange final : public HttpExchange {
     request.body = question.body;
     request.total_timeout = question.timeout;
     TRUED_TRY(io::HttpResponse response, client_.call(request));
+    // What is not as it should be is told to people, and some servers repeat what they were sent.
+    if (response.status != 200) mask(response.body);
     return HttpAnswer{.status = static_cast<unsigned>(response.status),
                       .content_type = header_of(response, "Content-Type"),
-                      .location = header_of(response, "Location"),
+                      .location = io::shown_location(header_of(response, "Location")),
                       .body = std::move(response.body)};
   }
 
@@ -45,7 +51,18 @@ class ClientExchange final : public HttpExchange {
     return options;
   }
 
+  void mask(std::string& text) const {
+    for (const std::string& secret : secrets_) {
+      for (std::size_t at = text.find(secret); at != std::string::npos;
+           at = text.find(secret, at)) {
+        text.replace(at, secret.size(), "***");
+        at += 3;
+      }
+    }
+  }
+
   const std::string authorization_;
+  const std::vector<std::string> secrets_;
   io::HttpClient client_;
 };
 

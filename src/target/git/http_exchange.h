@@ -22,7 +22,7 @@ struct HttpQuestion {
 struct HttpAnswer {
   unsigned status = 0;
   std::string content_type;
-  std::string location;  ///< of a redirection, which is not followed
+  std::string location;  ///< of a redirection, which is not followed; as it may be shown
   std::string body;
 };
 

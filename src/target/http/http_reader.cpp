@@ -16,7 +16,7 @@ constexpr Duration kConnectTimeout{5'000};
 std::string reason_of(const io::HttpResponse& response, const std::string& url) {
   std::string reason = url + " answered " + std::to_string(response.status);
   if (const std::string* location = response.find("Location")) {
-    reason += " (moved to " + *location + ")";
+    reason += " (moved to " + io::shown_location(*location) + ")";
   }
   return reason;
 }

@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "io/http_client.h"
 #include "io/http_date.h"
+#include "io/http_url.h"
 #include "json/canonical.h"
 #include "json/parse.h"
 #include "json/writer.h"
@@ -83,7 +84,14 @@ Secrets secrets_of(const HttpSpec& spec) {
   for (const HttpHeader& header : spec.headers) {
     // What is one only by its name may as well be a switch or a number.
     const bool likely = header.value.size() >= Secrets::kPartMin && names_a_secret(header.name);
-    if (header.secret || likely) secrets.add(header.value, ' ');
+    if (!header.secret && !likely) continue;
+    secrets.add(header.value, ' ');
+    for (const std::string& value : io::credentials_in(header.value)) secrets.add(value, ' ');
+  }
+  if (const auto proxy = io::parse_proxy(spec.proxy); proxy.has_value()) {
+    for (const std::string& value : io::credentials_in(proxy->authorization)) {
+      secrets.add(value, ' ');
+    }
   }
   return secrets;
 }
@@ -249,7 +257,7 @@ RawRead HttpTarget::read(const Call& call) {
   } else if (status != 200 && status != 203 && status != 204) {
     std::string reason = where + " answered " + std::to_string(status);
     if (const std::string location = header_of(response, "Location"); !location.empty()) {
-      reason += " (moved to " + location.substr(0, location.find('?')) + ")";
+      reason += " (moved to " + io::shown_location(location) + ")";
     }
     read = read_unreadable(secrets_.masked(reason + excerpt_of(response.body, secrets_)));
   } else if (asked->body != io::BodyState::whole) {
