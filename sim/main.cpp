@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/random.h"
 #include "sim/simulation.h"
 
 namespace {
@@ -19,6 +20,7 @@ struct Arguments {
   bool minimize = false;
   bool once = false;
   bool coverage = false;
+  bool fresh = false;
 };
 
 int run_one(std::uint64_t seed, bool smaller) {
@@ -85,11 +87,14 @@ int main(int argc, char** argv) {
   Arguments arguments;
   app.add_option("--seeds", arguments.seeds, "How many worlds (1000)");
   app.add_option("--first", arguments.first, "The first seed (1)");
+  app.add_flag("--fresh", arguments.fresh, "Begin at a seed that nobody chose");
   app.add_option("--seed", arguments.seed, "One world, with its options and trace");
   app.add_flag("--minimize", arguments.minimize, "With --seed: leave out what does not matter");
   app.add_flag("--once", arguments.once, "Do not run each seed twice");
   app.add_flag("--coverage", arguments.coverage, "How often each state, event and fault was seen");
   CLI11_PARSE(app, argc, argv);
+  // Short enough to be typed again.
+  if (arguments.fresh) arguments.first = SystemRandom().next() % 1'000'000'000;
   if (arguments.seed) return run_one(*arguments.seed, arguments.minimize);
   return run_many(arguments);
 }

@@ -1,0 +1,124 @@
+"""R27 to R29, R31, R32: what fuzzers, assertions, planted bugs and the simulator come to."""
+
+import concurrent.futures
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+
+from card import Figure, Skip, row
+
+
+def ran(command, timeout, **options):
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False,
+                          **options)
+
+
+def fuzzers(run):
+    found = sorted(glob.glob(os.path.join(run.source, "fuzz", "fuzz_*.cpp")))
+    return [os.path.basename(each)[len("fuzz_"):-len(".cpp")] for each in found]
+
+
+@row("R27", "findings of the fuzzers", "0")
+def fuzz(run):
+    """The smoke card replays every corpus with mutations of it; the full one gives libFuzzer ten
+    minutes for each parser. Fails at a crash, a failed assertion, or a hang in any of them."""
+    executions, findings = 0, []
+    for name in fuzzers(run):
+        if run.full:
+            done = ran([os.path.join(run.source, "dev"), "fuzz", name, "--minutes", "10"], 1_800)
+            counted = re.search(r"number_of_executed_units:\s*(\d+)", done.stdout + done.stderr)
+            executions += int(counted.group(1)) if counted else 0
+        else:
+            program = os.path.join(os.path.dirname(run.binary), "fuzz_" + name)
+            if not os.path.exists(program):
+                raise Skip(f"{os.path.basename(program)} is not built")
+            corpus = os.path.join(run.source, "fuzz", "corpus", name)
+            done = ran([program, corpus, "20000"], 300)
+            executions += 20_000
+        if done.returncode != 0:
+            findings.append(f"{name}: {(done.stdout + done.stderr).strip()[-200:]}")
+    return Figure(f"{len(findings)} in {executions:,} executions of {len(fuzzers(run))} parsers",
+                  not findings, "; ".join(findings))
+
+
+COMMENT = re.compile(r"//.*")
+CHECK = re.compile(r"\b(TRUED_ASSERT|static_assert)\(|\.at\(")
+
+
+@row("R28", "assertions that stay on in release, per 1,000 lines", "at least 20")
+def assertions(run):
+    """Counts assertions and accesses that are checked against their bounds, in what ships."""
+    lines, checks = 0, 0
+    for folder, _, names in os.walk(os.path.join(run.source, "src")):
+        for name in names:
+            tests = "test" in name or "conformance" in name or "faulty" in name
+            if tests or not name.endswith((".cpp", ".h")):
+                continue
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                for line in file:
+                    code = COMMENT.sub("", line).strip()
+                    lines += bool(code)
+                    checks += len(CHECK.findall(code))
+    density = checks * 1_000 / lines
+    return Figure(f"{density:.1f}", density >= 20, f"{checks} in {lines:,} lines")
+
+
+@row("R29", "planted bugs that the simulator finds", "all")
+def planted(run):
+    """Fails if any of the bugs that tools/mutate plants is not found by the seeds it is given."""
+    if not run.full:
+        raise Skip("takes half an hour: ./dev scorecard --full R29, or ./dev mutate")
+    done = ran([sys.executable, os.path.join(run.source, "tools", "mutate", "mutate.py")], 7_200)
+    said = re.search(r"(\d+) of (\d+) planted bugs were found", done.stdout)
+    if not said:
+        raise AssertionError((done.stdout + done.stderr).strip()[-300:])
+    missed = [line.strip() for line in done.stdout.splitlines() if "NOT FOUND" in line]
+    return Figure(f"{said.group(1)} of {said.group(2)}", not missed, "; ".join(missed))
+
+
+def simulated(run, first, seeds, once):
+    """Operations, or what broke."""
+    command = [run.simulator, "--first", str(first), "--seeds", str(seeds)]
+    done = ran(command + (["--once"] if once else []), 3_600)
+    held = re.search(r"held .*?: (\d+) operations", done.stdout)
+    if done.returncode != 0 or not held:
+        raise AssertionError((done.stdout + done.stderr).strip()[:300])
+    return int(held.group(1))
+
+
+@row("R31", "seeds whose two runs have one digest", "all")
+def deterministic(run):
+    """Fails at the first seed of which two runs differ, or of which one breaks a rule."""
+    seeds = run.size(100, 1_000)
+    operations = simulated(run, run.seed, seeds, once=False)
+    return Figure(f"{seeds} of {seeds}", True, f"{operations:,} operations")
+
+
+@row("R32", "operations simulated in ten minutes on every core",
+     "at least 10,000,000, of at least 1,000 seeds")
+def pace(run):
+    """The smoke card measures for twenty seconds and says what that makes in ten minutes. Fails if
+    it is too slow, or if a world breaks a rule."""
+    span = run.size(20, 600)
+    chunk, first = 200, 1_000_000 * run.seed
+    cores = os.cpu_count() or 1
+    begin = time.monotonic()
+
+    def one_core(number):
+        operations, seeds = 0, 0
+        while time.monotonic() - begin < span:
+            operations += simulated(run, first + number * 100_000 + seeds, chunk, once=True)
+            seeds += chunk
+        return operations, seeds
+
+    with concurrent.futures.ThreadPoolExecutor(cores) as pool:
+        results = list(pool.map(one_core, range(cores)))
+    took = time.monotonic() - begin
+    operations = sum(each[0] for each in results) * 600 / took
+    seeds = sum(each[1] for each in results) * 600 / took
+    return Figure(f"{operations:,.0f} of {seeds:,.0f} seeds",
+                  operations >= 10_000_000 and seeds >= 1_000,
+                  f"measured for {took:.0f} s on {cores} cores")
