@@ -26,7 +26,7 @@ def kills(run):
                 def strike(server=server):
                     time.sleep(chance.uniform(0.02, 0.4))
                     server.kill()
-                load.during(server, strike)
+                load.during(server, strike, wait=chance.choice([0, 10]))
             if life % 50 == 49:
                 run.say(f"{life + 1} kills, {len(load.acknowledged)} acknowledged")
         with Server(state, ["site=file:" + site]) as server:
