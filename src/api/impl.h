@@ -146,6 +146,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   Auth auth;
   std::mutex reader_mutex;  ///< one reader, used by one pool thread at a time
   const WallTime started_at;
+  const std::chrono::nanoseconds begun;  ///< the same on the clock that never jumps
   Later later;
 
  private:

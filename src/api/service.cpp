@@ -190,6 +190,7 @@ Service::Impl::Impl(ServicePorts service_ports, ServiceOptions service_options)
       options(std::move(service_options)),
       auth(options.auth, ports.clock),
       started_at(ports.clock.wall()),
+      begun(ports.clock.monotonic()),
       later(ports.clock) {
   if (ports.types != nullptr) return;
   no_types = std::make_unique<define::Registry>(ports.targets, define::StatusOf());

@@ -150,12 +150,12 @@ void Service::Impl::status(Call call) {
       const std::scoped_lock lock(self->reader_mutex);
       return self->ports.reader->counts();
     }();
-    const WallTime now = self->ports.clock.wall();
+    const auto up = std::chrono::floor<Duration>(self->ports.clock.monotonic() - self->begun);
     std::string body;
     json::Writer out(body);
     out.begin_object().member("version", std::string_view(self->options.version));
     out.member("started_at", std::string_view(format_rfc3339(self->started_at)));
-    out.member("uptime_ms", static_cast<std::int64_t>((now - self->started_at).count()));
+    out.member("uptime_ms", static_cast<std::int64_t>(up.count()));
     write_readiness(out, self->ports.engine);
     write_ledger(out, self->options.durability, counts);
     const EngineStats stats = self->ports.engine.stats();

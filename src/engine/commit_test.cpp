@@ -83,6 +83,29 @@ TEST(Commit, T1_nobody_waits_for_an_unknown_commit_beyond_their_time) {
   EXPECT_EQ(again->operation().state, State::confirmed);
 }
 
+TEST(Commit, T1_everybody_is_answered_in_time_while_the_ledger_is_down) {
+  World world;
+  const auto asked = world.submit("k", "a.md", "one", Duration{5'000});
+  world.step();
+  ASSERT_TRUE(world.runner.run_one());
+  world.ledger.inject({CommitFault::unknown_applied}, 60);
+  const WallTime begun = world.clock.now;
+  world.live(200, [&] { return asked->answered(); });
+  ASSERT_TRUE(asked->answered());
+  EXPECT_LT(world.clock.now - begun, Duration{10'000});
+  ASSERT_EQ(asked->problem(), nullptr) << "it was accepted, and that is durable";
+  EXPECT_EQ(asked->operation().state, State::attempting);
+  world.clock.now += Duration{2'000};  // the next step asks the ledger first
+  const auto other = world.submit("other", "b.md", "two");
+  world.step();
+  ASSERT_TRUE(other->answered()) << "it waits in the inbox";
+  EXPECT_EQ(other->problem()->code, ProblemCode::ledger_unavailable);
+  world.live(500, [&] { return world.engine->stats().open == 0; });
+  const auto again = world.submit("k", "a.md", "one");
+  world.settle();
+  EXPECT_EQ(again->operation().state, State::confirmed);
+}
+
 TEST(Commit, T6_a_report_whose_commit_was_rolled_back_is_not_lost) {
   World world;
   auto asked = world.submit("k", "a.md", "hello");

@@ -320,9 +320,15 @@ TEST(Engine, T6_a_wall_clock_that_steps_back_stops_nothing) {
   world.clock.jump(Duration{-3'600'000});
   world.clock.now += Duration{600};
   const auto good = world.submit("k2", "a.md", "two", Duration{1'000});
+  world.step();
+  world.clock.jump(Duration{-3'600'000});
+  world.step();
+  EXPECT_GE(world.engine->stats().oldest_open_ms, 0);
   world.settle();
   ASSERT_TRUE(good->answered());
   EXPECT_EQ(good->problem(), nullptr);
+  EXPECT_EQ(good->operation().state, State::confirmed);
+  EXPECT_GE(world.engine->stats().settle_seconds.sum, 0);
 }
 
 TEST(Engine, T6_a_timer_whose_turn_came_to_nothing_is_not_lost_when_the_clock_is_set_back) {

@@ -18,6 +18,11 @@ double seconds_of(std::chrono::nanoseconds span) {
   return std::chrono::duration<double>(span).count();
 }
 
+// Nothing is younger than now, whatever was done to the clock since.
+Duration age(const Operation& operation, WallTime now) {
+  return std::max(now - operation.created_at, Duration{0});
+}
+
 bool moves_nothing(const Event& event) {
   return std::holds_alternative<Repeated>(event) || std::holds_alternative<LateEvidence>(event);
 }
@@ -171,21 +176,21 @@ Turn Engine::Impl::pause(TurnState turn, const std::string& why) {
 
 Turn Engine::Impl::settle_held(TurnState turn) {
   answer_held(turn.mono);
-  if (turn.mono < held_retry_) {
-    inbox->take(turn.messages, options_.inputs_per_turn_max);
-    return pause(std::move(turn), "the outcome of its last write is not known yet");
-  }
-  const CommitResult result = ports_.ledger.settle_unknown();
-  if (result.outcome == CommitOutcome::unknown) {
+  if (turn.mono >= held_retry_) {
+    const CommitResult result = ports_.ledger.settle_unknown();
+    if (result.outcome != CommitOutcome::unknown) {
+      TurnState held = std::move(*held_);
+      held_.reset();
+      held.now = turn.now;
+      held.mono = turn.mono;
+      return finish(std::move(held), result);
+    }
     held_retry_ = turn.mono + kLedgerPause;
-    show();
-    return {.worked = false, .next_in = kLedgerPause};
   }
-  TurnState held = std::move(*held_);
-  held_.reset();
-  held.now = turn.now;
-  held.mono = turn.mono;
-  return finish(std::move(held), result);
+  // Also when it has just failed again: the inbox wakes nobody for what came while it was not
+  // empty.
+  inbox->take(turn.messages, options_.inputs_per_turn_max);
+  return pause(std::move(turn), "the outcome of its last write is not known yet");
 }
 
 Turn Engine::Impl::commit(TurnState turn) {
@@ -317,7 +322,7 @@ void Engine::Impl::close(TurnState& turn, const Operation& operation) {
   const auto entry = entries_.find(operation.id);
   set_timer(entry->second, operation.id, std::nullopt);
   if (!jobs_.effect_out(operation.id)) release_artifacts(operation.id);
-  counters_.settle_seconds.add(seconds_of(turn.now - operation.created_at));
+  counters_.settle_seconds.add(seconds_of(age(operation, turn.now)));
   open_identities_.erase(identity_digest(operation.identity));
   if (entry->second.intent) open_bytes_ -= bytes_of(*entry->second.intent);
   entries_.erase(entry);
@@ -484,16 +489,15 @@ void Engine::Impl::snapshot() {
   counters_.open = entries_.size();
   counters_.in_flight = jobs_.out();
   counters_.waiters = waits_.size();
+  const WallTime now = ports_.clock.wall();
   counters_.oldest_open_ms =
-      entries_.empty()
-          ? 0
-          : (ports_.clock.wall() - entries_.begin()->second.operation->created_at).count();
+      entries_.empty() ? 0 : age(*entries_.begin()->second.operation, now).count();
   snapshot_gates();
-  counters_.leases = leases_.stats(ports_.clock.wall());
+  counters_.leases = leases_.stats(now);
   for (LeaseStats& lease : counters_.leases) {
     const auto oldest = lease.oldest_queued ? entries_.find(*lease.oldest_queued) : entries_.end();
     if (oldest == entries_.end()) continue;
-    lease.oldest_queued_ms = (ports_.clock.wall() - oldest->second.operation->created_at).count();
+    lease.oldest_queued_ms = age(*oldest->second.operation, now).count();
   }
   const std::scoped_lock lock(stats_mutex_);
   published_ = counters_;

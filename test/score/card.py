@@ -19,8 +19,8 @@ for place in (HERE, os.path.join(HERE, "..", "support"), os.path.join(HERE, ".."
     sys.path.insert(0, place)
 
 # In the order in which they are printed: by number.
-MODULES = ["rows_storage", "rows_truth", "rows_history", "rows_speed", "rows_code",
-           "rows_security"]
+MODULES = ["rows_storage", "rows_disks", "rows_damage", "rows_truth", "rows_history",
+           "rows_speed", "rows_code", "rows_security"]
 
 # What is measured once the capability is there.
 LATER = {

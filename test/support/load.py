@@ -3,6 +3,7 @@
 import http.client
 import os
 import threading
+import time
 
 from trued_server import audit
 
@@ -48,10 +49,10 @@ class Load:
                 stop.wait(0.05)
         connection.close()
 
-    def during(self, server, action, writers=4):
+    def during(self, server, action, writers=4, wait=10):
         """Writers beside `action`; returns what it returned."""
         stop = threading.Event()
-        threads = [threading.Thread(target=self.hammer, args=(server, stop))
+        threads = [threading.Thread(target=self.hammer, args=(server, stop, wait))
                    for _ in range(writers)]
         for thread in threads:
             thread.start()
@@ -62,10 +63,18 @@ class Load:
             for thread in threads:
                 thread.join()
 
+    def settle(self, server, patience=60):
+        """Waits until nothing is pending: what a killed life began is read back first."""
+        end = time.monotonic() + patience
+        while server.request("GET", "/v1/operations?status=pending")[2]["operations"]:
+            assert time.monotonic() < end, f"something is still pending after {patience} s"
+            time.sleep(0.1)
+
     def check(self, server, state, site):
         """What was acknowledged is there, what was confirmed stands there, the audit holds."""
+        connection = server.connect()
         for key, identity in self.acknowledged.items():
-            _, _, page = server.request("GET", f"/v1/operations?key={key}")
+            _, _, page = server.request("GET", f"/v1/operations?key={key}", None, None, connection)
             found = [operation["id"] for operation in page["operations"]]
             assert found == [identity], f"{key} was acknowledged as {identity}; found {found}"
         for key, (path, content) in self.confirmed.items():
