@@ -5,11 +5,11 @@ so each is judged by itself: a search over the orders that time allows, which re
 tried (the operations placed so far, and the state they lead to). Two models:
 
     submit, get     one body wins a key, under one operation id; who comes later with the same
-                    body is answered the same id, with another told of a conflict
+                    body is answered the same id, with another of a conflict
     read, write     a register
 
-`ok` and `conflict` took effect between call and return; `unknown` takes effect at any time after its
-call, or never; `fail` never did, so it is left out, and whoever saw it is inexplicable.
+`ok` and `conflict` took effect between call and return; `unknown` takes effect at any time after
+its call, or never; `fail` never did, so it is left out, and whoever saw it is inexplicable.
 """
 
 import dataclasses
