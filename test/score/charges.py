@@ -1,4 +1,4 @@
-"""Charges at a payment service that breaks by plan: what several rows of the card are measured on."""
+"""Charges at a payment service that breaks by plan: what several rows are measured on."""
 
 import json
 import os
