@@ -94,7 +94,7 @@ def executed_twice(run):
      "0, all parked")
 def no_blind_repeats(run):
     """Fails if a charge is sent again after a call that may have executed it, if one whose answer
-    was lost ends anywhere but with a person, or if one that was answered ends there without need."""
+    was lost ends anywhere but with a person, or if many that were answered end there too."""
     count, kills = run.size(500, 5_000), run.size(2, 8)
 
     def fate(amount, before):
