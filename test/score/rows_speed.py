@@ -125,7 +125,8 @@ def submit_latency(run):
         stored = server.request("GET", "/v1/status")[2]["ledger"]["operations"]
     p50, p99 = (1000 * quantile(plain, share) for share in (0.5, 0.99))
     return Figure(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms; {max(broken):.2f} s",
-                  p99 <= 20 and max(broken) <= 1 and stored == 100 + count + count // rounds * rounds,
+                  p99 <= 20 and max(broken) <= 1 and
+                  stored == 100 + count + count // rounds * rounds,
                   f"{count:,} submissions each, {faults} calls broken, 4 clients")
 
 
