@@ -117,7 +117,10 @@ class Line:
         while True:
             try:
                 connection = socket.create_connection(self.upstream, timeout=10)
-                break
+                # A port that nobody listens at may be given to this very socket.
+                if connection.getsockname() != connection.getpeername():
+                    break
+                connection.close()
             except OSError:
                 if time.monotonic() > end or self.closing.wait(0.01):
                     raise

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 
 from trued_server import Scratch, Server
 
@@ -76,7 +77,17 @@ class Trued:
         self.scratch.__exit__()
 
     def restart(self):
-        self.server = Server(self.state, [f"site={self.kind}:{self.place}"], port=self.port)
+        """At the same port, which somebody's outgoing connection may have for a moment."""
+        end = time.monotonic() + 10
+        while True:
+            try:
+                self.server = Server(self.state, [f"site={self.kind}:{self.place}"],
+                                     port=self.port)
+                break
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
         self.lives += 1
 
     def kill(self):

@@ -75,10 +75,9 @@ class Charges:
         self.scratch.__exit__()
 
     def kill(self):
-        """kill -9, and up again at the same address."""
-        port = self.server.port
+        """kill -9, and up again."""
         self.server.kill()
-        self.server = Server(self.state, options=["--config", self.path], port=port)
+        self.server = Server(self.state, options=["--config", self.path])
         self.kills += 1
 
     def submit(self, amounts):
