@@ -40,6 +40,9 @@ void Auditor::accept(const Change& change, const Accepted& accepted) {
   }
   Life& life = lives_[id];
   life.row = begin(id, accepted, change.at);
+  if (accepted.actor.starts_with("undo:") && !undoings_.insert(accepted.actor).second) {
+    trace_.violation("(9) " + accepted.actor + " was asked for twice");
+  }
   life.versions.push_back(encode_row(life.row));
   for (const ArtifactSummary& artifact : accepted.artifacts) {
     by_artifact_[{accepted.target, artifact.name}].insert(id);
@@ -63,8 +66,12 @@ void Auditor::take(Life& life, const Event& event, WallTime at) {
                        std::string(to_string(lie->tell)) + "), which told the truth");
     }
   }
-  if (std::holds_alternative<PersonActed>(event)) retried_by_person(life);
+  if (const auto* acted = std::get_if<PersonActed>(&event)) {
+    life.person = true;
+    if (acted->action != PersonAction::compensate) retried_by_person(life);
+  }
   evolve(life.row, event, at);
+  if (std::holds_alternative<Settled>(event)) life.ended = ++steps_;
   life.versions.push_back(encode_row(life.row));
   cover("state", to_string(life.row.state));
   if (std::holds_alternative<AttemptStarted>(event)) started(life, at);
@@ -86,7 +93,6 @@ void Auditor::tell_gates(const Operation& row, const Event& event, WallTime at) 
 }
 
 void Auditor::retried_by_person(Life& life) {
-  life.person = true;
   // What may have been sent is told from others' work by a history, where there is one.
   if (life.row.sent && has_history_.at(life.row.target)) return;
   life.performs_then = life.performs;
@@ -195,8 +201,28 @@ void Auditor::settled(const Life& life, const Settled& event, WallTime at) {
     case State::verifying:
     case State::needs_action:
     case State::compensating:
-    case State::compensated:
       return;
+    case State::compensated:
+      return check_undone(life, event);
+  }
+}
+
+void Auditor::check_undone(const Life& life, const Settled& event) {
+  const std::string id = to_string(life.row.id);
+  const auto by = std::ranges::find_if(
+      lives_, [&](const auto& entry) { return to_string(entry.first) == event.superseded_by; });
+  if (by == lives_.end()) return trace_.violation("(9) " + id + " is undone by nobody");
+  const Life& other = by->second;
+  const State state = other.row.state;
+  const bool done = state == State::confirmed || state == State::acknowledged ||
+                    state == State::superseded || state == State::unchanged;
+  if (!done || other.row.actor != "undo:" + id) {
+    trace_.violation("(9) " + id + " is called undone by " + event.superseded_by + ", which is " +
+                     std::string(to_string(state)));
+  }
+  if (other.ended < life.last_change) {
+    trace_.violation("(9) " + id + " landed again after " + event.superseded_by +
+                     " had undone it, and is called undone");
   }
 }
 
@@ -320,6 +346,7 @@ void Auditor::on_change(const std::string& target, const std::string& name,
   life.given_up_on.erase(name);
   holds_[{target, name}] = held;
   life.changed_something = true;
+  life.last_change = steps_;
   const bool meant = std::ranges::any_of(life.row.artifacts, [&](const ArtifactState& artifact) {
     if (artifact.meant.name != name) return false;
     return artifact.meant.absent ? !now : now && *now == artifact.meant.id;

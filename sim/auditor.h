@@ -15,6 +15,8 @@
 //   (6) nothing is tried past its bound or its deadline.
 //   (7) nobody is accused who told the truth.
 //   (8) a target that is down is left alone (gate_auditor.h).
+//   (9) undone means that another operation, of which there is one for each, has done it, and that
+//       nothing of what it undoes has landed since.
 #pragma once
 
 #include <cstdint>
@@ -108,7 +110,9 @@ class Auditor {
     /// A person has retried it: what its store had shown it before anything was sent.
     std::map<std::string, std::optional<ContentId>> given_up_on;
     std::uint32_t performs_then = 0;
-    std::uint64_t retried = 0;  ///< when
+    std::uint64_t retried = 0;      ///< when
+    std::uint64_t last_change = 0;  ///< when something of it landed last
+    std::uint64_t ended = 0;        ///< when it settled last
     bool excused = false;  ///< a lie, a stale answer or an outsider touched it: accusing it is fair
     bool person = false;
     bool retired = false;
@@ -137,6 +141,7 @@ class Auditor {
   void settled(const Life& life, const Settled& event, WallTime at);
   void check_confirmed(const Life& life);
   void check_superseded(const Life& life);
+  void check_undone(const Life& life, const Settled& event);
   void check_waited_for_somebody(const Life& life, WallTime at);
   bool was_read(const Life& life, const ArtifactSummary& meant, Level level) const;
   void retried_by_person(Life& life);
@@ -157,6 +162,7 @@ class Auditor {
   std::uint64_t steps_ = 0;  ///< counts everything that happens, to tell before from after
   std::map<OperationId, Life> lives_;
   std::map<Digest, OperationId> identities_;
+  std::set<std::string> undoings_;  ///< by what they undo
   std::map<std::pair<std::string, std::string>, std::set<OperationId>> by_artifact_;
   std::map<std::tuple<std::string, Level, std::string>, std::vector<Read>> reads_;
   std::map<std::pair<std::string, std::string>, Held> holds_;  ///< now

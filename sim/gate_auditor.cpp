@@ -1,6 +1,7 @@
 #include "sim/gate_auditor.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace trued::sim {
 namespace {
@@ -17,17 +18,14 @@ void GateAuditor::forget_row(Target& target) {
 }
 
 void GateAuditor::on_started(const Operation& row) {
-  attempts_[row.id] = {
-      .number = row.attempts + 1, .began = trace_.now(), .asked_while_down = false};
-  Target& target = targets_[row.target];
+  // What a person wishes for is nobody's retry.
   const bool wished = row.sent && row.attempts_counted == 0 && row.effect != EffectKind::not_sent;
-  const bool retry = row.attempts > 0 && row.due_for == Due::attempt && !wished;
-  if (!retry) {
-    ++target.first;
-    return;
-  }
-  target.cost += row.effect == EffectKind::unknown ? 2 : 1;
-  check_budget(row, target);
+  if (row.attempts == 0 || wished) ++targets_[row.target].first;
+  const std::uint64_t price = row.effect == EffectKind::unknown ? 2 : 1;
+  attempts_[row.id] = {.number = row.attempts + 1,
+                       .began = trace_.now(),
+                       .asked_while_down = false,
+                       .price = wished ? 0 : price};
 }
 
 void GateAuditor::check_budget(const Operation& row, const Target& target) {
@@ -88,6 +86,11 @@ void GateAuditor::on_settled(const Operation& row, const Settled& event, WallTim
 void GateAuditor::on_perform(const Operation& row, AttemptNo number) {
   Target& target = targets_[row.target];
   Attempt& attempt = attempts_[row.id];
+  // What never reached it is no load on it, however often it was begun.
+  if (!called_.insert(row.id).second) {
+    target.cost += std::exchange(attempt.price, 0);
+    check_budget(row, target);
+  }
   if (!target.down || attempt.number != number.value()) return;
   attempt.asked_while_down = true;
   if (!target.open || attempt.began <= target.open_since) return;

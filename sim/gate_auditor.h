@@ -43,6 +43,7 @@ class GateAuditor {
     std::uint32_t number = 0;
     Duration began{};
     bool asked_while_down = false;
+    std::uint64_t price = 0;  ///< if it is a retry
   };
   struct Target {
     bool down = false;
@@ -51,7 +52,7 @@ class GateAuditor {
     Duration open_since{};
     std::uint64_t through = 0;  ///< attempts that reached it since then
     std::uint64_t first = 0;    ///< attempts in this life of the process
-    std::uint64_t cost = 0;     ///< of retries
+    std::uint64_t cost = 0;     ///< of retries that reached it
   };
 
   void forget_row(Target& target);
@@ -62,6 +63,7 @@ class GateAuditor {
   Duration life_began_{0};
   std::map<std::string, Target> targets_;
   std::map<OperationId, Attempt> attempts_;  ///< the newest of each
+  std::set<OperationId> called_;             ///< that have reached their target
 };
 
 }  // namespace trued::sim

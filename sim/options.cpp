@@ -114,6 +114,7 @@ Options draw_options(std::uint64_t seed) {
   o.engine.retire_every = chance.span(100, 5'000);
   o.engine.retire_per_turn = static_cast<std::uint32_t>(chance.between(1, 50));
   draw_workers(chance, o);
+  if (chance.in_thousand(500)) o.declared = static_cast<std::uint32_t>(chance.between(100, 1'000));
   return o;
 }
 
@@ -153,6 +154,7 @@ std::string to_string(const Options& o) {
   put("load_fails", o.load_fails);
   put("wrong_payload", o.wrong_payload);
   put("unverified", o.unverified);
+  put("declared", o.declared);
   put("crash_every_ms", o.crash_every.count());
   put("jump_every_ms", o.jump_every.count());
   put("person_every_ms", o.person_every.count());

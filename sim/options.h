@@ -23,6 +23,7 @@ struct Options {
   Duration patience{3'000};  ///< then a client sends again under the same key
   std::uint32_t wrong_payload = 0;
   std::uint32_t unverified = 0;
+  std::uint32_t declared = 0;  ///< of a type that says what undoes it
 
   std::uint32_t targets = 1;
   std::uint32_t with_history = 500;  ///< of a target

@@ -65,8 +65,9 @@ Result<std::uint32_t> SimLedger::retire(WallTime now, std::uint32_t limit) {
   if (question_) return std::uint32_t{0};
   if (fails(options_.load_fails)) return unreadable();
   std::vector<OperationId> before;
-  for (const State state : {State::confirmed, State::unchanged, State::acknowledged,
-                            State::superseded, State::failed, State::canceled}) {
+  for (const State state :
+       {State::confirmed, State::unchanged, State::acknowledged, State::superseded, State::failed,
+        State::canceled, State::compensated}) {
     for (const OperationId& id : auditor_.in_state(state)) before.push_back(id);
   }
   TRUED_TRY(const std::uint32_t retired, inner_.retire(now, limit));

@@ -12,6 +12,7 @@
 #include "json/writer.h"
 #include "sim/sim_ledger.h"
 #include "sim/sim_target.h"
+#include "sim/sim_types.h"
 #include "sim/sim_workers.h"
 
 namespace trued::sim {
@@ -29,7 +30,8 @@ class World {
  private:
   struct Request {
     std::string key;
-    std::string payload;  ///< JSON of the input
+    std::string payload;    ///< JSON of the input
+    bool declared = false;  ///< of a type that says what undoes it
   };
   struct Client {
     std::uint32_t number = 0;
@@ -70,6 +72,7 @@ class World {
   SimRunner runner_;
   SimLedger ledger_;
   Targets targets_;
+  std::optional<SimTypes> types_;
   std::vector<SimStore*> stores_;
   std::vector<Client> clients_;
   std::unique_ptr<Engine> engine_;
@@ -117,14 +120,15 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
     targets_.emplace(name, make_target(name, "simulated", std::move(connector), std::move(serving),
                                        kind, policy));
   }
+  types_.emplace(targets_);
   clients_.resize(options_.clients);
   for (std::uint32_t i = 0; i < options_.clients; ++i) clients_.at(i).number = i;
 }
 
 void World::start() {
   ++life_;
-  engine_ = std::make_unique<Engine>(EnginePorts{ledger_, targets_, runner_, clock_, entropy_},
-                                     options_.engine);
+  engine_ = std::make_unique<Engine>(
+      EnginePorts{ledger_, targets_, runner_, clock_, entropy_, &*types_}, options_.engine);
   const auto recovered = engine_->recover();
   if (!recovered.has_value()) trace_.violation("(4) the ledger cannot be recovered");
   engine_due_ = agenda_.now();
@@ -207,7 +211,8 @@ void World::schedule_act(Client& client) {
 
 void World::act(Client& client) {
   if (!client.sent.empty() && chance_.in_thousand(options_.wrong_payload)) {
-    return send(client, {chance_.pick(client.sent).key, payload()}, true);
+    const Request& before = chance_.pick(client.sent);
+    return send(client, {before.key, payload(), before.declared}, true);
   }
   if (!client.sent.empty() && chance_.in_thousand(150)) {
     return send(client, chance_.pick(client.sent), true);
@@ -215,7 +220,7 @@ void World::act(Client& client) {
   if (chance_.in_thousand(80)) return wait_on_something();
   // Clients share keys, as deliveries of one message do.
   const std::string key = "k" + std::to_string(chance_.below(options_.keys));
-  client.sent.push_back({key, payload()});
+  client.sent.push_back({key, payload(), chance_.in_thousand(options_.declared)});
   send(client, client.sent.back(), false);
 }
 
@@ -224,9 +229,12 @@ void World::send(Client& client, const Request& request, bool again) {
   auto parsed =
       parse_write_input(std::move(json::parse(request.payload).value()), &targets_, fault);
   TRUED_ASSERT(parsed.has_value());
-  Submission submission{.identity = {"default", "write", request.key},
+  const std::string& target = parsed->intent->target;
+  const std::string type = request.declared ? SimTypes::type_for(target) : std::string(kWriteType);
+  Submission submission{.identity = {"default", type, request.key},
                         .fingerprint = parsed->fingerprint,
-                        .definition = std::string(kWriteDefinition),
+                        .definition = request.declared ? SimTypes::definition_for(target)
+                                                       : std::string(kWriteDefinition),
                         .intent = parsed->intent,
                         .intent_json = parsed->canonical,
                         .actor = "client " + std::to_string(client.number),
@@ -261,11 +269,12 @@ void World::wait_on_something() {
 
 void World::person() {
   constexpr PersonAction kActions[] = {PersonAction::it_happened, PersonAction::it_did_not,
-                                       PersonAction::retry, PersonAction::cancel};
+                                       PersonAction::retry, PersonAction::cancel,
+                                       PersonAction::compensate};
   const PersonAction action = kActions[chance_.below(std::size(kActions))];
-  const State state = action == PersonAction::cancel ? State::accepted
-                      : chance_.in_thousand(300)     ? State::failed
-                                                     : State::needs_action;
+  State state = chance_.in_thousand(300) ? State::failed : State::needs_action;
+  if (action == PersonAction::cancel) state = State::accepted;
+  if (action == PersonAction::compensate && chance_.in_thousand(500)) state = State::confirmed;
   const std::vector<OperationId> ids = auditor_.in_state(state);
   if (ids.empty()) return;
   const OperationId id = chance_.pick(ids);
@@ -408,25 +417,16 @@ Options minimize(Options options) {
     Coverage unused;
     return !simulate(candidate, false, unused).violation.empty();
   };
-  std::uint32_t* const faults[] = {&options.lost_before,
-                                   &options.lost_after,
-                                   &options.rejected,
-                                   &options.refused,
-                                   &options.not_sent,
-                                   &options.thrown,
-                                   &options.lies,
-                                   &options.hangs,
-                                   &options.unreadable,
-                                   &options.stale_reads,
-                                   &options.outsiders,
-                                   &options.wrong_payload,
-                                   &options.worker_dies,
-                                   &options.worker_stalls,
-                                   &options.unverified,
-                                   &options.load_fails,
-                                   &options.commit_crash,
-                                   &options.commit_unknown,
-                                   &options.commit_rolled_back};
+  std::uint32_t* const faults[] = {&options.lost_before,    &options.lost_after,
+                                   &options.rejected,       &options.refused,
+                                   &options.not_sent,       &options.thrown,
+                                   &options.lies,           &options.hangs,
+                                   &options.unreadable,     &options.stale_reads,
+                                   &options.outsiders,      &options.wrong_payload,
+                                   &options.worker_dies,    &options.worker_stalls,
+                                   &options.unverified,     &options.declared,
+                                   &options.load_fails,     &options.commit_crash,
+                                   &options.commit_unknown, &options.commit_rolled_back};
   for (std::uint32_t* fault : faults) {
     const std::uint32_t before = std::exchange(*fault, 0);
     if (before != 0 && !fails(options)) *fault = before;

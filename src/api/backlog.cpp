@@ -1,4 +1,4 @@
-// How many dead letters there are, for metrics.
+// How many dead letters there are, and what is on the worklist: for metrics.
 #include <algorithm>
 #include <utility>
 
@@ -15,7 +15,12 @@ constexpr int kShare = 20;  // counting takes at most such a part of one thread'
 
 Result<Backlog> Service::Impl::count_backlog() {
   Backlog backlog;
-  const WallTime now = ports.clock.wall();
+  TRUED_TRY_VOID(count_letters(backlog));
+  TRUED_TRY_VOID(count_undecided(backlog));
+  return backlog;
+}
+
+Result<void> Service::Impl::count_letters(Backlog& backlog) {
   DeadLetterQuery query{.limit = kPageMax};
   do {
     // Page by page, so that other reads come in between.
@@ -28,11 +33,6 @@ Result<Backlog> Service::Impl::count_backlog() {
       ++letters.count;
       letters.oldest = std::min(letters.oldest, ended_at(operation));
       if (cause == Cause::unknown_outcome) ++backlog.unknown;
-      if (operation.state == State::needs_action) {
-        Backlog::Undecided& undecided = backlog.undecided[operation.target];
-        ++undecided.count;
-        if (ended_at(operation) + care.decide_within <= now) ++undecided.overdue;
-      }
       if (operation.events < events_of_endings(care.poison_after)) continue;
       const std::string target = operation.target;
       TRUED_TRY(const auto letter, letter_of(std::move(operation), false));
@@ -40,7 +40,25 @@ Result<Backlog> Service::Impl::count_backlog() {
     }
     query.after = page.position;
   } while (query.after != 0);
-  return backlog;
+  return {};
+}
+
+// What was not undone is no dead letter, and waits for a person all the same.
+Result<void> Service::Impl::count_undecided(Backlog& backlog) {
+  const WallTime now = ports.clock.wall();
+  DeadLetterQuery query{.undecided = true, .limit = kPageMax};
+  do {
+    const std::scoped_lock lock(reader_mutex);
+    TRUED_TRY(const DeadLetterPage page, ports.reader->dead_letters(query));
+    for (const Operation& operation : page.operations) {
+      const config::Care care = care_of(operation);
+      Backlog::Undecided& undecided = backlog.undecided[{operation.target, care.owner}];
+      ++undecided.count;
+      if (ended_at(operation) + care.decide_within <= now) ++undecided.overdue;
+    }
+    query.after = page.position;
+  } while (query.after != 0);
+  return {};
 }
 
 std::optional<Backlog> Service::Impl::backlog() {

@@ -17,24 +17,17 @@ namespace {
 constexpr std::uint32_t kLogsMax = 1'000;
 
 struct Asked {
-  DeadLetterQuery query;
-  std::string scope;
+  LetterFilter filter;
   std::optional<bool> poison;
   std::optional<Duration> older_than;
 };
 
 bool read_parameter(const std::string& name, const std::string& value, Asked& asked,
                     Problem& problem) {
-  DeadLetterQuery& query = asked.query;
-  if (name == "type") query.type = value;
-  if (name == "target") query.target = value;
-  if (name == "scope") asked.scope = value;
-  if (name == "cause") return read_dead_cause(value, query.cause, problem);
+  if (name == "cause") return read_dead_cause(value, asked.filter.query.cause, problem);
   if (name == "older_than") return read_span(name, value, asked.older_than, problem);
   if (name == "poison") return read_flag(name, value, asked.poison, problem);
-  if (name == "cursor") return read_position(value, query.after, problem);
-  if (name == "limit") return read_limit(value, query.limit, problem);
-  return true;
+  return read_letter_filter(name, value, asked.filter, problem);
 }
 
 void write_letter(json::Writer& out, const DeadLetter& letter, const config::Care& care,
@@ -63,6 +56,26 @@ void write_letter(json::Writer& out, const DeadLetter& letter, const config::Car
 }
 
 }  // namespace
+
+bool read_letter_filter(const std::string& name, const std::string& value, LetterFilter& filter,
+                        Problem& problem) {
+  if (name == "type") filter.query.type = value;
+  if (name == "target") filter.query.target = value;
+  if (name == "scope") filter.scope = value;
+  if (name == "cursor") return read_position(value, filter.query.after, problem);
+  if (name == "limit") return read_limit(value, filter.query.limit, problem);
+  return true;
+}
+
+std::optional<Problem> narrow_to_scope(const Caller& caller, LetterFilter& filter) {
+  if (filter.scope.empty()) {
+    filter.query.scopes = caller.rights->scopes;
+    return std::nullopt;
+  }
+  if (!caller.rights->covers(filter.scope)) return out_of_scope(caller, filter.scope);
+  filter.query.scopes = {filter.scope};
+  return std::nullopt;
+}
 
 bool read_dead_cause(const std::string& text, std::optional<Cause>& out, Problem& problem) {
   const auto cause = parse_cause(text);
@@ -160,17 +173,15 @@ void Service::Impl::dead_letters(Call call) {
   for (const auto& [name, value] : io::parse_query(call.request.query)) {
     if (!read_parameter(name, value, asked, problem)) return call.fail(problem);
   }
-  if (!asked.scope.empty() && !call.caller.rights->covers(asked.scope)) {
-    return call.fail(out_of_scope(call.caller, asked.scope));
-  }
-  asked.query.scopes = asked.scope.empty() ? call.caller.rights->scopes : std::vector{asked.scope};
-  if (asked.older_than) asked.query.ended_until = ports.clock.wall() - *asked.older_than;
+  if (const auto refused = narrow_to_scope(call.caller, asked.filter)) return call.fail(*refused);
+  DeadLetterQuery& query = asked.filter.query;
+  if (asked.older_than) query.ended_until = ports.clock.wall() - *asked.older_than;
   on_pool(std::move(call), [self = shared_from_this(), asked = std::move(asked)](Call later) {
     LetterTest test;
     if (asked.poison) {
       test = [wanted = *asked.poison](const DeadLetter& l) { return l.poison == wanted; };
     }
-    const auto found = self->find_letters(asked.query, test);
+    const auto found = self->find_letters(asked.filter.query, test);
     if (!found.has_value()) return later.fail(ledger_problem(found.error()));
     std::string body;
     json::Writer out(body);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/auth.h"
 #include "api/problems.h"
 #include "core/cause.h"
 #include "json/writer.h"
@@ -50,9 +51,23 @@ struct Backlog {
   };
   std::map<std::pair<std::string, Cause>, Letters> letters = {};  ///< by target and cause
   std::map<std::string, std::uint64_t> poison = {};               ///< by target
-  std::map<std::string, Undecided> undecided = {};                ///< by target
-  std::uint64_t unknown = 0;                                      ///< cause unknown_outcome
+  /// Everything on the worklist, dead letters or not: by target and owner.
+  std::map<std::pair<std::string, std::string>, Undecided> undecided = {};
+  std::uint64_t unknown = 0;  ///< cause unknown_outcome
 };
+
+/// What dead letters and the worklist are both asked by.
+struct LetterFilter {
+  DeadLetterQuery query = {};
+  std::string scope = {};
+};
+/// Reads `type`, `target`, `scope`, `cursor` and `limit`, and leaves every other name alone.
+/// False: `problem` says what is wrong.
+[[nodiscard]] bool read_letter_filter(const std::string& name, const std::string& value,
+                                      LetterFilter& filter, Problem& problem);
+/// Narrows the query to the scope that was asked for, else to the caller's; nothing if that is not
+/// the caller's to see.
+[[nodiscard]] std::optional<Problem> narrow_to_scope(const Caller& caller, LetterFilter& filter);
 
 /// A cause that dead letters have.
 [[nodiscard]] bool read_dead_cause(const std::string& text, std::optional<Cause>& out,

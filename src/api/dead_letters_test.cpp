@@ -314,6 +314,40 @@ TEST_F(DeadLetters, T8_the_worklist_has_evidence_an_owner_a_date_and_the_choices
   EXPECT_EQ(keys(server.get("/v1/worklist"), "worklist"), Keys{});
 }
 
+TEST(Worklist, T8_the_backlog_is_measured_by_who_decides_whatever_the_cause) {
+  ServerOptions options = without_gates();
+  options.definitions = true;
+  options.cares["docs"] = {.owner = "ada", .decide_within = Duration{3'600'000}, .poison_after = 3};
+  Server server(options);
+  const Got applied = server.post("/v1/definitions", R"({"definitions":{
+      "publish":{"identity":["slug"],"effect":{"target":"docs"},"owner":"bob","decide_within":"1ms",
+                 "artifact":[{"path":"${input.slug}.md","content":"x"}],
+                 "compensate":{"operation":"retract","input":{"slug":"${input.slug}"}}},
+      "retract":{"identity":["slug"],"effect":{"target":"docs"},
+                 "artifact":[{"path":"${input.slug}.md","absent":true}]}}})");
+  ASSERT_EQ(applied.status(), 200) << applied.response.body;
+  const Got made = server.post("/v1/operations", R"({"type":"publish","input":{"slug":"a"}})",
+                               {{"Prefer", "wait=10"}});
+  ASSERT_EQ(made.text("status"), "confirmed") << made.response.body;
+  server.store->script({.kind = EffectKind::rejected_final, .lands = false, .reason = "locked"});
+  const std::string path = "/v1/operations/" + made.text("id");
+  ASSERT_EQ(server.post(path + "/compensate", R"({"who":"ada"})").status(), 200);
+  EXPECT_EQ(server.get(path + "?wait=10").text("cause"), "not_undone");
+  server.store->script({.kind = EffectKind::acknowledged, .lands = false, .reason = ""});
+  ASSERT_EQ(server.write("lie", "lie.md", "x").text("cause"), "mismatch");
+  while (server.get("/v1/worklist?overdue=true").at("worklist").items().empty()) {
+    // A millisecond passes.
+  }
+  EXPECT_EQ(server.get("/v1/worklist").at("worklist").items().size(), 2U);
+  const std::string metrics = server.get("/metrics").response.body;
+  for (const char* line : {"trued_worklist{target=\"docs\",owner=\"ada\"} 1",
+                           "trued_worklist{target=\"docs\",owner=\"bob\"} 1",
+                           "trued_worklist_overdue{target=\"docs\",owner=\"ada\"} 0",
+                           "trued_worklist_overdue{target=\"docs\",owner=\"bob\"} 1"}) {
+    EXPECT_NE(metrics.find(line), std::string::npos) << line << "\n" << metrics;
+  }
+}
+
 TEST(Worklist, T8_what_nobody_decided_in_time_is_overdue) {
   ServerOptions options = without_gates();
   options.cares["docs"] = {.owner = "ada", .decide_within = Duration{1}, .poison_after = 3};

@@ -150,6 +150,8 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
 
  private:
   [[nodiscard]] Result<Backlog> count_backlog();
+  [[nodiscard]] Result<void> count_letters(Backlog& backlog);
+  [[nodiscard]] Result<void> count_undecided(Backlog& backlog);
 
   struct Counted {
     Backlog backlog;

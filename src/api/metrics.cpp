@@ -277,11 +277,12 @@ void add_worklist(const std::vector<std::string>& names, const Backlog& backlog,
       family("trued_worklist", "Operations that wait for a person, by target and owner.", kGauge);
   MetricFamily overdue =
       family("trued_worklist_overdue", "Of them, those past the time to decide them in.", kGauge);
-  for (const std::string& name : names) {
-    const auto found = backlog.undecided.find(name);
-    const Backlog::Undecided undecided =
-        found == backlog.undecided.end() ? Backlog::Undecided{} : found->second;
-    const Labels labels{{"target", name}, {"owner", config::care_of(cares, name).owner}};
+  // A definition may have an owner of its own; a target's has a sample also where nothing waits.
+  auto by_owner = backlog.undecided;
+  for (const std::string& name : names)
+    by_owner.try_emplace({name, config::care_of(cares, name).owner});
+  for (const auto& [key, undecided] : by_owner) {
+    const Labels labels{{"target", key.first}, {"owner", key.second}};
     waiting.metric.push_back(labelled(static_cast<double>(undecided.count), labels));
     overdue.metric.push_back(labelled(static_cast<double>(undecided.overdue), labels));
   }

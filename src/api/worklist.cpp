@@ -11,22 +11,16 @@ namespace trued::api {
 namespace {
 
 struct Asked {
-  DeadLetterQuery query{.undecided = true};
-  std::string scope;
+  LetterFilter filter{.query = {.undecided = true}};
   std::string owner;
   std::optional<bool> overdue;
 };
 
 bool read_parameter(const std::string& name, const std::string& value, Asked& asked,
                     Problem& problem) {
-  if (name == "type") asked.query.type = value;
-  if (name == "target") asked.query.target = value;
-  if (name == "scope") asked.scope = value;
   if (name == "owner") asked.owner = value;
   if (name == "overdue") return read_flag(name, value, asked.overdue, problem);
-  if (name == "cursor") return read_position(value, asked.query.after, problem);
-  if (name == "limit") return read_limit(value, asked.query.limit, problem);
-  return true;
+  return read_letter_filter(name, value, asked.filter, problem);
 }
 
 WallTime decide_by(const DeadLetter& letter, const config::Care& care) {
@@ -123,10 +117,7 @@ void Service::Impl::worklist(Call call) {
   for (const auto& [name, value] : io::parse_query(call.request.query)) {
     if (!read_parameter(name, value, asked, problem)) return call.fail(problem);
   }
-  if (!asked.scope.empty() && !call.caller.rights->covers(asked.scope)) {
-    return call.fail(out_of_scope(call.caller, asked.scope));
-  }
-  asked.query.scopes = asked.scope.empty() ? call.caller.rights->scopes : std::vector{asked.scope};
+  if (const auto refused = narrow_to_scope(call.caller, asked.filter)) return call.fail(*refused);
   on_pool(std::move(call), [self = shared_from_this(), asked = std::move(asked)](Call later) {
     const WallTime now = self->ports.clock.wall();
     LetterTest test;
@@ -137,7 +128,7 @@ void Service::Impl::worklist(Call call) {
         return theirs && (!asked.overdue || *asked.overdue == (decide_by(letter, care) <= now));
       };
     }
-    const auto found = self->find_letters(asked.query, test);
+    const auto found = self->find_letters(asked.filter.query, test);
     if (!found.has_value()) return later.fail(ledger_problem(found.error()));
     std::string body;
     json::Writer out(body);

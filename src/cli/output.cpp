@@ -26,10 +26,6 @@ const char* colour_of(std::string_view word) {
 }
 
 // Of a receipt, for people.
-std::string shown(const json::Value& object, std::string_view name) {
-  return plain(text_of(object, name));
-}
-
 // The code point at `at`, and its length; what is no UTF-8 counts as one byte of Latin-1.
 std::pair<char32_t, std::size_t> code_point(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) -> unsigned {
@@ -75,18 +71,13 @@ std::string padded(std::string text, std::size_t width) {
   return text;
 }
 
-std::string number_of(const json::Value& object, std::string_view name) {
-  const json::Value* value = object.find(name);
-  return value != nullptr && value->is_int() ? std::to_string(value->as_int()) : "?";
-}
-
 std::string content_text(const json::Value* content) {
   if (content == nullptr || !content->is_object()) return "not read";
   if (content->find("absent") != nullptr) return "absent";
   if (const json::Value* why = content->find("unreadable")) {
     return "unreadable (" + (why->is_string() ? plain(why->as_string()) : "") + ")";
   }
-  return number_of(*content, "bytes") + " bytes " + shown(*content, "sha256").substr(0, 12);
+  return number_text(*content, "bytes") + " bytes " + shown(*content, "sha256").substr(0, 12);
 }
 
 // What is not known is neither a change nor none.
@@ -160,6 +151,37 @@ std::string text_of(const json::Value& object, std::string_view name) {
   return value != nullptr && value->is_string() ? value->as_string() : "";
 }
 
+std::string shown(const json::Value& object, std::string_view name) {
+  return plain(text_of(object, name));
+}
+
+std::int64_t number_of(const json::Value& object, std::string_view name) {
+  const json::Value* value = object.find(name);
+  return value != nullptr && value->is_int() ? value->as_int() : 0;
+}
+
+std::string number_text(const json::Value& object, std::string_view name) {
+  const json::Value* value = object.find(name);
+  return value != nullptr && value->is_int() ? std::to_string(value->as_int()) : "?";
+}
+
+bool is_true(const json::Value& object, std::string_view name) {
+  const json::Value* value = object.find(name);
+  return value != nullptr && value->is_bool() && value->as_bool();
+}
+
+const json::Value::Array& items_of(const json::Value& object, std::string_view name) {
+  static const json::Value::Array kNone;
+  const json::Value* value = object.find(name);
+  return value != nullptr && value->is_array() ? value->items() : kNone;
+}
+
+const json::Value& member_of(const json::Value& object, std::string_view name) {
+  static const json::Value kNothing;
+  const json::Value* value = object.find(name);
+  return value == nullptr ? kNothing : *value;
+}
+
 void print(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
@@ -223,7 +245,7 @@ std::string receipt_text(const json::Value& receipt, bool colour, bool next) {
   // The attempt of an unchanged one only looked: to count it would say that something was sent.
   std::string work = "nothing was sent";
   if (state != "unchanged") {
-    work = number_of(receipt, "attempts") + " attempt(s), " + std::string(change_text(receipt));
+    work = number_text(receipt, "attempts") + " attempt(s), " + std::string(change_text(receipt));
   }
   text += "\n  " + work + ", target " + shown(receipt, "target") + "\n" +
           artifact_lines(receipt, colour);

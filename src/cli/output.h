@@ -54,7 +54,21 @@ class ProgressLine {
 /// A text for a POSIX shell, quoted where it has to be.
 [[nodiscard]] std::string shell_quoted(const std::string& text);
 
+// Members of what a server answered, which may be anything.
+
 /// A text member, or "".
 [[nodiscard]] std::string text_of(const json::Value& object, std::string_view name);
+/// The same, for a terminal.
+[[nodiscard]] std::string shown(const json::Value& object, std::string_view name);
+/// A whole number, or 0.
+[[nodiscard]] std::int64_t number_of(const json::Value& object, std::string_view name);
+/// A whole number as a text, or "?".
+[[nodiscard]] std::string number_text(const json::Value& object, std::string_view name);
+/// A member that is there and true.
+[[nodiscard]] bool is_true(const json::Value& object, std::string_view name);
+/// The items of an array, or none.
+[[nodiscard]] const json::Value::Array& items_of(const json::Value& object, std::string_view name);
+/// A member, or null.
+[[nodiscard]] const json::Value& member_of(const json::Value& object, std::string_view name);
 
 }  // namespace trued::cli

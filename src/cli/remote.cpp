@@ -132,15 +132,13 @@ Result<RemoteAnswer> Remote::call(const std::string& method, const std::string& 
   return answer;
 }
 
-int Remote::show_failure(const Error& error) {
+int Remote::show_failure(const Error& error, std::string_view unknown) {
   if (error.code == ErrorCode::invalid_argument) return complain(common_, kUsage, error.message);
   if (error.happened == Happened::no) {
     return complain(common_, kUnreachable,
                     error.message + ". Nothing was accepted; is 'trued serve' running?");
   }
-  return complain(common_, kTempFail,
-                  "unknown: " + error.message +
-                      ". The server may have accepted it; run it again with the same key");
+  return complain(common_, kTempFail, "unknown: " + error.message + ". " + std::string(unknown));
 }
 
 int Remote::show_problem(const RemoteAnswer& answer) {
@@ -164,8 +162,8 @@ void Remote::show_errors(const RemoteAnswer& answer) const {
   }
 }
 
-int Remote::show_receipt(const Result<RemoteAnswer>& answer) {
-  if (!answer.has_value()) return show_failure(answer.error());
+int Remote::show_receipt(const Result<RemoteAnswer>& answer, std::string_view unknown) {
+  if (!answer.has_value()) return show_failure(answer.error(), unknown);
   if (answer->status >= 300 || !answer->value.is_object()) {
     const int code = show_problem(*answer);
     show_errors(*answer);

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "cli/output.h"
@@ -17,6 +18,11 @@ struct RemoteAnswer {
   json::Value value;  ///< parsed; null if it is no JSON
 };
 
+// What a request may have done that ended without an answer, and what to do then.
+inline constexpr std::string_view kSameKey =
+    "The server may have accepted it; run it again with the same key";
+inline constexpr std::string_view kOnlyLooked = "It would have changed nothing; run it again";
+
 class Remote {
  public:
   explicit Remote(const Common& common);
@@ -27,9 +33,10 @@ class Remote {
                                           const std::vector<io::Header>& headers = {});
 
   /// Prints the answer of a request for one receipt and returns the exit code that fits it.
-  int show_receipt(const Result<RemoteAnswer>& answer);
-  /// What to say when a request failed; the exit code that fits.
-  int show_failure(const Error& error);
+  int show_receipt(const Result<RemoteAnswer>& answer, std::string_view unknown = kSameKey);
+  /// What to say when a request failed; the exit code that fits. `unknown` is said where it may
+  /// have been accepted.
+  int show_failure(const Error& error, std::string_view unknown = kSameKey);
   int show_problem(const RemoteAnswer& answer);
 
  private:

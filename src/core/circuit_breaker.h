@@ -78,6 +78,8 @@ class CircuitBreaker {
   /// says so.
   [[nodiscard]] bool probes() const { return state_ == BreakerState::half_open; }
   void begin_probe(Duration now);
+  /// A probe is known to be at work, and not overdue before `patience` from now.
+  void still(Duration now) { last_probe_ = now; }
   /// A probe ended and says nothing (it was never made, or the target was only busy).
   void end_probe();
   /// A probe is overdue: call failed(…, probe = true) for it.

@@ -73,6 +73,36 @@ EffectEnded ended_as_known(const Operation& operation, const AttemptReport& repo
   return ended;
 }
 
+bool seen_to_have_happened(const Operation& operation) {
+  if (operation.history.known && operation.history.ours_present) return true;
+  return !operation.artifacts.empty() &&
+         std::ranges::all_of(operation.artifacts, [](const ArtifactState& artifact) {
+           return artifact.store.verdict == Verdict::match;
+         });
+}
+
+// What was undone is done after all: whether before or after the undoing, nobody knows. Unless it
+// had been seen there before, and just the answer comes late.
+bool lands_after_undoing(const Operation& operation, const AttemptReport& report) {
+  const bool undone =
+      operation.state == State::compensating || operation.state == State::compensated;
+  return undone && operation.effect == EffectKind::unknown && !seen_to_have_happened(operation) &&
+         report.effect.kind == EffectKind::acknowledged;
+}
+
+void after_undoing(Deciding& deciding, const AttemptReport& report) {
+  const bool done = deciding.operation().state == State::compensated;
+  const std::string by = deciding.operation().superseded_by;
+  deciding.record(ended_as_known(deciding.operation(), report, {}));
+  deciding.record(
+      Settled{.state = State::needs_action,
+              .reason = std::string(kNotUndone) + "the target acknowledged it only " +
+                        (done ? "after it had been undone by " + by : "while it was being undone") +
+                        ": see what stands there",
+              .tell = {},
+              .superseded_by = {}});
+}
+
 void on_report(Deciding& deciding, const AttemptReport& report) {
   const Operation& operation = deciding.operation();
   const bool newest = report.attempt.value() == operation.attempts;
@@ -81,6 +111,7 @@ void on_report(Deciding& deciding, const AttemptReport& report) {
   const bool current =
       newest && waits_for_answer(operation) &&
       (!late || (report.effect.kind == EffectKind::acknowledged && operation.attempts_counted > 0));
+  if (newest && lands_after_undoing(operation, report)) return after_undoing(deciding, report);
   if (!current) {
     deciding.record(LateEvidence{
         .attempt = report.attempt, .kind = report.effect.kind, .detail = report.effect.reason});

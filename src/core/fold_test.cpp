@@ -322,7 +322,11 @@ std::string broken(const Operation& before, const Input& input, const Life& life
     return "(7) failed although an attempt may have happened";
   }
   const bool person = std::holds_alternative<PersonInput>(input);
-  if (is_settled(before.state) && o.state != before.state && !person) {
+  const auto* report = std::get_if<AttemptReport>(&input);
+  const bool done_after_all = before.state == State::compensated && report != nullptr &&
+                              o.state == State::needs_action &&
+                              o.effect == EffectKind::acknowledged;
+  if (is_settled(before.state) && o.state != before.state && !person && !done_after_all) {
     return "moved out of a settled state without a person";
   }
   std::size_t started = 0;

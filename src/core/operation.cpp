@@ -85,7 +85,10 @@ Contradiction against(const Operation& operation, const std::vector<Observation>
 }
 
 Contradiction against_running(const Operation& operation, AttemptNo attempt) {
-  if (!waits_for_answer(operation)) return "the end of an attempt, and none runs";
+  const bool undone =
+      operation.state == State::compensating || operation.state == State::compensated;
+  const bool late = undone && operation.effect == EffectKind::unknown;
+  if (!waits_for_answer(operation) && !late) return "the end of an attempt, and none runs";
   if (attempt.value() != operation.attempts)
     return "the end of another attempt than the one running";
   return {};
@@ -137,6 +140,7 @@ State state_after(EffectKind kind, bool sent) {
 
 void fold(Operation& operation, const EffectEnded& event, WallTime at) {
   operation.effect = event.kind;
+  operation.settled_at.reset();  // what was undone and is done after all has not ended
   operation.effect_ended_at = at;
   operation.reason = event.reason;
   clear_due(operation);

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/cause.h"
 #include "core/operation.h"
 #include "core/tells.h"
 #include "core/test_support.h"
@@ -81,6 +82,53 @@ TEST(Person, T10_decides_only_what_needs_action) {
   }
 }
 
+// Its process ended in the middle of the attempt: what stood there before was never recorded.
+Life lost_in_a_crash() {
+  Life life;
+  life.start();
+  life.recover();
+  life.read_until_decided(at_store({Found::other}));
+  EXPECT_EQ(life.state(), State::needs_action);
+  return life;
+}
+
+TEST(Person, T12_what_is_acknowledged_only_after_its_undoing_is_somebodys_question) {
+  for (const bool done : {false, true}) {
+    Life life = lost_in_a_crash();
+    life.policy.compensable = true;
+    ASSERT_FALSE(life.person(PersonAction::compensate).refusal);
+    if (done) life.take(UndoReport{.by = "op_other", .done = true, .reason = "undone"});
+    AttemptReport late;
+    late.attempt = AttemptNo(life.operation.attempts);
+    late.effect = ended(EffectKind::acknowledged);
+    life.take(late);
+    EXPECT_EQ(life.state(), State::needs_action);
+    EXPECT_TRUE(life.operation.reason.starts_with(kNotUndone)) << life.operation.reason;
+    EXPECT_EQ(life.operation.reason.contains("op_other"), done);
+    EXPECT_FALSE(life.operation.settled_at) << "it is not to be forgotten";
+    // Said twice it says no more.
+    life.take(late);
+    EXPECT_TRUE(std::holds_alternative<LateEvidence>(life.last.events.front()));
+    EXPECT_EQ(life.state(), State::needs_action);
+  }
+}
+
+TEST(Person, T12_an_answer_that_comes_late_says_nothing_new_of_what_was_seen) {
+  Life life;
+  life.start();
+  life.recover();
+  life.read_until_decided(at_store({Found::ours}));
+  ASSERT_EQ(life.state(), State::confirmed);
+  life.policy.compensable = true;
+  ASSERT_FALSE(life.person(PersonAction::compensate).refusal);
+  life.take(UndoReport{.by = "op_other", .done = true, .reason = "undone"});
+  AttemptReport late;
+  late.attempt = AttemptNo(life.operation.attempts);
+  late.effect = ended(EffectKind::acknowledged);
+  life.take(late);
+  EXPECT_EQ(life.state(), State::compensated);
+}
+
 TEST(Person, T8_retries_what_failed_with_a_new_deadline_and_a_new_bound) {
   Life life = failed();
   life.now += Duration{3'600'000};
@@ -117,16 +165,6 @@ TEST(Person, V6_a_baseline_that_cannot_be_read_does_not_wipe_out_the_known_one) 
   life.take(report);
   EXPECT_EQ(life.state(), State::failed);
   EXPECT_EQ(life.operation.artifacts.at(0).store.baseline->seen, Seen::found);
-}
-
-// Its process ended in the middle of the attempt: what stood there before was never recorded.
-Life lost_in_a_crash() {
-  Life life;
-  life.start();
-  life.recover();
-  life.read_until_decided(at_store({Found::other}));
-  EXPECT_EQ(life.state(), State::needs_action);
-  return life;
 }
 
 TEST(Person, T10_what_a_person_was_shown_and_wants_replaced_is_replaced) {

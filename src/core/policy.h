@@ -62,6 +62,8 @@ struct Policy {
   bool compensable = false;  ///< its definition declares what undoes it
   /// For how long the target remembers an identity that it deduplicates by; 0: no known end.
   Duration remembers{0};
+  /// No artifact of it is read at its target: its rounds of reading ask others.
+  bool reads_elsewhere = false;
   bool irreversible = false;  ///< nobody who has not looked at it may have it done again
   GatePolicy gates;           ///< what the target is spared; the same for all that is done there
 };

@@ -310,6 +310,7 @@ Policy policy_of(const Definition& definition, const Targets& targets) {
   policy.capabilities = capabilities_of(definition, *target);
   policy.irreversible = definition.irreversible;
   policy.compensable = definition.compensate.has_value();
+  policy.reads_elsewhere = definition.reads_elsewhere();
   policy.has_serving = definition.reads_serving() || (definition.on_store && target->serving);
   return policy;
 }

@@ -299,6 +299,7 @@ std::vector<RawRead> read_each(const Definition& definition, const Targets& targ
     const CallSpec* spec =
         index < definition.artifacts.size() ? spec_of(definition.artifacts.at(index)) : nullptr;
     const Duration left = watch.left_of(request.timeout);
+    const bool elsewhere = spec != nullptr && spec->target != definition.target;
     if (spec == nullptr) {
       reads.push_back(read_unreadable("the definition declares no read of it"));
     } else if (left.count() == 0) {
@@ -307,6 +308,7 @@ std::vector<RawRead> read_each(const Definition& definition, const Targets& targ
       const Values& values = filling.of(request.intent->artifacts.at(index).name);
       reads.push_back(read_as_declared(targets, *spec, values, asker, left));
     }
+    reads.back().elsewhere = elsewhere;
   }
   return reads;
 }

@@ -101,6 +101,24 @@ TEST_F(Connectors, T3_an_effect_is_sent_filled_in_and_under_its_identity) {
   EXPECT_EQ(target.kind, "http");
 }
 
+TEST_F(Connectors, T5_what_is_read_at_another_target_is_marked_as_such) {
+  const std::string text = R"({"input":{"type":"object","properties":{"n":{"type":"string"}},
+      "required":["n"]},"identity":["n"],
+      "effect":{"target":"psp","method":"POST","path":"/v1/mails"},
+      "artifact":[{"name":"mail","read":{"target":"AT","path":"/mails/${input.n}"},
+                    "expect":{"json":{"n":"${input.n}"}}}]})";
+  targets.emplace("db", make_call_target("db", "http", calls, Policy{}));
+  for (const bool elsewhere : {false, true}) {
+    std::string here = text;
+    here.replace(here.find("AT"), 2, elsewhere ? "db" : "psp");
+    use(here, "mail");
+    EXPECT_EQ(target.policy.reads_elsewhere, elsewhere);
+    submit(R"({"n":"7"})");
+    calls->answers["/mails/7"] = read_found(R"({"n":"7"})", "");
+    EXPECT_EQ(read("").elsewhere, elsewhere);
+  }
+}
+
 TEST_F(Connectors, G1_a_stale_precondition_is_final_and_nothing_is_sent) {
   use(kCharge);
   submit(kInput);

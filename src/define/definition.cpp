@@ -61,6 +61,12 @@ bool Definition::reads_serving() const {
                              [](const ArtifactSpec& a) { return a.serving.has_value(); });
 }
 
+bool Definition::reads_elsewhere() const {
+  return !artifacts.empty() && std::ranges::all_of(artifacts, [this](const ArtifactSpec& a) {
+    return a.read && a.read->target != target;
+  });
+}
+
 std::vector<std::string> Definition::targets() const {
   std::vector<std::string> names{target};
   const auto add = [&](const std::string& name) {

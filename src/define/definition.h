@@ -171,6 +171,8 @@ struct Definition {
   [[nodiscard]] bool resolves_by(OnUnknown step) const;
   /// True if artifacts are read at the serving level by calls of the definition's own.
   [[nodiscard]] bool reads_serving() const;
+  /// True if there are artifacts, and every one is read at another target than the effect's.
+  [[nodiscard]] bool reads_elsewhere() const;
   /// The targets it names, each once: the effect's first.
   [[nodiscard]] std::vector<std::string> targets() const;
 

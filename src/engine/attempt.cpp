@@ -23,8 +23,24 @@ std::vector<RawRead> unreadable(std::size_t count, const std::string& why) {
   return std::vector<RawRead>(count, read);
 }
 
-std::vector<Observation> read_level(Reader& reader, const ReadRequest& request, Level level,
-                                    Clock& clock) {
+// The serving level is another system: only the store speaks for the target.
+Answered answered_by(const std::vector<RawRead>& reads) {
+  Answered answered = Answered::not_asked;
+  for (const RawRead& read : reads) {
+    if (read.elsewhere) continue;
+    if (read.seen != Seen::unreadable) return Answered::yes;
+    answered = Answered::no;
+  }
+  return answered;
+}
+
+/// A level that was read, and whether the target answered.
+struct Looked {
+  std::vector<Observation> seen;
+  Answered answered = Answered::not_asked;
+};
+
+Looked read_level(Reader& reader, const ReadRequest& request, Level level, Clock& clock) {
   const Intent& intent = *request.intent;
   const std::vector<std::uint32_t>& wanted = request.artifacts;
   std::vector<RawRead> raw;
@@ -36,14 +52,16 @@ std::vector<Observation> read_level(Reader& reader, const ReadRequest& request, 
   } catch (const std::exception& e) {
     raw = unreadable(wanted.size(), std::string("the reader failed: ") + e.what());
   }
-  std::vector<Observation> seen;
-  seen.reserve(wanted.size());
+  Looked looked;
+  looked.answered = answered_by(raw);
+  looked.seen.reserve(wanted.size());
   const WallTime now = clock.wall();
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const std::uint32_t index = wanted.at(i);
-    seen.push_back(observe(intent.artifacts.at(index), index, level, std::move(raw.at(i)), now));
+    looked.seen.push_back(
+        observe(intent.artifacts.at(index), index, level, std::move(raw.at(i)), now));
   }
-  return seen;
+  return looked;
 }
 
 bool all_match(const Intent& intent, const std::vector<Observation>& reads) {
@@ -92,17 +110,6 @@ Answered answered_by(const EffectResult& result) {
   return Answered::no;
 }
 
-// The serving level is another system: only the store speaks for the target.
-Answered answered_by(const std::vector<Observation>& reads) {
-  Answered answered = Answered::not_asked;
-  for (const Observation& read : reads) {
-    if (read.level != Level::store) continue;
-    if (read.seen != Seen::unreadable) return Answered::yes;
-    answered = Answered::no;
-  }
-  return answered;
-}
-
 EffectResult perform(const Target& target, const AttemptJob& job, const std::string& since,
                      Duration timeout) {
   try {
@@ -129,18 +136,21 @@ void append(std::vector<Observation>& to, std::vector<Observation> from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
-// Reads before the first attempt; true when everything already holds at every level.
-bool already_holds(const Target& target, const AttemptJob& job, Clock& clock,
-                   AttemptReport& report) {
+// Reads before the first attempt; true when everything already holds at every level. `answered`:
+// whether the target did.
+bool already_holds(const Target& target, const AttemptJob& job, Clock& clock, AttemptReport& report,
+                   Answered& answered) {
   const ReadRequest request{.intent = job.intent,
                             .artifacts = all_of(*job.intent),
                             .operation = job.operation,
                             .identity = job.identity,
                             .key = job.key,
                             .scope = job.scope};
-  report.baseline = read_level(*target.store, request, Level::store, clock);
+  Looked store = read_level(*target.store, request, Level::store, clock);
+  answered = store.answered;
+  report.baseline = std::move(store.seen);
   if (job.has_serving && target.serving) {
-    append(report.baseline, read_level(*target.serving, request, Level::serving, clock));
+    append(report.baseline, read_level(*target.serving, request, Level::serving, clock).seen);
   }
   return !report.baseline.empty() && all_match(*job.intent, report.baseline);
 }
@@ -152,19 +162,20 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
   AttemptReport report;
   report.attempt = job.attempt;
   std::string since = job.since;
+  Answered looked = Answered::not_asked;
   if (job.first && job.verify) {
     auto version = target.store->version();
     if (version.has_value() && since.empty()) since = std::move(version.value());
-    if (already_holds(target, job, clock, report)) {
+    if (already_holds(target, job, clock, report, looked)) {
       report.effect.kind = EffectKind::skipped;
       report.effect.attempt = job.attempt;
       report.effect.version_before = since;
-      report.answered = answered_by(report.baseline);
+      report.answered = looked;
       return report;
     }
   }
   if (auto held = held_back(*job.intent, job.expected, report.baseline)) {
-    report.answered = answered_by(report.baseline);
+    report.answered = looked;
     // What was first found stays what the next try is held to.
     report.baseline.clear();
     report.effect.kind = held->kind;
@@ -242,8 +253,9 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
                       .result = job.result,
                       .key = job.key,
                       .scope = job.scope};
-  report.reads = read_level(*target.store, request, Level::store, clock);
-  report.answered = answered_by(report.reads);
+  Looked store = read_level(*target.store, request, Level::store, clock);
+  report.reads = std::move(store.seen);
+  report.answered = store.answered;
   // What cannot be read may be what hangs on an answer that never came.
   const bool lacks_result =
       target.policy.capabilities.probes && job.result.empty() && any_unreadable(report.reads);
@@ -263,7 +275,7 @@ ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
   const bool store_holds = all_match(*job.intent, report.reads);
   if (store_holds && job.has_serving && target.serving && !job.serving_artifacts.empty()) {
     request.artifacts = job.serving_artifacts;
-    append(report.reads, read_level(*target.serving, request, Level::serving, clock));
+    append(report.reads, read_level(*target.serving, request, Level::serving, clock).seen);
   }
   return report;
 }

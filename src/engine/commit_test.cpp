@@ -93,5 +93,56 @@ TEST(Commit, T6_a_report_whose_commit_was_rolled_back_is_not_lost) {
   EXPECT_EQ(asked->operation().state, State::confirmed);
   EXPECT_EQ(world.store->performed(), 1U);
 }
+/// Whether this node may act, as the test says.
+class ScriptedTenure final : public Tenure {
+ public:
+  bool holds() const override { return ours; }
+  bool ours = true;
+};
+
+TEST(Commit, T1_once_fenced_nothing_is_decided_and_nobody_waits) {
+  World world;
+  const auto before = world.submit("k1", "a.md", "one", Duration{60'000});
+  world.step();
+  world.ledger.inject({CommitFault::fenced});
+  const auto asked = world.submit("k2", "b.md", "two", Duration{60'000});
+  world.step();
+  ASSERT_TRUE(asked->answered());
+  EXPECT_EQ(asked->problem()->code, ProblemCode::ledger_unavailable);
+  EXPECT_NE(asked->problem()->detail.find("another node"), std::string::npos);
+  EXPECT_TRUE(world.engine->fenced());
+  std::string why;
+  EXPECT_FALSE(world.engine->ready(why));
+  world.step();
+  ASSERT_TRUE(before->answered()) << "as it was when this node last knew";
+  EXPECT_EQ(before->operation().state, State::attempting);
+  // Its attempt was called back before it began; what comes now is refused.
+  while (world.runner.run_one()) world.step();
+  EXPECT_EQ(world.store->performed(), 0U);
+  const auto late = world.submit("k3", "c.md", "three");
+  world.step();
+  ASSERT_TRUE(late->answered());
+  EXPECT_EQ(late->problem()->code, ProblemCode::ledger_unavailable);
+  world.engine->begin_drain();
+  EXPECT_TRUE(world.engine->drained());
+}
+
+TEST(Commit, T1_no_effect_begins_when_another_node_may_act) {
+  World world;
+  ScriptedTenure tenure;
+  world.engine = std::make_unique<Engine>(EnginePorts{world.ledger, world.targets, world.runner,
+                                                      world.clock, world.random, nullptr, &tenure},
+                                          EngineOptions{});
+  const auto asked = world.submit("k", "a.md", "hello");
+  world.step();
+  tenure.ours = false;  // the process slept between the commit and the effect
+  ASSERT_TRUE(world.runner.run_one());
+  EXPECT_EQ(world.store->performed(), 0U);
+  tenure.ours = true;
+  world.settle();
+  EXPECT_EQ(asked->operation().state, State::confirmed);
+  EXPECT_EQ(world.store->performed(), 1U);
+}
+
 }  // namespace
 }  // namespace trued

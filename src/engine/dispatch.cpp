@@ -37,7 +37,13 @@ bool runs_here(const Target& target) { return target.store->is_inline() && !targ
 }  // namespace
 
 void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Action& action) {
-  if (std::holds_alternative<RunUndo>(action)) return run_undo(operation);
+  if (std::holds_alternative<RunUndo>(action)) {
+    if (!jobs_.effect_out(operation.id)) return run_undo(operation);
+    return post_local(operation.id, UndoReport{.by = {},
+                                               .done = false,
+                                               .later = true,
+                                               .reason = "an attempt of it has not come back"});
+  }
   const Target* target = target_of(operation.definition, operation.target);
   const auto* attempt = std::get_if<RunAttempt>(&action);
   if (attempt != nullptr && jobs_.effect_out(operation.id)) {
@@ -104,10 +110,12 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
   const TargetGate* gate = gate_of(operation);
   auto shut = gate != nullptr ? gate->shut() : nullptr;
   auto work = [&target, &clock = ports_.clock, begin_by, shut = std::move(shut),
-               job = std::move(job)](const Jobs::Claim& claim) -> Input {
+               tenure = ports_.tenure, job = std::move(job)](const Jobs::Claim& claim) -> Input {
     if (shut && shut->load()) return never_sent(job.attempt, std::string(kShut));
-    return as_input(
-        run_attempt(target, job, clock, [&] { return clock.wall() < begin_by && claim(); }), job);
+    const auto may_begin = [&] {
+      return clock.wall() < begin_by && claim() && (tenure == nullptr || tenure->holds());
+    };
+    return as_input(run_attempt(target, job, clock, may_begin), job);
   };
   if (runs_here(target)) return post_local(operation.id, work([] { return true; }));
   jobs_.effect(target, operation.id, action.attempt, operation.priority, std::move(work));

@@ -50,7 +50,13 @@ bool Engine::drained() const { return impl_->jobs_out() == 0 && impl_->inbox->em
 
 void Engine::release_waiters() { impl_->release_waiters(); }
 
+bool Engine::fenced() const { return impl_->fenced.load(); }
+
 bool Engine::ready(std::string& reason) const {
+  if (impl_->fenced.load()) {
+    reason = "another node has taken over";
+    return false;
+  }
   if (impl_->draining.load()) {
     reason = "draining";
     return false;

@@ -17,6 +17,8 @@
 //   (6) No attempt begins, and nothing is read on its own, that the gate of its target has not
 //       admitted (gates.h); what is held is bounded by its deadline.
 //   (7) What a worker is handed is durably its own before it hears of it (leases.h).
+//   (8) No effect begins when another node may act (ledger/tenure.h). Once a commit was fenced,
+//       nothing is decided any more, and whoever asks is refused.
 //
 // Threads: submit(), person(), wait_for(), lease(), heartbeat(), complete() and stats() from any
 // thread; the rest from the one thread that steps it.
@@ -37,6 +39,7 @@
 #include "engine/stats.h"
 #include "engine/submission.h"
 #include "ledger/ledger.h"
+#include "ledger/tenure.h"
 #include "target/target.h"
 #include "target/types.h"
 
@@ -59,6 +62,7 @@ struct EnginePorts {
   Clock& clock;
   Random& random;
   const OperationTypes* types = nullptr;  ///< null: only `write`
+  const Tenure* tenure = nullptr;         ///< null: nobody else can act on this ledger
 };
 
 /// What a call of step() came to.
@@ -116,6 +120,8 @@ class Engine {
   /// `draining`, on the caller's thread. The last call before destruction.
   void release_waiters();
 
+  /// True once another node has taken over: what is left is to end. Any thread.
+  [[nodiscard]] bool fenced() const;
   /// False while the ledger cannot be written or the engine drains; why is in `reason`.
   [[nodiscard]] bool ready(std::string& reason) const;
   [[nodiscard]] EngineStats stats() const;

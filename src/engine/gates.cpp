@@ -1,6 +1,7 @@
 #include "engine/gates.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -69,7 +70,8 @@ std::optional<GateRefusal> TargetGate::refusal(const GateTicket& ticket, const G
     return GateRefusal{HeldBy::budget, budget_.ask_again(call.cost, now)};
   }
   const Line own = call.kind == CallKind::read ? Line::reads : Line::attempts;
-  if (held(own) > 0) return GateRefusal{HeldBy::line, now};
+  const bool full = in_flight_ >= pace_ && any_held();
+  if (held(own) > 0 || full) return GateRefusal{HeldBy::line, now};
   return std::nullopt;
 }
 
@@ -82,7 +84,7 @@ std::optional<GateRefusal> TargetGate::ask(GateTicket& ticket, GateTaken& taken,
 
 void TargetGate::admit(GateTicket& ticket, GateTaken& taken, const GateCall& call, Duration now) {
   rate_.force(now);
-  if (call.kind == CallKind::first) budget_.call(now);
+  if (call.kind == CallKind::first && !call.anew) budget_.call(now);
   if (call.kind == CallKind::retry) {
     if (ticket.reserved == 0 && budget_.reserve(call.cost, now)) ticket.reserved = call.cost;
     if (ticket.reserved > 0) budget_.begin(ticket.reserved, now);
@@ -94,7 +96,18 @@ void TargetGate::admit(GateTicket& ticket, GateTaken& taken, const GateCall& cal
     ++taken.probes;
   }
   ++calls_.at(static_cast<std::size_t>(call.kind));
+  ticket.unbegun = false;
+  ticket.said_held = false;
   enter(ticket, taken);
+}
+
+void TargetGate::count_held(GateTicket& ticket, HeldBy by) {
+  if (std::exchange(ticket.said_held, true)) return;
+  ++held_since_start_.at(static_cast<std::size_t>(by));
+}
+
+void TargetGate::still(const GateTicket& ticket, Duration now) {
+  if (ticket.probe != 0 && ticket.probe == breaker_.openings()) breaker_.still(now);
 }
 
 void TargetGate::enter(GateTicket& ticket, GateTaken& taken) {
@@ -166,7 +179,7 @@ std::optional<std::pair<OperationId, std::uint64_t>> TargetGate::front(Line line
 void TargetGate::pop(Line line) { (void)lines_.at(at(line)).pop(); }
 
 bool TargetGate::may_release(Line line, std::uint32_t cost, Duration now) {
-  if (!breaker_.admits() || !rate_.admits(now) || in_flight_ >= pace_) return false;
+  if (!has_room(now)) return false;
   return line != Line::retries || budget_.covers(cost, now);
 }
 

@@ -8,12 +8,15 @@
 // They are served in that order, and within a line by priority, so that a read is what finds out
 // whether a target answers again (each once: then it waits among the attempts); who comes while
 // others of its priority wait goes behind them. What is released is paced: never more at a time
-// than the target may have in flight, so that a target that comes back is not run over.
+// than the target may have in flight, so that a target that comes back is not run over; and while
+// somebody waits and the target has its fill, newcomers wait too, or nobody would ever be released.
+// One in so many goes to the retries, or a busy target would never see them.
 //
 // Invariants
 //   (1) Whoever is admitted has paid: a token of the rate; for a retry, its price in the budget; a
 //       place as probe while the breaker is half-open.
-//   (2) in_flight() is the number of tickets that are `inside`.
+//   (2) in_flight_ is the number of tickets that are `inside`. What is in a worker's hands is not:
+//       how many leases there are is the desk's to bound (leases.h).
 //   (3) A ticket is in at most one line, and held(line) counts them.
 //
 // One thread, the engine's. Nothing here is durable: after a restart the breaker is closed, the
@@ -51,6 +54,8 @@ struct GateTicket {
   bool admitted = false;      ///< released from its line, and not called yet
   bool inside = false;        ///< a call of it is under way
   bool wants_worker = false;  ///< waits for a worker, in no line (leases.h)
+  bool unbegun = false;       ///< its last attempt never left us: the next is no retry
+  bool said_held = false;     ///< it was counted among those held since it was last admitted
   std::uint64_t probe = 0;    ///< and finds out about this opening of the breaker; 0 = it does not
 };
 
@@ -64,6 +69,7 @@ struct GateTaken {
 struct GateCall {
   CallKind kind = CallKind::first;
   std::uint32_t cost = 1;  ///< of a retry
+  bool anew = false;       ///< a first call that was admitted before, and never left us
   /// A read of what is past its deadline: it is made whatever the breaker says, and is bounded
   /// otherwise.
   bool urgent = false;
@@ -89,7 +95,9 @@ class TargetGate {
   /// A call that nobody asked for (it follows one that was admitted).
   void enter(GateTicket& ticket, GateTaken& taken);
   /// Once for everybody who is held, however often they ask.
-  void count_held(HeldBy by) { ++held_since_start_.at(static_cast<std::size_t>(by)); }
+  void count_held(GateTicket& ticket, HeldBy by);
+  /// A probe in a worker's hands is at work: it is not overdue.
+  void still(const GateTicket& ticket, Duration now);
 
   /// At a retry's scheduling: pays for it. What is not granted is asked for again when it is due.
   [[nodiscard]] std::optional<GateRefusal> reserve(GateTicket& ticket, std::uint32_t cost,
@@ -112,6 +120,13 @@ class TargetGate {
   [[nodiscard]] std::optional<std::pair<OperationId, std::uint64_t>> front(Line line) const;
   void pop(Line line);
   void leave(Line line) { --held_.at(static_cast<std::size_t>(line)); }
+  /// True when a retry is due before more attempts are released; counts those that were.
+  [[nodiscard]] bool owes_retry() const { return held(Line::retries) > 0 && passed_ >= kPassedMax; }
+  void count_released(Line line) { passed_ = line == Line::attempts ? passed_ + 1 : 0; }
+  /// True when somebody may go now.
+  [[nodiscard]] bool has_room(Duration now) {
+    return breaker_.admits() && rate_.admits(now) && in_flight_ < pace_;
+  }
   /// True when the first of that line may go now.
   [[nodiscard]] bool may_release(Line line, std::uint32_t cost, Duration now);
   /// When it is worth while to look at the lines again; nothing if nobody waits, or if that hangs
@@ -126,6 +141,8 @@ class TargetGate {
   [[nodiscard]] GateStats stats(Duration now);
 
  private:
+  static constexpr std::uint32_t kPassedMax = 7;
+
   [[nodiscard]] std::optional<GateRefusal> refusal(const GateTicket& ticket, const GateCall& call,
                                                    Duration now);
   void admit(GateTicket& ticket, GateTaken& taken, const GateCall& call, Duration now);
@@ -142,6 +159,7 @@ class TargetGate {
   std::uint32_t pace_;
   Duration patience_;
   std::uint32_t in_flight_ = 0;
+  std::uint32_t passed_ = 0;  ///< attempts released since a retry was, or could not be
   std::uint64_t place_ = 0;
   std::array<Queue<OperationId>, 4> lines_;
   std::array<std::uint64_t, 4> held_{};

@@ -41,7 +41,7 @@ class Frail final : public Connector {
   std::vector<RawRead> read(const ReadRequest& request) override {
     ++reads;
     const std::string& name = request.intent->artifacts.front().name;
-    if (name == poisoned) return unreadable(request);
+    if (name == poisoned || elsewhere) return unreadable(request);
     if (down_ == Down::no || down_ == Down::throttling) return inner_.read(request);
     return unreadable(request);
   }
@@ -49,16 +49,18 @@ class Frail final : public Connector {
   Result<std::string> version() override { return inner_.version(); }
   std::string check_name(const std::string& name) const override { return inner_.check_name(name); }
 
-  std::string poisoned;  ///< what can never be read
+  std::string poisoned;    ///< what can never be read
+  bool elsewhere = false;  ///< another is asked for what is read, and that one is down
   std::uint64_t effects = 0;
   std::uint64_t reads = 0;
   std::map<OperationId, std::uint32_t> by_operation;
   Duration timeout{};
 
  private:
-  static std::vector<RawRead> unreadable(const ReadRequest& request) {
+  std::vector<RawRead> unreadable(const ReadRequest& request) const {
     RawRead none;
     none.detail = "out of order";
+    none.elsewhere = elsewhere;
     return std::vector<RawRead>(request.artifacts.size(), none);
   }
 
@@ -288,6 +290,63 @@ TEST(Gates, T5_what_cannot_be_read_does_not_keep_the_breaker_open_for_the_others
   world.down = Frail::Down::no;
   world.live(Duration{60'000});
   EXPECT_EQ(world.in_state(40, State::confirmed), 39U);
+}
+
+TEST(Gates, T5_what_is_read_elsewhere_says_nothing_of_the_target) {
+  Policy policy = DownWorld::patient();
+  policy.reads_elsewhere = true;
+  DownWorld world(policy);
+  world.frail->elsewhere = true;
+  for (int i = 0; i < 40; ++i) world.submit(i);
+  world.live(Duration{10'000});
+  EXPECT_EQ(world.gate().breaker_opened, 0U);
+  EXPECT_GE(world.frail->effects, 40U);
+  EXPECT_EQ(world.gate().calls.at(static_cast<std::size_t>(CallKind::read)), 0U);
+  world.frail->elsewhere = false;
+  world.live(Duration{60'000});
+  EXPECT_EQ(world.in_state(40, State::confirmed), 40U);
+}
+
+TEST(Gates, T5_what_never_left_us_pays_for_no_retry) {
+  Policy policy = DownWorld::patient();
+  policy.gates.budget = {.enabled = true, .ratio_permille = 0, .floor_per_second = 0};
+  DownWorld world(policy);
+  for (int i = 0; i < 100; ++i) world.submit(i);
+  // The runner gets to none of them before their time is over.
+  while (world.engine->step().worked) {
+  }
+  world.clock.now += policy.effect_timeout * 3;
+  while (world.engine->step().worked) {
+  }
+  ASSERT_EQ(world.operation(0).effect, EffectKind::not_sent) << world.operation(0).reason;
+  world.live(Duration{60'000});
+  EXPECT_EQ(world.in_state(100, State::confirmed), 100U);
+  EXPECT_EQ(world.gate().calls.at(static_cast<std::size_t>(CallKind::retry)), 0U);
+}
+
+TEST(Gates, T5_a_busy_target_does_not_keep_retries_waiting_for_ever) {
+  Policy policy = DownWorld::patient();
+  policy.gates.concurrency = 2;
+  policy.gates.breaker.enabled = false;
+  policy.gates.budget = {.enabled = true, .ratio_permille = 0, .floor_per_second = 1};
+  DownWorld world(policy);
+  world.down = Frail::Down::unreachable;
+  for (int i = 0; i < 30; ++i) world.submit(i);
+  world.live(Duration{15'000});
+  ASSERT_GT(world.gate().held_retries, 0U);
+  world.down = Frail::Down::no;
+  // From now on there is always somebody who has not been tried yet.
+  int next = 30;
+  for (int second = 0; second < 120 && world.in_state(30, State::confirmed) < 30; ++second) {
+    for (int i = 0; i < 20; ++i) world.submit(next++);
+    for (int i = 0; i < 20; ++i) {
+      while (world.engine->step().worked) {
+      }
+      (void)world.runner.run_one();
+      world.clock.now += Duration{50};
+    }
+  }
+  EXPECT_EQ(world.in_state(30, State::confirmed), 30U);
 }
 
 TEST(Gates, T5_calls_a_second_are_kept_and_nobody_is_forgotten) {

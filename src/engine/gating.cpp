@@ -18,38 +18,44 @@ bool is_report(const Input& input) {
 }
 
 // A person's wish is no retry: whatever was tried before, this is the first that they asked for.
-bool is_retry(const Operation& operation) {
+// Nor is what follows an attempt that never left us: the target has had nothing of it.
+bool is_retry(const Operation& operation, const GateTicket& ticket) {
   const bool asked_by_a_person =
       operation.sent && operation.attempts_counted == 0 && operation.effect != EffectKind::not_sent;
-  return operation.due_for == Due::attempt && operation.attempts > 0 && !asked_by_a_person;
+  return operation.due_for == Due::attempt && operation.attempts > 0 && !asked_by_a_person &&
+         !ticket.unbegun;
 }
 
-// What the operation would call for now; nothing if nothing, or if it would give up.
-std::optional<GateCall> call_of(const Operation& operation, WallTime now) {
-  const GateCall last_look{.kind = CallKind::read, .cost = 1, .urgent = true};
+// What the operation would call for at its target now; nothing if nothing, if it would give up, or
+// if what it reads is read elsewhere.
+std::optional<GateCall> call_of(const Operation& operation, const GateTicket& ticket,
+                                const Policy& policy, WallTime now) {
   const bool late = now >= operation.deadline;
+  const auto read = policy.reads_elsewhere
+                        ? std::nullopt
+                        : std::optional(GateCall{.kind = CallKind::read, .urgent = late});
   switch (operation.due_for) {
     case Due::none:
     case Due::report:
       return std::nullopt;
     case Due::read:
-      return GateCall{.kind = CallKind::read, .cost = 1, .urgent = late};
+      return read;
     case Due::start:
       if (operation.not_before && now < *operation.not_before) return std::nullopt;
-      if (!late) return attempt_of(operation);
-      return operation.state == State::unknown ? std::optional(last_look) : std::nullopt;
+      if (!late) return attempt_of(operation, ticket);
+      return operation.state == State::unknown ? read : std::nullopt;
     case Due::attempt:
       if (operation.due_at && now < *operation.due_at) return std::nullopt;
-      if (!late) return attempt_of(operation);
-      return operation.sent ? std::optional(last_look) : std::nullopt;
+      if (!late) return attempt_of(operation, ticket);
+      return operation.sent ? read : std::nullopt;
   }
   return std::nullopt;
 }
 
 }  // namespace
 
-GateCall attempt_of(const Operation& operation) {
-  if (!is_retry(operation)) return {.kind = CallKind::first};
+GateCall attempt_of(const Operation& operation, const GateTicket& ticket) {
+  if (!is_retry(operation, ticket)) return {.kind = CallKind::first, .anew = ticket.unbegun};
   const bool unknown = operation.effect == EffectKind::unknown;
   return {.kind = CallKind::retry, .cost = unknown ? RetryBudget::kCostUnknown : 1};
 }
@@ -97,12 +103,18 @@ void Engine::Impl::release_held(TurnState& turn) {
     if (!gate.any_held()) continue;
     release_line(turn, gate, Line::reads);
     release_line(turn, gate, Line::attempts);
+    while (gate.owes_retry() && gate.has_room(turn.mono)) {
+      release_line(turn, gate, Line::retries, 1);
+      gate.count_released(Line::retries);  // or it could not be: the others go on
+      release_line(turn, gate, Line::attempts);
+    }
     release_line(turn, gate, Line::retries);
   }
 }
 
-void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line) {
+void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line, std::uint32_t most) {
   while (const auto next = gate.front(line)) {
+    if (most == 0 || (line == Line::attempts && gate.owes_retry())) return;
     const auto& [id, place] = *next;
     const auto found = entries_.find(id);
     const bool there = found != entries_.end() && found->second.ticket.line == line &&
@@ -114,21 +126,22 @@ void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line) {
     Entry& entry = found->second;
     const Operation& operation = *entry.operation;
     const bool reads = line == Line::reads || operation.due_for == Due::read;
-    const GateCall call = reads ? GateCall{.kind = CallKind::read} : attempt_of(operation);
+    GateCall call = reads ? GateCall{.kind = CallKind::read} : attempt_of(operation, entry.ticket);
     if (!gate.may_release(line, call.cost, turn.mono)) return;
     gate.pop(line);
     gate.leave(line);
     entry.ticket.line = Line::none;
     if (operation.due_at && turn.now < *operation.due_at) {
-      set_timer(entry, id, operation.due_at);  // the wall clock was set back
+      // The wall clock was set back, or the gate opened before it was thought to: it asks then.
+      set_timer(entry, id, operation.due_at);
       continue;
     }
     GateTaken taken;
-    if (gate.ask(entry.ticket, taken, {.kind = call.kind, .cost = call.cost, .urgent = true},
-                 turn.mono)) {
-      continue;
-    }
+    call.urgent = true;
+    if (gate.ask(entry.ticket, taken, call, turn.mono)) continue;
     entry.ticket.admitted = true;
+    gate.count_released(line);
+    --most;
     turn.messages.emplace_back(MoveMessage{id, TimerDue{}});
   }
 }
@@ -151,7 +164,8 @@ bool Engine::Impl::held_at_gate(TurnState& turn, Work& work) {
   if (gate == nullptr) return false;
   GateTicket& ticket = work.ticket;
   if (std::exchange(ticket.admitted, false)) return false;
-  const auto call = call_of(work.operation, turn.now);
+  const Policy& policy = policy_of(work.operation.definition, work.operation.target);
+  const auto call = call_of(work.operation, ticket, policy, turn.now);
   const bool may_pass = !call || call->urgent;
   if (waits_for_worker(turn, work, call)) return true;
   if (ticket.line != Line::none && !may_pass) return true;
@@ -160,7 +174,7 @@ bool Engine::Impl::held_at_gate(TurnState& turn, Work& work) {
   if (!call || (call->kind == CallKind::read && ticket.inside)) return false;
   const auto refused = gate->ask(ticket, work.taken, *call, turn.mono);
   if (!refused) return false;
-  gate->count_held(refused->by);
+  gate->count_held(ticket, refused->by);
   hold(turn, work, *call, *refused);
   return true;
 }
@@ -224,11 +238,21 @@ bool Engine::Impl::tells_nothing(TurnState& turn, Work& work, const Input& input
   // breaker open for everybody.
   work.ticket.line = work.ticket.probe == 0 ? Line::reads : Line::attempts;
   work.ticket.probe = 0;
-  gate->count_held(HeldBy::breaker);
+  gate->count_held(work.ticket, HeldBy::breaker);
   return true;
 }
 
 // ---- After it was decided
+
+bool Engine::Impl::never_began(const Work& work, const Input& input, std::size_t events) {
+  const auto* report = std::get_if<AttemptReport>(&input);
+  if (report != nullptr && report->answered != Answered::not_asked) return false;
+  return std::any_of(work.events.begin() + static_cast<std::ptrdiff_t>(events), work.events.end(),
+                     [](const Event& event) {
+                       const auto* ended = std::get_if<EffectEnded>(&event);
+                       return ended != nullptr && ended->kind == EffectKind::not_sent;
+                     });
+}
 
 void Engine::Impl::follow_gate(TurnState& turn, Work& work, const Input& input, Answered answered,
                                std::size_t events, std::size_t actions) {
@@ -240,14 +264,22 @@ void Engine::Impl::follow_gate(TurnState& turn, Work& work, const Input& input, 
     work.answered_probe = ticket.probe;
   }
   if (is_report(input)) ticket.probe = 0;
+  // In a worker's hands it is no call of ours; whoever is at work is not overdue.
+  if (is_leased(work.operation)) {
+    ticket.inside = false;
+    return gate->still(ticket, turn.mono);
+  }
+  const Policy& policy = policy_of(work.operation.definition, work.operation.target);
   const bool reads =
+      !policy.reads_elsewhere &&
       std::any_of(work.actions.begin() + static_cast<std::ptrdiff_t>(actions), work.actions.end(),
                   [](const Action& action) { return std::holds_alternative<RunRead>(action); });
   if (reads || work.operation.state == State::attempting) return gate->enter(ticket, work.taken);
   if (std::holds_alternative<PersonInput>(input)) return;
   ticket.inside = false;
   ticket.probe = 0;
-  if (is_retry(work.operation)) pay_for_retry(turn, work, *gate, events);
+  if (never_began(work, input, events)) ticket.unbegun = true;
+  if (is_retry(work.operation, ticket)) pay_for_retry(turn, work, *gate, events);
 }
 
 // A retry is paid for when it is decided, so that what waits in backoff is counted.
@@ -257,9 +289,10 @@ void Engine::Impl::pay_for_retry(TurnState& turn, Work& work, TargetGate& gate,
       std::any_of(work.events.begin() + static_cast<std::ptrdiff_t>(events), work.events.end(),
                   [](const Event& event) { return std::holds_alternative<WaitScheduled>(event); });
   if (!scheduled || work.ticket.reserved > 0) return;
-  const auto refused = gate.reserve(work.ticket, attempt_of(work.operation).cost, turn.mono);
+  const auto refused =
+      gate.reserve(work.ticket, attempt_of(work.operation, work.ticket).cost, turn.mono);
   if (!refused) return;
-  gate.count_held(refused->by);
+  gate.count_held(work.ticket, refused->by);
   note_wait(turn, work, turn.now + (refused->again - turn.mono),
             "the retry budget of '" + work.operation.target + "' is spent");
 }

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -98,7 +99,7 @@ struct TurnState {
 [[nodiscard]] Answered answered_now(const Operation& operation, const Input& input, WallTime now);
 
 /// The call that its next attempt is to the gate of its target.
-[[nodiscard]] GateCall attempt_of(const Operation& operation);
+[[nodiscard]] GateCall attempt_of(const Operation& operation, const GateTicket& ticket);
 
 class Engine::Impl {
  public:
@@ -116,6 +117,7 @@ class Engine::Impl {
   std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   std::atomic<bool> draining{false};
   std::atomic<bool> ledger_down{false};
+  std::atomic<bool> fenced{false};
 
  private:
   // turn.cpp: inputs and decisions
@@ -144,11 +146,14 @@ class Engine::Impl {
   void open_gates();
   TargetGate* gate_of(const Operation& operation);
   void release_held(TurnState& turn);
-  void release_line(TurnState& turn, TargetGate& gate, Line line);
+  void release_line(TurnState& turn, TargetGate& gate, Line line,
+                    std::uint32_t most = std::numeric_limits<std::uint32_t>::max());
   bool held_at_gate(TurnState& turn, Work& work);
   bool tells_nothing(TurnState& turn, Work& work, const Input& input);
   void hold(TurnState& turn, Work& work, const GateCall& call, const GateRefusal& refused);
   void note_wait(TurnState& turn, Work& work, WallTime again, std::string reason);
+  /// What was just decided: an attempt ended of which the target has had nothing.
+  static bool never_began(const Work& work, const Input& input, std::size_t events);
   void follow_gate(TurnState& turn, Work& work, const Input& input, Answered answered,
                    std::size_t events, std::size_t actions);
   void pay_for_retry(TurnState& turn, Work& work, TargetGate& gate, std::size_t events);
@@ -179,6 +184,7 @@ class Engine::Impl {
   Turn settle_held(TurnState turn);
   void answer_held(Mono now);
   Turn pause(TurnState turn, const std::string& why);
+  Turn stand_aside(TurnState turn);
   void publish(TurnState& turn);
   void publish(TurnState& turn, const OperationId& id, Work& work);
   void keep(TurnState& turn, Entry& entry, Work& work);

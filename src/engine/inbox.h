@@ -22,6 +22,8 @@ struct SubmitMessage {
   Submission submission;
   Duration wait{};
   Reply reply;
+  /// An open operation waits for it: it is not refused for there being too many of those.
+  bool awaited = false;
 };
 struct PersonMessage {
   OperationId id;

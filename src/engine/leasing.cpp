@@ -8,6 +8,8 @@
 namespace trued {
 namespace {
 
+constexpr Duration kDeskPause{10};  ///< a desk whose target takes nobody is looked at again
+
 constexpr std::string_view kWaits = "held: waits for a worker";
 
 Answered answered_by(const AttemptReport& report) {
@@ -88,12 +90,21 @@ void Engine::Impl::serve_workers(TurnState& turn) {
     }
     GateTaken taken;
     TargetGate* gate = gate_of(operation);
-    const auto refused = gate == nullptr
-                             ? std::nullopt
-                             : gate->ask(entry.ticket, taken, attempt_of(operation), turn.mono);
+    const auto refused =
+        gate == nullptr
+            ? std::nullopt
+            : gate->ask(entry.ticket, taken, attempt_of(operation, entry.ticket), turn.mono);
     if (refused) {
-      gate->count_held(refused->by);
-      leases_.hold_back(operation.target, std::max(refused->again, turn.mono + Mono{1}));
+      gate->count_held(entry.ticket, refused->by);
+      const Mono again = std::max(refused->again, turn.mono + kDeskPause);
+      if (refused->by == HeldBy::budget) {
+        // Only this one has to wait: whoever costs nothing, or less, is not in its way.
+        leases_.forget(id);
+        entry.ticket.wants_worker = false;
+        set_timer(entry, id, turn.now + (again - turn.mono));
+      } else {
+        leases_.hold_back(operation.target, again);
+      }
       continue;
     }
     leases_.reserve(*offer);
@@ -154,7 +165,8 @@ void Engine::Impl::deliver_leases(TurnState& turn) {
                 .payload = {},
                 .until = *operation->due_at,
                 .span = policy_of(operation->definition, operation->target).lease};
-    if (leases_.hand_over(id, std::move(lease), turn.mono)) continue;
+    const bool ours = ports_.tenure == nullptr || ports_.tenure->holds();
+    if (ours && leases_.hand_over(id, std::move(lease), turn.mono)) continue;
     post_local(id, never_sent(AttemptNo(operation->attempts),
                               "the worker had gone before it was handed the work"));
   }

@@ -29,6 +29,8 @@ EngineProblem ledger_problem(const std::string& why) {
           .retry_after = Duration{1'000}};
 }
 
+constexpr std::string_view kFenced = "another node has taken over; ask that one";
+
 EngineProblem draining_problem() {
   return {.code = ProblemCode::draining,
           .name = {},
@@ -110,6 +112,7 @@ TurnState Engine::Impl::new_turn() const {
 
 Turn Engine::Impl::step() {
   TurnState turn = new_turn();
+  if (fenced.load()) return stand_aside(std::move(turn));
   if (held_) return settle_held(std::move(turn));
   if (turn.mono < ledger_retry_) {
     inbox->take(turn.messages, options_.inputs_per_turn_max);
@@ -134,6 +137,22 @@ Turn Engine::Impl::step() {
   }
   decide_all(turn);
   return commit(std::move(turn));
+}
+
+// Nothing that this node decides counts any more. What ran comes back, and is not heard.
+Turn Engine::Impl::stand_aside(TurnState turn) {
+  call_back_waiting_jobs();
+  inbox->take(turn.messages, options_.inputs_per_turn_max);
+  refuse_submissions(turn, ledger_problem(std::string(kFenced)));
+  for (Message& message : turn.messages) {
+    auto* move = std::get_if<MoveMessage>(&message);
+    if (move != nullptr && move->end) jobs_.end(move->id, *move->end);
+  }
+  local_.clear();
+  for (auto& [id, entry] : entries_) answer_waiters(entry, turn.mono, true);
+  leases_.dismiss(ledger_problem(std::string(kFenced)));
+  show();
+  return {.worked = false, .next_in = std::nullopt};
 }
 
 // Callers are refused, everything else waits for better times.
@@ -206,6 +225,10 @@ Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
       ledger_down = result.outcome == CommitOutcome::rolled_back;
       ledger_retry_ = turn.mono + kLedgerPause;
       undo(turn, result.message);
+      break;
+    case CommitOutcome::fenced:
+      fenced = true;
+      undo(turn, std::string(kFenced));
       break;
     case CommitOutcome::unknown:
       ++counters_.commits_unknown;

@@ -249,8 +249,9 @@ void Engine::Impl::on_submit(TurnState& turn, SubmitMessage& message) {
 
 void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
   const std::size_t bytes = bytes_of(*message.submission.intent);
-  const bool full = entries_.size() + turn.created.size() >= options_.open_max ||
+  const bool many = entries_.size() + turn.created.size() >= options_.open_max ||
                     open_bytes_ + turn.created_bytes + bytes > options_.open_bytes_max;
+  const bool full = many && !message.awaited;
   if (draining.load() || full) {
     ++counters_.refused;
     EngineProblem problem{.code = draining.load() ? ProblemCode::draining : ProblemCode::overloaded,

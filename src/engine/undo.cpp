@@ -3,8 +3,8 @@
 // Its identity follows from the operation that it undoes (by its definition, or as "undo:" and the
 // id), so that one that was asked for before is found again: after a crash, or when a person asks
 // twice, nothing is undone twice. One that is older than what it would undo has undone something
-// else, and is no undoing of this. So nobody waits but for what came after him, and never in a
-// circle.
+// else, and is no undoing of this; nor is one that had settled before this was last carried out. So
+// nobody waits but for what came after him, and never in a circle.
 #include "engine/impl.h"
 #include "engine/write_input.h"
 #include "ledger/codec.h"
@@ -17,6 +17,9 @@ constexpr Duration kUndoWait{10 * 60'000};  ///< then it is waited for anew
 constexpr std::string_view kOlder =
     " was accepted before this one, so it has undone something else; give what undoes it an "
     "identity that names what it undoes";
+
+constexpr std::string_view kBefore =
+    " had settled before this one was last carried out, so it has not undone that; undo it by hand";
 
 UndoReport report_of(const std::string& by, State state, const std::string& reason) {
   UndoReport report{.by = by, .done = false, .reason = {}};
@@ -46,8 +49,11 @@ UndoReport report_of(const std::string& by, State state, const std::string& reas
 /// Waits for the undoing operation and tells the one that it undoes.
 class UndoWatch {
  public:
-  UndoWatch(std::weak_ptr<Inbox> inbox, OperationId undone, Fingerprint meant)
-      : inbox_(std::move(inbox)), undone_(undone), meant_(meant) {}
+  UndoWatch(std::weak_ptr<Inbox> inbox, const Operation& undone, Fingerprint meant)
+      : inbox_(std::move(inbox)),
+        undone_(undone.id),
+        carried_out_(undone.effect_ended_at),
+        meant_(meant) {}
 
   void operator()(std::variant<Answer, EngineProblem> reply) {
     const auto inbox = inbox_.lock();
@@ -66,8 +72,9 @@ class UndoWatch {
                   "the key of what undoes it belongs to " + id + ", whose input is another");
     }
     if (by.id < undone_) return fail(*inbox, id + std::string(kOlder));
+    if (came_before(by.settled_at)) return fail(*inbox, id + std::string(kBefore));
     if (is_settled(by.state)) return tell(*inbox, report_of(id, by.state, by.reason));
-    (void)inbox->push(WaitMessage{by.id, kUndoWait, UndoWatch(inbox_, undone_, meant_)});
+    (void)inbox->push(WaitMessage{by.id, kUndoWait, *this});
   }
 
  private:
@@ -75,12 +82,16 @@ class UndoWatch {
     const std::string id = to_string(retired.id);
     UndoReport report = report_of(id, retired.state, "it is past its retention");
     const bool other = retired.fingerprint != meant_;
-    if (!other && undone_ < retired.id) return report;
+    const bool before = came_before(retired.settled_at);
+    if (!other && !before && undone_ < retired.id) return report;
     report.done = false;
     report.reason =
         other ? "the key of what undoes it belonged to " + id + ", whose input was another"
-              : id + std::string(kOlder);
+              : id + std::string(before ? kBefore : kOlder);
     return report;
+  }
+  bool came_before(const std::optional<WallTime>& settled) const {
+    return settled && carried_out_ && *settled < *carried_out_;
   }
 
   void fail(Inbox& inbox, std::string why) {
@@ -92,6 +103,7 @@ class UndoWatch {
 
   std::weak_ptr<Inbox> inbox_;
   OperationId undone_;
+  std::optional<WallTime> carried_out_;  ///< when its last attempt had ended
   Fingerprint meant_;
 };
 
@@ -153,9 +165,10 @@ void Engine::Impl::run_undo(const Operation& operation) {
         operation.id,
         UndoReport{.by = {}, .done = false, .later = false, .reason = undo.error().message});
   }
-  UndoWatch watch(inbox, operation.id, undo->fingerprint);
+  UndoWatch watch(inbox, operation, undo->fingerprint);
   // Answered at once: whether it is one to wait for at all is looked at before it is waited for.
-  local_.emplace_back(SubmitMessage{std::move(*undo), Duration{0}, std::move(watch)});
+  local_.emplace_back(SubmitMessage{
+      .submission = std::move(*undo), .wait = {}, .reply = std::move(watch), .awaited = true});
 }
 
 }  // namespace trued

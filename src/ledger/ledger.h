@@ -13,6 +13,8 @@
 //   (4) row == fold(events), for every row; chain hash == recomputed, for every batch.
 //   (5) After commit() returned `unknown`, nothing but settle_unknown() is called until that
 //       answered.
+//   (6) Where nodes share a ledger, only the one that took it last commits. After `fenced` nothing
+//       that this node says counts any more.
 //
 // Threads: load, commit, settle_unknown and retire belong to the one engine thread. Readers come
 // from open_reader(), each used by one thread at a time.
@@ -52,6 +54,7 @@ enum class CommitOutcome : std::uint8_t {
   rolled_back,  ///< nothing of it is in the ledger
   conflict,     ///< nothing of it is in the ledger: another writer holds one of the identities
   unknown,      ///< storage failed: it may be in the ledger; see settle_unknown()
+  fenced,  ///< nothing of it is or ever will be in the ledger: another node acts now (tenure.h)
 };
 
 struct CommitResult {
@@ -163,8 +166,8 @@ class Ledger {
 
   /// One durable batch. Blocks until it is durable.
   [[nodiscard]] virtual CommitResult commit(const Batch& batch) = 0;
-  /// After `unknown`: reopens the store and reads whether the last batch is in it. `committed` or
-  /// `rolled_back`; `unknown` again while the store cannot be read.
+  /// After `unknown`: reopens the store and reads whether the last batch is in it. `committed`,
+  /// `rolled_back` or `fenced`; `unknown` again while the store cannot be read.
   [[nodiscard]] virtual CommitResult settle_unknown() = 0;
 
   /// Moves operations that settled before their retention ran out (settled_at + retention <= now)

@@ -80,6 +80,7 @@ struct RawRead {
   std::string served_by;
   std::string detail;  ///< when unreadable: why
   Duration latency{};
+  bool elsewhere = false;  ///< another target was asked: it says nothing of this one
 };
 
 /// Reads artifacts as a consumer does.

@@ -12,16 +12,17 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
-import threading
 import unittest
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import leases
-from contract import Client
-from served import CONTRACT, SOURCE, Server, StaleServing
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+import leases  # noqa: E402
+import stale_serving  # noqa: E402
+from contract import Client  # noqa: E402
+from served import CONTRACT, SOURCE, Server  # noqa: E402
 
 TOKEN = "a-token-for-the-tests"
 ACME_TOKEN = "a-token-of-one-tenant"
@@ -87,6 +88,23 @@ class A_Documents(unittest.TestCase):  # noqa: N801 (unittest runs classes by na
         names = re.findall(r"^### `([a-z-]+)`", text, re.MULTILINE)
         described = CONTRACT.document["components"]["schemas"]["ProblemType"]["enum"]
         self.assertEqual(described, [f"urn:trued:problem:{name}" for name in names])
+
+    def test_T10_the_requests_of_the_docs_are_those_described(self) -> None:
+        text = (SOURCE / "docs" / "http.md").read_text(encoding="utf-8")
+        table = text[text.index("| request |"):text.index("## Answers to a submission")]
+        told = []
+        for row in table.splitlines()[2:]:
+            method = path = ""
+            # `POST /a/{id}/b`, `…/c`: of the same method, and with another last part.
+            for span in re.findall(r"`([^`]+)`", row.split("|")[1] if row else ""):
+                method, _, given = span.rpartition(" ") if " " in span else (method, "", span)
+                given = given.split("?")[0]
+                path = path.rpartition("/")[0] + given[1:] if given.startswith("…") else given
+                told.append(f"{method} {path}")
+        described = [f"{method.upper()} {path}"
+                     for path, item in CONTRACT.document["paths"].items()
+                     for method in item if method in ("get", "post", "put", "delete", "patch")]
+        self.assertEqual(sorted(told), sorted(described))
 
     def test_T10_what_is_wrong_is_noticed(self) -> None:
         receipt = CONTRACT.document["components"]["examples"]["Confirmed"]["value"]
@@ -336,20 +354,15 @@ class C_Guarded(unittest.TestCase):  # noqa: N801
 
     server: Server
     client: Client
-    serving: ThreadingHTTPServer
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.serving = ThreadingHTTPServer(("127.0.0.1", 0), StaleServing)
-        threading.Thread(target=cls.serving.serve_forever, daemon=True).start()
         folder = Path(tempfile.mkdtemp(prefix="trued-openapi-"))
         cls.addClassCleanup(shutil.rmtree, folder, True)
-        cls.addClassCleanup(cls.serving.server_close)
-        cls.addClassCleanup(cls.serving.shutdown)
         (folder / "site").mkdir()
         (folder / "docs").mkdir()
         config = CONFIG.replace("DIRECTORY", str(folder))
-        config = config.replace("PORT", str(cls.serving.server_address[1]))
+        config = config.replace("PORT", str(stale_serving.serve(cls.addClassCleanup)))
         (folder / "trued.toml").write_text(config, encoding="utf-8")
         cls.server = Server("--config", str(folder / "trued.toml"), TRUED_TEST_TOKEN=TOKEN,
                             TRUED_ACME_TOKEN=ACME_TOKEN)

@@ -1,4 +1,4 @@
-"""The server whose answers are held to docs/openapi.yaml, and a serving level that lags."""
+"""The server whose answers are held to docs/openapi.yaml."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Callable
 
@@ -17,20 +16,6 @@ from contract import Client, Contract
 SOURCE = Path(os.environ.get("TRUED_SOURCE_DIR", Path(__file__).resolve().parents[2]))
 CONTRACT = Contract(SOURCE / "docs" / "openapi.yaml")
 STOP_WITHIN_S = 20
-
-
-class StaleServing(BaseHTTPRequestHandler):
-    """Serves the same thing whatever was written."""
-
-    def do_GET(self) -> None:  # noqa: N802
-        content = b"what was there before\n"
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
 
 
 class Server:

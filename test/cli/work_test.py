@@ -9,8 +9,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from mailing import until  # noqa: E402
-from trued_server import BINARY, Scratch, Server, run  # noqa: E402
+from trued_server import BINARY, Scratch, Server, run, until  # noqa: E402
 
 CONFIG = """
 [target.mailers]
@@ -88,8 +87,8 @@ class Work(unittest.TestCase):
         self.assertEqual(result["t"].split("-")[1], result["i"])
         self.assertEqual(self.state(operation)["result"], result)
 
-    def begin(self, command):
-        process = subprocess.Popen([BINARY, *self.arguments("--", command)],
+    def begin(self, command, *more):
+        process = subprocess.Popen([BINARY, *self.arguments(*more, "--", command)],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.stdout.close)
@@ -131,6 +130,23 @@ class Work(unittest.TestCase):
         # It goes on with the next.
         other = self.submit("grace")
         until(lambda: self.state(other)["attempts"] == 1, "it asks again")
+
+    def test_T9_once_fails_where_the_command_ended_well_and_the_lease_was_lost(self):
+        operation = self.submit("ada")
+        command = self.script("trap 'exit 0' TERM\n"
+                              f'sleep 1000 & echo $$ > {self.file("pid")}; wait')
+        process = self.begin(command, "--once")
+        until(lambda: os.path.exists(self.file("pid")) and os.path.getsize(self.file("pid")),
+              "the command runs")
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: self.state(operation)["state"] == "needs_action", "the lease ran out")
+        process.send_signal(signal.SIGCONT)
+        line = json.loads(process.stdout.readline())
+        self.assertEqual(line["said"]["outcome"], "acknowledged", line)
+        self.assertFalse(line["answer"]["counted"])
+        self.assertEqual(process.wait(30), 75)
+        self.assertIn("did not count", process.stderr.read())
+        self.assertEqual(self.state(operation)["state"], "needs_action")
 
     def test_T9_a_second_signal_ends_the_command_and_says_so(self):
         os.mkfifo(self.file("gate"))

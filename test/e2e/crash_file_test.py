@@ -8,18 +8,20 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from trued_server import Scratch, Server  # noqa: E402
+from trued_server import Scratch, Server, until  # noqa: E402
 
 FILES = 300
+ANSWERED = 50       # before the crash, of those
 
 
-def submit(server, numbers):
+def submit(server, numbers, answered):
     """Asks for writes, and waits for none of them; until the server is gone."""
     try:
         connection = server.connect(timeout=30)
         for n in numbers:
             server.write("site", f"k{n}", {f"{n}.txt": f"after {n}"}, wait=0,
                          connection=connection)
+            answered.append(n)
     except (OSError, http.client.HTTPException):
         pass
 
@@ -34,15 +36,18 @@ class CrashFileTest(unittest.TestCase):
             time.sleep(2.2)  # they are older than anything accepted from now on
             targets = ["site=file:" + site]
             with Server(state, targets) as server:
-                threads = [threading.Thread(target=submit, args=(server, range(at, FILES, 10)))
+                answered = []
+                threads = [threading.Thread(target=submit,
+                                            args=(server, range(at, FILES, 10), answered))
                            for at in range(10)]
                 for thread in threads:
                     thread.start()
-                time.sleep(0.15)
+                until(lambda: len(answered) >= ANSWERED, "some are under way")
                 server.kill()
                 for thread in threads:
                     thread.join()
             with Server(state, targets) as server:
+                self.assertGreater(server.hello["recovered"], 0, "it crashed in the middle")
                 for n in range(FILES):
                     _, _, receipt = server.write("site", f"k{n}", {f"{n}.txt": f"after {n}"},
                                                  wait=30)

@@ -1,17 +1,16 @@
 """Dead letters and the worklist, with the server as it ships: nothing lost, nothing done twice."""
 
-import http.server
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
 import unittest
 
 import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import stale_serving  # noqa: E402
 from trued_server import Scratch, Server, audit, run  # noqa: E402
 
 SOURCE = os.environ.get("TRUED_SOURCE_DIR",
@@ -40,32 +39,16 @@ settle = {{ within = "100ms", reads_max = 2 }}
 """
 
 
-class OldPages(http.server.BaseHTTPRequestHandler):
-    """A serving level that never gets the news."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"stale")
-
-    def log_message(self, *unused):
-        pass
-
-
 class DeadLettersTest(unittest.TestCase):
     def setUp(self):
         self.scratch = Scratch().__enter__()
         self.addCleanup(self.scratch.__exit__)
-        self.serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OldPages)
-        threading.Thread(target=self.serving.serve_forever, daemon=True).start()
-        self.addCleanup(self.serving.server_close)
-        self.addCleanup(self.serving.shutdown)
+        self.serving = stale_serving.serve(self.addCleanup)
         self.repository = self.scratch.bare_repository()
         self.config = os.path.join(self.scratch.path, "trued.toml")
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(CONFIG.format(repository=self.repository, site=self.scratch.sub("site"),
-                                     port=self.serving.server_port))
+                                     port=self.serving))
         # What a pusher leaves behind that died while it moved the branch.
         self.lock = os.path.join(self.repository, "refs", "heads", "main.lock")
         self.server = self.start()
@@ -231,7 +214,9 @@ class DeadLettersTest(unittest.TestCase):
                 (64, ["dead-letters", "lost"]),
                 (65, ["dead-letters", "--cursor", "x"]),
                 (0, ["dead-letters", "list"]),
-                (0, ["dead-letters", "redrive", "op_nobody"])):
+                (0, ["dead-letters", "redrive", "--all"]),
+                (65, ["dead-letters", "redrive", "op_nobody", "--dry-run"]),
+                (65, ["dead-letters", "redrive", "op_nobody"])):
             done = self.trued(*arguments)
             self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
         self.assertIn("no-such-operation", done.stdout)

@@ -5,11 +5,10 @@ import os
 import re
 import signal
 import sys
-import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from trued_server import Scratch, Server, audit, run  # noqa: E402
+from trued_server import Scratch, Server, audit, run, until  # noqa: E402
 
 # What it does depends on the file `plan`; every execution is a line in `executions`.
 CHARGE = """#!/bin/sh
@@ -58,16 +57,6 @@ read = { argv = ["look", "${input.cart}"] }
 happened = { json = { amount = "${input.amount}" } }
 did_not = { absent = true }
 """
-
-
-def until(condition):
-    """Waits for what another process does."""
-    pause = threading.Event()
-    for _ in range(3000):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not come about")
 
 
 def lives(pid):
@@ -191,11 +180,11 @@ class ExecTarget(unittest.TestCase):
         server = self.serve()
         self.plan("hang")
         _, _, receipt = self.charge(server, "k", wait=0)
-        until(lambda: self.text("below").endswith("\n"))
+        until(lambda: self.text("below").endswith("\n"), "the command runs")
         pid, below = int(self.text("pid")), int(self.text("below"))
         server.process.send_signal(signal.SIGKILL)
         server.process.wait()
-        until(lambda: not lives(pid))
+        until(lambda: not lives(pid), "the command ended")
         # What the command started itself is not reached by that.
         os.kill(below, signal.SIGKILL)
         self.plan("fine")
@@ -208,10 +197,10 @@ class ExecTarget(unittest.TestCase):
         server = self.serve()
         self.plan("hang")
         self.charge(server, "s", wait=0)
-        until(lambda: self.text("below").endswith("\n"))
+        until(lambda: self.text("below").endswith("\n"), "the command runs")
         pid, below = int(self.text("pid")), int(self.text("below"))
         self.assertEqual(server.terminate(), 0)
-        until(lambda: not lives(pid) and not lives(below))
+        until(lambda: not lives(pid) and not lives(below), "both ended")
 
 
 if __name__ == "__main__":

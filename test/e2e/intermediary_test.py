@@ -5,7 +5,6 @@ What they make of one request of ours is counted at the service; our word must a
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,8 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import shop as shops  # noqa: E402
-from trued_server import Scratch, Server, audit  # noqa: E402
+from ports import TRIES, free_port, in_use, listens  # noqa: E402
+from trued_server import Scratch, Server, audit, until  # noqa: E402
 
 HAPROXY = """
 defaults
@@ -73,29 +73,38 @@ def program(name):
 
 class Intermediary:
     def __init__(self, kind, shop, directory):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        for _ in range(TRIES):
+            said = self.start(kind, shop, directory)
+            if said is None:
+                return
+            self.stop()
+            if not in_use(said):
+                break
+        raise RuntimeError(f"{kind} does not start: {said}")
+
+    def start(self, kind, shop, directory):
+        """None, or what it said where it does not serve."""
+        self.port = free_port()
         path = os.path.join(directory, kind + ".conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write((HAPROXY if kind == "haproxy" else NGINX).format(port=self.port, shop=shop))
         log = os.path.join(directory, "log")
         command = {"haproxy": ["haproxy", "-db", "-f", path],
                    "nginx": ["nginx", "-p", directory, "-e", log, "-c", path]}[kind]
+        # It ends with the test, whatever becomes of that.
         with open(log, "wb") as out:
-            self.process = subprocess.Popen([program(command[0]), *command[1:]], stdout=out,
-                                            stderr=out)
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig=KILL", program(command[0]), *command[1:]], stdout=out,
+                stderr=out)
         deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    self.stop()
-                    with open(log, encoding="utf-8") as file:
-                        raise RuntimeError(f"{kind} does not start: {file.read()}") from None
-                time.sleep(0.01)
+        while not listens(self.process.pid, self.port):
+            with open(log, encoding="utf-8") as file:
+                said = file.read()
+            ended = self.process.poll() is not None
+            if ended or in_use(said) or time.monotonic() > deadline:
+                return said
+            time.sleep(0.01)
+        return None
 
     @property
     def url(self):
@@ -119,7 +128,11 @@ class Bench:
             text = text.replace('method = "POST"\n', 'method = "POST"\n' + effect)
             file.write(text.replace("attempts_max = 5", "attempts_max = 100"))
         self.state = self.scratch.sub("state")
-        self.server = Server(self.state, options=["--config", path])
+        try:
+            self.server = Server(self.state, options=["--config", path])
+        except BaseException:
+            self.between.stop()
+            raise
         self.number = 0
 
     def __enter__(self):
@@ -188,11 +201,12 @@ class Intermediaries:
         with Bench(self.kind, deduplicates=False) as bench:
             bench.shop.stop_listening()
             receipt = bench.submit(wait=0)
-            for _ in range(20_000):
+
+            def ended_attempts():
                 events = bench.server.request("GET", receipt["links"]["events"])[2]["events"]
-                ended = [each for each in events if each["event"] == "effect_ended"]
-                if ended:
-                    break
+                return [each for each in events if each["event"] == "effect_ended"]
+
+            ended = until(ended_attempts, "an attempt ended")
             # 502 or 503 of the proxy's own: nobody can tell that from one that came after it.
             self.assertEqual(ended[0]["outcome"], "unknown", ended)
             bench.shop.listen()

@@ -7,7 +7,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import shop as shops  # noqa: E402
-from trued_server import Scratch, Server, audit  # noqa: E402
+from trued_server import Scratch, Server, audit, until  # noqa: E402
 
 CONFIG = """
 [target.psp]
@@ -27,7 +27,7 @@ breaker = false
 effect = {{ target = "crm", method = "POST", path = "/v1/charges", json = {{ amount = 1 }} }}
 timeout = "700ms"
 deadline = "60s"
-retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "100ms" }}
+retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "1s" }}
 settle = {{ within = "200ms", reads_max = 2, first = "20ms", cap = "100ms" }}
 [operation.reserve.input]
 required = ["cart"]
@@ -42,7 +42,7 @@ identity = ["cart"]
 effect = {{ target = "psp", method = "POST", path = "/v1/charges", json = {{ amount = 5 }} }}
 timeout = "700ms"
 deadline = "60s"
-retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "100ms" }}
+retry = {{ attempts_max = 100, first = "20ms", factor = 2, cap = "1s" }}
 settle = {{ within = "200ms", reads_max = 2, first = "20ms", cap = "100ms" }}
 requires = [{requires}]
 {charge_more}
@@ -125,11 +125,15 @@ class Bench:
 
     def until(self, receipt, holds):
         """The receipt once `holds` says so of it."""
-        for _ in range(20_000):
-            now = self.server.request("GET", f"/v1/operations/{receipt['id']}")[2]
-            if holds(now):
-                return now
-        raise AssertionError(now)
+        path = f"/v1/operations/{receipt['id']}"
+        now = {}
+
+        def held():
+            now.update(self.server.request("GET", path)[2])
+            return holds(now)
+
+        until(held, lambda: f"as wanted: {now}")
+        return now
 
     def breaker(self):
         targets = self.server.request("GET", "/v1/status")[2]["targets"]
@@ -144,11 +148,8 @@ class Waiting:
         self.thread = threading.Thread(
             target=lambda: self.answers.append(bench.charge(cart="a", wait=50)))
         self.thread.start()
-        for _ in range(20_000):
-            listed = bench.server.request("GET", "/v1/operations?type=charge")[2]["operations"]
-            if listed and listed[0]["attempts"] > 1:
-                return
-        raise AssertionError(listed)
+        until(lambda: any(each["attempts"] > 1 for each in bench.server.request(
+            "GET", "/v1/operations?type=charge")[2]["operations"]), "attempted twice")
 
     def answer(self):
         self.thread.join()

@@ -7,22 +7,16 @@ own records.
 import json
 import os
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import shop as shops  # noqa: E402
-from trued_server import Scratch, Server, audit, sanitized  # noqa: E402
+from trued_server import Scratch, Server, audit, sanitized, until  # noqa: E402
 
 MANY = 300 if sanitized() else 1000
 LOAD = 200
 FEW = 20
-
-PROBE = """
-[operation.charge.probe]
-read = { path = "/v1/charges?key=${operation.identity}" }
-happened = { json = { amount = "${input.amount}" } }
-did_not = { absent = true }
-"""
 
 
 class Bench:
@@ -79,11 +73,14 @@ class Bench:
         return times
 
     def until(self, holds):
-        for _ in range(30_000):
-            gate = self.gate()
-            if holds(gate):
-                return gate
-        raise AssertionError(gate)
+        """What stands before the shop, once `holds` says so of it."""
+        return until(lambda: (lambda gate: holds(gate) and gate)(self.gate()),
+                     lambda: f"as wanted: {self.gate()}", within=60)
+
+
+def waiting_for_budget(bench):
+    listed = bench.server.request("GET", "/v1/operations?limit=200")[2]["operations"]
+    return sum("retry budget of 'psp' is spent" in (each["reason"] or "") for each in listed)
 
 
 class Down(unittest.TestCase):
@@ -91,6 +88,9 @@ class Down(unittest.TestCase):
         receipts = bench.settled()
         self.assertEqual({each["state"] for each in receipts.values()}, {"confirmed"})
         self.assertEqual(bench.executed(), {amount: 1 for amount in receipts})
+        # At rest, no call that the shop counted is unknown here.
+        calls = bench.gate()["calls_since_start"]
+        self.assertLessEqual(len(bench.shop.posts()), calls["first"] + calls["retry"])
         self.assertEqual(bench.server.terminate(), 0)
         report = audit(bench.state)
         self.assertIsNone(report.get("first"), report)
@@ -101,6 +101,7 @@ class Down(unittest.TestCase):
         gates = f"breaker = false\nbudget = {{ ratio = {ratio}, floor_per_second = {floor} }}"
         with Bench(target=gates) as bench:
             bench.shop.always = "503"
+            began = time.monotonic()
             bench.submit(LOAD)
             # All of it is spent, and the rest waits for more.
             gate = bench.until(lambda gate: gate["held_since_start"]["budget"] >= LOAD and
@@ -108,14 +109,11 @@ class Down(unittest.TestCase):
             calls = gate["calls_since_start"]
             most = ratio * LOAD + floor * window
             self.assertEqual(calls["first"], LOAD)
-            self.assertLessEqual(calls["retry"], most)
             self.assertGreater(calls["retry"], most - 10, "the bound was reached, not missed")
-            # What is said here is what was counted there.
-            self.assertEqual(len(bench.shop.posts()), calls["first"] + calls["retry"])
-            waiting = [each for each in bench.server.request(
-                "GET", "/v1/operations?limit=200")[2]["operations"]
-                if "retry budget of 'psp' is spent" in (each["reason"] or "")]
-            self.assertEqual(len(waiting), LOAD)
+            # On a machine so slow that the window has moved on meanwhile, more may have begun.
+            elapsed = time.monotonic() - began
+            self.assertLessEqual(calls["retry"], most + floor * elapsed)
+            until(lambda: waiting_for_budget(bench) == LOAD, "all of them wait for the budget")
             bench.shop.always = None
             self.assert_all_done(bench)
 
@@ -134,13 +132,11 @@ class Down(unittest.TestCase):
         most = FEW + 5 + 2 * gate["breaker"]["opened_since_start"]
         self.assertLessEqual(calls["first"] + calls["retry"], most, gate)
         self.assertGreater(gate["held_since_start"]["breaker"], 0)
-        return calls
 
     def test_T6_the_breaker_leaves_a_target_alone_that_says_503(self):
         with Bench(target=self.GATES) as bench:
             bench.shop.always = "503"
-            calls = self.down_for_a_while(bench)
-            self.assertLessEqual(len(bench.shop.posts()), calls["first"] + calls["retry"] + 2)
+            self.down_for_a_while(bench)
             bench.shop.always = None
             self.assert_all_done(bench)
 
@@ -187,7 +183,7 @@ class Random(unittest.TestCase):
 
     def test_T2_a_probe_that_can_say_no_needs_no_person_either(self):
         with Bench(deduplicates=False, target=self.GATES,
-                   after=shops.READ_BACK + PROBE) as bench:
+                   after=shops.READ_BACK + shops.PROBE) as bench:
             self.assertEqual(self.storm(bench), {"confirmed": MANY})
 
     def test_T2_without_either_what_is_not_known_waits_for_a_person(self):

@@ -1,14 +1,13 @@
 """What a target is and who else writes to it, with the server as it ships."""
 
-import http.server
 import os
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import stale_serving  # noqa: E402
 from trued_server import Scratch, Server, run  # noqa: E402
 
 CONFIG = """
@@ -24,19 +23,6 @@ settle = {{ within = "100ms", reads_max = 2 }}
 """
 
 
-class OldPages(http.server.BaseHTTPRequestHandler):
-    """A serving level that never gets the news."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "5")
-        self.end_headers()
-        self.wfile.write(b"stale")
-
-    def log_message(self, *unused):
-        pass
-
-
 def git(directory, *arguments):
     identity = ["-c", "user.name=outside", "-c", "user.email=o@example.org"]
     return subprocess.run(["git", "-C", directory, *identity, *arguments], check=True,
@@ -47,15 +33,12 @@ class TargetsTest(unittest.TestCase):
     def setUp(self):
         self.scratch = Scratch().__enter__()
         self.addCleanup(self.scratch.__exit__)
-        self.serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), OldPages)
-        threading.Thread(target=self.serving.serve_forever, daemon=True).start()
-        self.addCleanup(self.serving.server_close)
-        self.addCleanup(self.serving.shutdown)
+        self.serving = stale_serving.serve(self.addCleanup)
 
     def server(self, repository):
         config = os.path.join(self.scratch.path, "trued.toml")
         with open(config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(repository=repository, port=self.serving.server_port))
+            file.write(CONFIG.format(repository=repository, port=self.serving))
         server = Server(self.scratch.sub("state"), options=["--config", config])
         self.addCleanup(server.kill)
         return server

@@ -4,24 +4,18 @@ import os
 import re
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from ports import TRIES, free_port, in_use  # noqa: E402
 from trued_server import BINARY, Scratch  # noqa: E402
 
 SOURCE = os.environ.get("TRUED_SOURCE_DIR") or os.path.join(os.path.dirname(__file__), "..", "..")
 DONE = "the command has ended"
 PATIENCE_S = 30
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def blocks(text, language):
@@ -110,7 +104,15 @@ class Tutorial(unittest.TestCase):
     def test_V10_every_command_prints_what_is_shown(self):
         with open(os.path.join(SOURCE, "docs", "tutorial-payments.md"), encoding="utf-8") as file:
             text = file.read()
-        ours, shop = free_port(), free_port()
+        for left in reversed(range(TRIES)):
+            different = self.follow(text, str(free_port()), str(free_port()))
+            # What another test was faster to take is no fault of the tutorial.
+            if left == 0 or not in_use(different):
+                break
+        self.assertEqual(different, "")
+
+    def follow(self, text, ours, shop):
+        """What the first command that prints something else than is shown prints; "" if none."""
         text = text.replace("7117", ours).replace("8042", shop)
         with Scratch() as scratch:
             os.symlink(os.path.join(SOURCE, "examples"), os.path.join(scratch.path, "examples"))
@@ -126,10 +128,16 @@ class Tutorial(unittest.TestCase):
                 count = 0
                 for command, expected in commands(text):
                     seen = shell.run(command, expected)
-                    self.assertTrue(fits(expected, seen),
-                                    "\n".join([f"$ {command}", *seen, "--- shown:", *expected]))
+                    if not fits(expected, seen):
+                        with open(os.path.join(scratch.path, "trued.log"), "a+",
+                                  encoding="utf-8") as file:
+                            file.seek(0)
+                            log = file.read()
+                        return "\n".join([f"$ {command}", *seen, "--- shown:", *expected,
+                                          "--- trued.log:", log])
                     count += 1
                 self.assertGreater(count, 15)
+                return ""
             finally:
                 shell.end()
 

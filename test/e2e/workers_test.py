@@ -9,8 +9,8 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from mailing import (CONFIG, PYTHON, READ_BACK, Gateway, WorkerProcess, until)  # noqa: E402
-from trued_server import Scratch, Server, audit  # noqa: E402
+from mailing import CONFIG, PYTHON, READ_BACK, Gateway, WorkerProcess  # noqa: E402
+from trued_server import Scratch, Server, audit, until  # noqa: E402
 
 
 class Mailing(unittest.TestCase):
@@ -65,6 +65,16 @@ class Mailing(unittest.TestCase):
 
 
 class Workers(Mailing):
+    def kill_one_and_start_another(self, place):
+        """A worker is killed at `place` (see Gateway); the operation, and the worker after it."""
+        self.gateway.hold.add(place)
+        worker = self.worker()
+        waiting = self.submit("ada")
+        self.gateway.until_somebody_waits()
+        worker.kill()
+        self.gateway.release()
+        return waiting, self.worker("w2")
+
     def test_T9_a_worker_sends_it_and_the_read_back_confirms_it(self):
         self.begin()
         waiting = self.submit("ada")
@@ -87,13 +97,7 @@ class Workers(Mailing):
 
     def test_T9_killed_between_effect_and_completion_it_is_read_back_and_not_sent_again(self):
         self.begin(lease="1s")
-        self.gateway.hold.add("answer")
-        worker = self.worker()
-        waiting = self.submit("ada")
-        self.gateway.until_somebody_waits()
-        worker.kill()
-        self.gateway.release()
-        other = self.worker("w2")
+        waiting, other = self.kill_one_and_start_another("answer")
         receipt = self.settled(waiting)
         self.assertEqual(receipt["state"], "confirmed", receipt)
         self.assertEqual(self.outcomes(receipt), ["unknown"])
@@ -106,13 +110,7 @@ class Workers(Mailing):
 
     def test_T9_killed_before_the_effect_a_person_is_asked_where_a_repeat_is_not_safe(self):
         self.begin(lease="1s")
-        self.gateway.hold.add("template")
-        worker = self.worker()
-        waiting = self.submit("ada")
-        self.gateway.until_somebody_waits()
-        worker.kill()
-        self.gateway.release()
-        other = self.worker("w2")
+        waiting, other = self.kill_one_and_start_another("template")
         receipt = self.settled(waiting)
         self.assertEqual(receipt["state"], "needs_action", receipt)
         self.assertEqual(self.gateway.executions("ada"), 0)
@@ -124,13 +122,7 @@ class Workers(Mailing):
 
     def test_T9_killed_before_the_effect_another_does_it_where_a_repeat_is_safe(self):
         self.begin(lease="1s", deduplicates=True)
-        self.gateway.hold.add("template")
-        worker = self.worker()
-        waiting = self.submit("ada")
-        self.gateway.until_somebody_waits()
-        worker.kill()
-        self.gateway.release()
-        other = self.worker("w2")
+        waiting, other = self.kill_one_and_start_another("template")
         self.assertEqual(other.said()["attempt"], 2)
         receipt = self.settled(waiting)
         self.assertEqual(receipt["state"], "confirmed", receipt)
@@ -216,6 +208,8 @@ class Workers(Mailing):
     def test_T9_workers_race_and_each_mail_is_sent_once(self):
         self.begin()
         workers = [self.worker(f"w{i}") for i in range(3)]
+        # One that starts late would find nothing to do.
+        until(lambda: self.leases()["asking"] == len(workers), "all of them ask")
         receipts = [self.submit(f"user-{i}") for i in range(30)]
         for i, waiting in enumerate(receipts):
             self.assertEqual(self.settled(waiting)["state"], "confirmed")

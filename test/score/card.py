@@ -1,8 +1,9 @@
 """The scorecard: how far Trued can be trusted, in figures. ./dev scorecard [ROW…] [--full] [--json]
 
-A row is one measure with a figure and the target it is held to; any other figure fails the card. The
-smoke card takes a few minutes, --full as long as the figures need to mean something. A row that this
-machine cannot measure (no privileges, a program missing) is said to be skipped, and is no success.
+A row is one measure with a figure and the target it is held to; any other figure fails the card.
+The smoke card takes a few minutes, --full as long as the figures need to mean something. A row that
+this machine cannot measure (no privileges, a program missing) is said to be skipped, and is no
+success.
 """
 
 import argparse

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples")
 PYTHON = [sys.executable, os.path.join(EXAMPLES, "worker.py")]
@@ -156,14 +155,3 @@ class WorkerProcess:
         self.process.wait()
         self.process.stdout.close()
         self.process.stderr.close()
-
-
-def until(condition, what, timeout=30):
-    """Asks again until it is true: for what happens in other processes."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("not within the time: " + what)

@@ -5,10 +5,11 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
+
+from ports import TRIES, free_port, in_use
 
 
 def _binaries():
@@ -16,6 +17,10 @@ def _binaries():
     if not found:
         raise RuntimeError("no PostgreSQL server here: install postgresql-15")
     return os.path.dirname(found[-1])
+
+
+class PortTaken(RuntimeError):
+    """Another program was faster."""
 
 
 class PostgresServer:
@@ -29,32 +34,42 @@ class PostgresServer:
         if os.getuid() == 0:
             os.chown(self.root, pwd.getpwnam("postgres").pw_uid, -1)
             self.prefix += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        data = os.path.join(self.root, "data")
+        self.data = os.path.join(self.root, "data")
         try:
-            subprocess.run([*self.prefix, os.path.join(_binaries(), "initdb"), "-D", data, "-N",
+            subprocess.run([*self.prefix, os.path.join(_binaries(), "initdb"), "-D",
+                            self.data, "-N",
                             "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale",
                             "--wal-segsize=1"], check=True, capture_output=True)
-            self.command = [*self.prefix, os.path.join(_binaries(), "postgres"), "-D", data]
-            for setting in ("listen_addresses=127.0.0.1", f"port={self.port}", "fsync=off",
-                            "unix_socket_directories=", *settings):
-                self.command += ["-c", setting]
-            self.start()
+            self._begin(settings)
             self._psql("postgres", "CREATE ROLE app LOGIN")
             self._psql("postgres", "CREATE DATABASE app OWNER app")
         except BaseException:
             self.stop()
             raise
 
+    def _begin(self, settings):
+        for left in reversed(range(TRIES)):
+            self.port = free_port()
+            self.command = [*self.prefix, os.path.join(_binaries(), "postgres"), "-D", self.data]
+            for setting in ("listen_addresses=127.0.0.1", f"port={self.port}", "fsync=off",
+                            "unix_socket_directories=", *settings):
+                self.command += ["-c", setting]
+            try:
+                return self.start()
+            except PortTaken:
+                if left == 0:
+                    raise
+
     def start(self):
         """Starts it, also again after crash(); returns when it answers."""
         deadline = time.monotonic() + 30
         self._launch()
-        while self._psql("postgres", "SELECT 1").returncode != 0:
+        # Who answers at that port may be the server of another test.
+        while self._psql("postgres", "SHOW data_directory").stdout.strip() != self.data:
             if time.monotonic() > deadline:
                 raise RuntimeError("PostgreSQL does not start; see " + self.root)
+            if self.process.poll() is not None and in_use(self._said()):
+                raise PortTaken(f"port {self.port} is taken")
             # What a crash left may still hold its memory: then it does not start yet.
             if self.process.poll() is not None:
                 self._launch()
@@ -62,7 +77,14 @@ class PostgresServer:
 
     def _launch(self):
         with open(os.path.join(self.root, "log"), "ab") as log:
+            self.begins = log.tell()
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+
+    def _said(self):
+        """Since it was launched."""
+        with open(os.path.join(self.root, "log"), "rb") as log:
+            log.seek(self.begins)
+            return log.read().decode(errors="replace")
 
     def crash(self):
         """As the machine's memory pressure would: all of its processes at once, by SIGKILL."""

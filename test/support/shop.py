@@ -10,7 +10,6 @@ advance, one word each:
     half_answer     executes, then closes in the middle of the answer
     hang            executes, and never answers
     hang_before     never executes, never answers
-    reuse_close     answers, and closes the kept-alive connection when the next request comes
     NNN             answers that status without executing (Retry-After: 0 for 429 and 503)
     NNN_after       executes, then answers that status
 """
@@ -35,6 +34,7 @@ class Shop:
         self.by_id = {}             # id -> the execution
         self.paths = set()          # of everything executed
         self.calls = []             # (method, path, identity)
+        self.used = []              # of each POST: whether it came on a connection used before
         self.plan = []              # what the next POSTs meet; empty: ok
         self.always = None          # what every POST meets
         self.down = False
@@ -110,8 +110,9 @@ class Shop:
             self.open.add(connection)
         try:
             stream = connection.makefile("rwb")
-            while self._one(connection, stream):
-                pass
+            used = False
+            while self._one(connection, stream, used):
+                used = True
         except (OSError, ValueError, http.client.HTTPException):
             pass
         finally:
@@ -119,7 +120,7 @@ class Shop:
                 self.open.discard(connection)
             connection.close()
 
-    def _one(self, connection, stream):
+    def _one(self, connection, stream, used):
         """Answers one request; False when the connection is over."""
         line = stream.readline().decode("latin-1").split()
         if len(line) != 3:
@@ -132,6 +133,7 @@ class Shop:
         if line[0] != "POST":
             return self._send(stream, *self._read(line[1]))
         with self.lock:
+            self.used.append(used)
             fault = self.plan.pop(0) if self.plan else self.always or "ok"
         return self._post(connection, stream, line[1], key, json.loads(body or b"{}"), fault)
 
@@ -160,12 +162,7 @@ class Shop:
             return False
         if fault.endswith("_after"):
             return self._send(stream, int(fault.split("_")[0]), {"error": "who knows"})
-        self._send(stream, status, answer)
-        if fault != "reuse_close":
-            return True
-        # The next request is read, and never answered.
-        stream.readline()
-        return False
+        return self._send(stream, status, answer)
 
     def _execute(self, path, key, body):
         with self.lock:
@@ -243,6 +240,13 @@ READ_BACK = """
 name = "charge for ${input.cart}"
 read = { path = "/v1/charges?key=${operation.identity}" }
 expect = { json = { amount = "${input.amount}", status = "succeeded" } }
+"""
+
+PROBE = """
+[operation.charge.probe]
+read = { path = "/v1/charges?key=${operation.identity}" }
+happened = { json = { amount = "${input.amount}" } }
+did_not = { absent = true }
 """
 
 COMPENSATE = """

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 
 BINARY = os.environ.get("TRUED_BINARY", "")
 
@@ -121,6 +122,22 @@ class Server:
         self.drain.join()
         self.process.stdout.close()
         self.process.stderr.close()
+
+
+def until(condition, what, within=30):
+    """Asks again until `condition` is true of what happens in other processes; what it said then.
+    Fails after `within` seconds, with `what` it waited for: a text, or a function that makes it."""
+    end = time.monotonic() + within
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            break
+        time.sleep(0.02)
+    if callable(what):
+        what = what()
+    raise AssertionError(f"not within {within} s: {what}")
 
 
 def run(*arguments, **options):

@@ -38,17 +38,6 @@ std::string request(const config::Config& config, bool prune,
   return body;
 }
 
-const json::Value::Array& definitions_of(const RemoteAnswer& answer) {
-  static const json::Value::Array kNone;
-  const json::Value* list = answer.value.find("definitions");
-  return list != nullptr && list->is_array() ? list->items() : kNone;
-}
-
-std::int64_t number_of(const json::Value& value, std::string_view name) {
-  const json::Value* found = value.find(name);
-  return found != nullptr && found->is_int() ? found->as_int() : 0;
-}
-
 std::string planned_line(const json::Value& each) {
   const std::string change = text_of(each, "change");
   const std::string name = text_of(each, "name");
@@ -62,19 +51,12 @@ std::string planned_line(const json::Value& each) {
 }
 
 void print_plan(const RemoteAnswer& answer) {
-  for (const json::Value& each : definitions_of(answer)) {
+  for (const json::Value& each : items_of(answer.value, "definitions")) {
     print(plain(planned_line(each)));
-    const json::Value* lines = each.find("differences");
-    if (lines == nullptr || !lines->is_array()) continue;
-    for (const json::Value& line : lines->items()) {
+    for (const json::Value& line : items_of(each, "differences")) {
       if (line.is_string()) print(plain("    " + line.as_string()));
     }
   }
-}
-
-bool flag_of(const json::Value& value, std::string_view name) {
-  const json::Value* found = value.find(name);
-  return found != nullptr && found->is_bool() && found->as_bool();
 }
 
 // What the server has against the definitions, at their places in the file.
@@ -100,12 +82,12 @@ bool agreed() {
 }
 
 int show_applied(const Common& common, const RemoteAnswer& answer) {
-  const bool confirmed = flag_of(answer.value, "confirmed");
+  const bool confirmed = is_true(answer.value, "confirmed");
   if (common.json) {
     print(answer.text);
     return confirmed ? kOk : kTempFail;
   }
-  for (const json::Value& each : definitions_of(answer)) {
+  for (const json::Value& each : items_of(answer.value, "definitions")) {
     const std::string status = text_of(each, "status");
     if (status.empty()) continue;
     const std::string reason = text_of(each, "reason");
@@ -130,9 +112,9 @@ int apply(const Common& common, const ApplyOptions& options) {
   Remote remote(common);
   const auto planned =
       remote.call("POST", "/v1/definitions", request(loaded.config, options.prune, nullptr));
-  if (!planned.has_value()) return remote.show_failure(planned.error());
+  if (!planned.has_value()) return remote.show_failure(planned.error(), kOnlyLooked);
   if (planned->status != 200) return show_refusal(common, remote, loaded, *planned);
-  const bool changes = flag_of(planned->value, "changes");
+  const bool changes = is_true(planned->value, "changes");
   const bool only_look = options.dry_run || !changes;
   if (!common.json) print_plan(*planned);
   if (common.json && only_look) print(planned->text);
@@ -146,12 +128,16 @@ int apply(const Common& common, const ApplyOptions& options) {
     if (!agreed()) return complain(common, kUsage, "nothing was applied");
   }
   std::map<std::string, std::int64_t> expected;
-  for (const json::Value& each : definitions_of(*planned)) {
+  for (const json::Value& each : items_of(planned->value, "definitions")) {
     expected[text_of(each, "name")] = number_of(each, "from");
   }
   const auto applied =
       remote.call("POST", "/v1/definitions", request(loaded.config, options.prune, &expected));
-  if (!applied.has_value()) return remote.show_failure(applied.error());
+  if (!applied.has_value()) {
+    return remote.show_failure(applied.error(),
+                               "The server may have applied it; run it again: what is current by "
+                               "then is the same and stays");
+  }
   if (applied->status != 200 && applied->status != 202) {
     return show_refusal(common, remote, loaded, *applied);
   }
@@ -163,7 +149,7 @@ int definitions(const Common& common, const DefinitionsOptions& options) {
   const bool one = !options.name.empty();
   const auto answer =
       remote.call("GET", one ? "/v1/definitions/" + query_encode(options.name) : "/v1/definitions");
-  if (!answer.has_value()) return remote.show_failure(answer.error());
+  if (!answer.has_value()) return remote.show_failure(answer.error(), kOnlyLooked);
   if (answer->status != 200) return remote.show_problem(*answer);
   if (common.json) {
     print(answer->text);
@@ -178,7 +164,7 @@ int definitions(const Common& common, const DefinitionsOptions& options) {
     const std::string by = text_of(each, "applied_by");
     print(plain(text_of(each, "name") + "@" + std::to_string(number_of(each, "version")) +
                 (retired ? " retired" : " at " + text_of(each, "target")) +
-                (flag_of(each, "current") ? ", current" : "") + ", applied " +
+                (is_true(each, "current") ? ", current" : "") + ", applied " +
                 text_of(each, "applied_at") + (by.empty() ? "" : " by " + by)));
     if (!one || retired) continue;
     std::string shown;

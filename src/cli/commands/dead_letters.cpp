@@ -15,32 +15,6 @@ constexpr std::uint32_t kPageMax = 1'000;    // what a server takes at a time
 constexpr std::uint32_t kPacedSeconds = 20;  // of one request, so that something is seen of it
 constexpr const char* kIndent = "             ";
 
-std::string shown(const json::Value& object, std::string_view name) {
-  return plain(text_of(object, name));
-}
-
-std::string number_of(const json::Value& object, std::string_view name) {
-  const json::Value* value = object.find(name);
-  return value != nullptr && value->is_int() ? std::to_string(value->as_int()) : "?";
-}
-
-bool is_true(const json::Value& object, std::string_view name) {
-  const json::Value* value = object.find(name);
-  return value != nullptr && value->is_bool() && value->as_bool();
-}
-
-const json::Value::Array& items_of(const json::Value& object, std::string_view name) {
-  static const json::Value::Array kNone;
-  const json::Value* value = object.find(name);
-  return value != nullptr && value->is_array() ? value->items() : kNone;
-}
-
-const json::Value& member_of(const json::Value& object, std::string_view name) {
-  static const json::Value kNothing;
-  const json::Value* value = object.find(name);
-  return value == nullptr ? kNothing : *value;
-}
-
 /// Parameters of a query, those that are not empty.
 class Query {
  public:
@@ -89,7 +63,7 @@ std::string letter_text(const json::Value& letter) {
   if (!expires.empty()) text += "\n" + std::string(kIndent) + "can be redriven until " + expires;
   if (is_true(letter, "poison")) {
     text += "\n" + std::string(kIndent) + "POISON: it ended the same " +
-            number_of(letter, "endings") + " times in a row";
+            number_text(letter, "endings") + " times in a row";
   }
   const json::Value& left = member_of(letter, "left");
   if (left.is_object()) {
@@ -161,6 +135,36 @@ int check_choice(const Common& common, const DeadLetterOptions& o) {
   return kOk;
 }
 
+/// How far a redrive has come.
+struct Progress {
+  std::uint64_t pages = 0;
+  std::uint64_t redriven = 0;
+  std::uint64_t left = 0;
+  std::string cursor = {};  ///< where the next page begins
+};
+
+std::string counted(const DeadLetterOptions& o, const Progress& done) {
+  return std::to_string(done.redriven) + (o.dry_run ? " would be redriven, " : " redriven, ") +
+         std::to_string(done.left) + " left";
+}
+
+// A page has failed; what went before it stands.
+int show_broken_off(const Common& common, Remote& remote, const DeadLetterOptions& o,
+                    const Progress& done, const Result<RemoteAnswer>& answer) {
+  if (done.pages == 0 && !answer.has_value()) {
+    return remote.show_failure(answer.error(),
+                               "The server may have redriven some; run it again: they are no dead "
+                               "letters any more");
+  }
+  if (done.pages == 0) return remote.show_problem(*answer);
+  std::string why = answer.has_value() ? "the server answered " + std::to_string(answer->status)
+                                       : answer.error().message;
+  if (answer.has_value() && answer->value.is_object()) why = problem_text(answer->value);
+  return complain(
+      common, kTempFail,
+      why + ". " + counted(o, done) + " so far; go on with --cursor " + plain(done.cursor));
+}
+
 std::string work_text(const json::Value& work) {
   const json::Value& operation = member_of(work, "operation");
   std::string text = receipt_text(operation, use_colour(), false);
@@ -168,11 +172,11 @@ std::string work_text(const json::Value& work) {
           shown(work, "owner") + " decides by " + shown(work, "decide_by") +
           (is_true(work, "overdue") ? " (OVERDUE)" : "");
   for (const json::Value& attempt : items_of(work, "attempts")) {
-    text += "\n  attempt " + number_of(attempt, "attempt") + " at " + shown(attempt, "started_at") +
-            ": " + shown(attempt, "outcome");
+    text += "\n  attempt " + number_text(attempt, "attempt") + " at " +
+            shown(attempt, "started_at") + ": " + shown(attempt, "outcome");
     const std::string reason = shown(attempt, "reason");
     if (!reason.empty()) text += ", " + reason;
-    text += "; read back " + number_of(attempt, "reads") + " time(s)";
+    text += "; read back " + number_text(attempt, "reads") + " time(s)";
   }
   for (const json::Value& late : items_of(work, "late_evidence")) {
     text += "\n  too late: " + event_line(late);
@@ -198,7 +202,7 @@ int dead_letters_list(const Common& common, const DeadLetterOptions& o) {
   if (o.poison) query.add("poison", "true");
   Remote remote(common);
   const auto answer = remote.call("GET", "/v1/dead-letters" + query.text());
-  if (!answer.has_value()) return remote.show_failure(answer.error());
+  if (!answer.has_value()) return remote.show_failure(answer.error(), kOnlyLooked);
   if (answer->status != 200) return remote.show_problem(*answer);
   if (common.json) {
     print(answer->text);
@@ -216,28 +220,30 @@ int dead_letters_redrive(const Common& common, const DeadLetterOptions& o) {
   if (const int code = check_choice(common, o); code != kOk) return code;
   Remote remote(common);
   const std::uint32_t page_max = o.rate > 0 ? std::min(o.rate * kPacedSeconds, kPageMax) : kPageMax;
-  std::uint64_t gone = 0;
-  std::uint64_t left = 0;
-  std::string cursor = o.cursor;
+  Progress done{.cursor = o.cursor};
   std::uint64_t rest = o.limit.value_or(0) == 0 ? ~std::uint64_t{0} : *o.limit;
   do {
     const auto limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(rest, page_max));
-    const auto answer = remote.call("POST", "/v1/dead-letters/redrive", body_of(o, limit, cursor));
-    if (!answer.has_value()) return remote.show_failure(answer.error());
-    if (answer->status != 200) return remote.show_problem(*answer);
+    const auto answer =
+        remote.call("POST", "/v1/dead-letters/redrive", body_of(o, limit, done.cursor));
+    if (!answer.has_value() || answer->status != 200) {
+      return show_broken_off(common, remote, o, done, answer);
+    }
     const std::size_t redriven = items_of(answer->value, "redriven").size();
     const std::size_t kept = items_of(answer->value, "left").size();
-    gone += redriven;
-    left += kept;
+    ++done.pages;
+    done.redriven += redriven;
+    done.left += kept;
     rest -= std::min<std::uint64_t>(rest, redriven + kept);
     common.json ? print(answer->text) : print_entries(answer->value, o.dry_run);
-    cursor = text_of(answer->value, "cursor");
-  } while (!cursor.empty() && rest > 0);
-  if (common.json) return kOk;
-  say(std::to_string(gone) + (o.dry_run ? " would be redriven, " : " redriven, ") +
-      std::to_string(left) + " left");
-  if (!cursor.empty()) say("more: --cursor " + plain(cursor));
-  return kOk;
+    done.cursor = text_of(answer->value, "cursor");
+  } while (!done.cursor.empty() && rest > 0);
+  // What a query finds and leaves is as it should be; what was named was meant.
+  const int code = !o.ids.empty() && done.left > 0 ? kBadData : kOk;
+  if (common.json) return code;
+  say(counted(o, done));
+  if (!done.cursor.empty()) say("more: --cursor " + plain(done.cursor));
+  return code;
 }
 
 int worklist(const Common& common, const WorklistOptions& o) {
@@ -253,7 +259,7 @@ int worklist(const Common& common, const WorklistOptions& o) {
   if (o.overdue) query.add("overdue", "true");
   Remote remote(common);
   const auto answer = remote.call("GET", "/v1/worklist" + query.text());
-  if (!answer.has_value()) return remote.show_failure(answer.error());
+  if (!answer.has_value()) return remote.show_failure(answer.error(), kOnlyLooked);
   if (answer->status != 200) return remote.show_problem(*answer);
   if (common.json) {
     print(answer->text);

@@ -76,7 +76,7 @@ int op_list(const Common& common, const ListOptions& options) {
   }
   Remote remote(common);
   const auto answer = remote.call("GET", "/v1/operations" + query_of(options));
-  if (!answer.has_value()) return remote.show_failure(answer.error());
+  if (!answer.has_value()) return remote.show_failure(answer.error(), kOnlyLooked);
   if (answer->status != 200) return remote.show_problem(*answer);
   if (common.json) {
     print(answer->text);
@@ -99,14 +99,14 @@ int op_show(const Common& common, const OpOptions& options) {
     below = "?wait=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count());
   }
   Remote remote(common);
-  return remote.show_receipt(remote.call("GET", path_of(options, below)));
+  return remote.show_receipt(remote.call("GET", path_of(options, below)), kOnlyLooked);
 }
 
 int op_events(const Common& common, const OpOptions& options) {
   if (const int code = check_texts(common, {{"the id", options.id}}); code != kOk) return code;
   Remote remote(common);
   const auto answer = remote.call("GET", path_of(options, "/events"));
-  if (!answer.has_value()) return remote.show_failure(answer.error());
+  if (!answer.has_value()) return remote.show_failure(answer.error(), kOnlyLooked);
   if (answer->status != 200) return remote.show_problem(*answer);
   const json::Value* events = answer->value.find("events");
   if (common.json || events == nullptr || !events->is_array()) {
@@ -130,7 +130,8 @@ int op_act(const Common& common, const OpOptions& options, const std::string& ac
   out.end_object();
   Remote remote(common);
   const auto answer = remote.call("POST", path_of(options, "/" + action), body);
-  const int code = remote.show_receipt(answer);
+  const int code = remote.show_receipt(
+      answer, "It may have been decided; see: trued op show " + shell_quoted(options.id));
   if (!answer.has_value() || answer->status != 200) return code;
   // Deciding succeeded even where the operation itself ended otherwise; what was only set going
   // again has not ended.

@@ -300,6 +300,17 @@ class Worker {
     }
     show(held, ended, answer);
     if (!is_answer(answer)) return kTempFail;
+    // What did not count decided nothing, however the command ended.
+    if (answer->status != 200) {
+      say("trued: " + (answer->value.is_object()
+                           ? problem_text(answer->value)
+                           : "the server answered " + std::to_string(answer->status)));
+      return exit_code_of_http(answer->status);
+    }
+    if (!is_true(answer->value, "counted")) {
+      say("trued: it did not count: " + shown(answer->value, "detail"));
+      return kTempFail;
+    }
     switch (ended.kind) {
       case EffectKind::acknowledged:
         return kOk;

@@ -198,6 +198,8 @@ CommitResult MemoryLedger::commit(const Batch& batch) {
     case CommitFault::none:
       store_->apply(batch);
       return {CommitOutcome::committed, ""};
+    case CommitFault::fenced:
+      return {CommitOutcome::fenced, "injected fault"};
     case CommitFault::rolled_back:
       return {CommitOutcome::rolled_back, "injected fault"};
     case CommitFault::unknown_applied:

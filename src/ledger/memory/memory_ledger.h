@@ -17,6 +17,7 @@ enum class CommitFault : std::uint8_t {
   rolled_back,
   unknown_applied,      ///< answers `unknown`, and the batch is in
   unknown_not_applied,  ///< answers `unknown`, and the batch is not in
+  fenced,               ///< another node has taken over
 };
 
 class MemoryLedger final : public Ledger {
