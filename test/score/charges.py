@@ -8,13 +8,6 @@ import threading
 import shop as shops
 from trued_server import Scratch, Server, audit
 
-PROBE = """
-[operation.charge.probe]
-read = { path = "/v1/charges?key=${operation.identity}" }
-happened = { json = { amount = "${input.amount}" } }
-did_not = { absent = true }
-"""
-
 # What a POST may meet after which nobody but the service knows whether it was executed.
 NO_ANSWER = ("drop_before", "drop_after", "half_answer", "500_after", "hang")
 EXECUTED_WITHOUT_ANSWER = ("drop_after", "half_answer", "500_after", "hang")

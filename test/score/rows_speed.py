@@ -15,8 +15,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "history"))
 from card import Figure, row  # noqa: E402
 from faults import resident_mib  # noqa: E402
 from line import Line, Wire  # noqa: E402
-from mailing import until  # noqa: E402
-from trued_server import Scratch, Server  # noqa: E402
+from trued_server import Scratch, Server, until  # noqa: E402
 
 
 def quantile(values, share):

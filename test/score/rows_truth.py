@@ -11,12 +11,12 @@ import subprocess
 import threading
 
 from card import Figure, row
-from charges import (EXECUTED_WITHOUT_ANSWER, NO_ANSWER, PROBE, UNHINDERED, Charges, FatedShop,
-                     drawn)
+from charges import EXECUTED_WITHOUT_ANSWER, NO_ANSWER, Charges, FatedShop, drawn
 from mailing import CONFIG as MAILING
-from mailing import PYTHON, READ_BACK, Gateway, WorkerProcess, until
+from mailing import PYTHON, READ_BACK, Gateway, WorkerProcess
+from shop import PROBE
 from shop import READ_BACK as CHARGE_READ_BACK
-from trued_server import Scratch, Server, audit
+from trued_server import Scratch, Server, audit, until
 
 
 # ---- R5 ------------------------------------------------------------------------------------------
