@@ -13,6 +13,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "history"))
 from card import Figure, row  # noqa: E402
+from charges import UNHINDERED, Charges, FatedShop  # noqa: E402
 from faults import resident_mib  # noqa: E402
 from line import Line, Wire  # noqa: E402
 from trued_server import Scratch, Server, until  # noqa: E402
@@ -179,12 +180,9 @@ class Flood:
             thread.join()
 
 
-@row("R25", "asked five times what a target takes: acknowledged and lost; goodput; memory",
-     "0; at least 80 % of its capacity; under 512 MiB")
-def overload(run):
-    """A target that takes 200 a second and a backlog of at most 400. Fails if what was accepted is
-    not carried out, if others than 202 and 429 are answered, if work for those who are refused
-    takes the capacity of the others, or if memory grows with the demand."""
+def flooded(run):
+    """Five times what a target takes: what was accepted and lost, the goodput as a share of what it
+    takes, the most memory in MiB, what was answered how often, how much was offered a second."""
     seconds = run.size(6, 60)
     with Scratch() as scratch:
         path, site = os.path.join(scratch.path, "trued.toml"), scratch.sub("site")
@@ -215,10 +213,49 @@ def overload(run):
     # Without the first second, in which the burst is used up.
     steady = [each for each in seen if each[0] >= seen[0][0] + 1]
     goodput = (steady[-1][1] - steady[0][1]) / (steady[-1][0] - steady[0][0])
-    memory = max(each[2] for each in seen)
-    offered = sum(flood.answers.values()) / seconds
-    return Figure(f"{lost} of {len(flood.accepted):,}; {100 * goodput / CAPACITY:.0f} %; "
-                  f"{memory} MiB",
-                  lost == 0 and goodput >= 0.8 * CAPACITY and memory < 512 and
-                  set(flood.answers) == {202, 429} and offered > 3 * CAPACITY,
-                  f"{offered:.0f} a second offered, {flood.answers.get(429, 0):,} refused with 429")
+    return (lost, goodput / CAPACITY, max(each[2] for each in seen), flood.answers,
+            sum(flood.answers.values()) / seconds)
+
+
+class SlowShop(FatedShop):
+    """Takes its time for a charge, which is well within what an attempt is given."""
+
+    def __init__(self):
+        super().__init__(lambda *unused: "ok", deduplicates=True)
+
+    def _post(self, *arguments):
+        time.sleep(0.02)
+        return super()._post(*arguments)
+
+
+def drained(count, gates, seconds):
+    """Charges a second, of a number that is submitted at once; what is done within a bound."""
+    with Charges(SlowShop(), count, gates=gates) as charges:
+        begin = time.monotonic()
+        charges.submit(charges.everything())
+        while len(charges.shop.executed) < count and time.monotonic() < begin + seconds:
+            time.sleep(0.02)
+        return len(charges.shop.executed) / (time.monotonic() - begin)
+
+
+@row("R25", "asked more than a target takes: acknowledged and lost; goodput as a share of what it "
+     "takes; memory", "0; at least 80 %, each; under 512 MiB")
+def overload(run):
+    """A target that takes 200 a second is offered 1,000, with a backlog of at most 400: goodput.
+    Then a target that takes its time is given, at once, ten times what it can do while one attempt
+    may last, with the gates that targets have and without any: goodput against a small number.
+    Fails if what was accepted is not carried out, if others than 202 and 429 are answered, if work
+    for those who are refused or have to wait takes the capacity of the others, or if memory grows
+    with the demand."""
+    lost, share, memory, answers, offered = flooded(run)
+    few, many = 120, run.size(1_500, 6_000)
+    shares = [share]
+    for gates in ("", UNHINDERED):
+        alone = drained(few, gates, 30)
+        shares.append(drained(many, gates, 2 * many / alone) / alone)
+    return Figure(f"{lost} of {sum(answers.values()) - answers.get(429, 0):,}; "
+                  f"{', '.join(f'{100 * each:.0f} %' for each in shares)}; {memory} MiB",
+                  lost == 0 and min(shares) >= 0.8 and memory < 512 and
+                  set(answers) == {202, 429} and offered > 3 * CAPACITY,
+                  f"{offered:.0f} a second offered to 200 a second, {answers.get(429, 0):,} times "
+                  f"429; {many:,} at once with breaker and budget, and without")

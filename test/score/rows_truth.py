@@ -24,31 +24,34 @@ from trued_server import Scratch, Server, audit, until
 WRITERS = 4
 
 
-def hammer(charges, seed, number, size, stop):
-    """Submits its share in batches, much of it twice; after a lost connection once more. Small
-    batches are waited for."""
+BATCH = 5
+
+
+def hammer(charges, seed, number, stop):
+    """Submits its share in small batches, each when the one before is done, much of it twice;
+    after a lost connection once more. What a great backlog does is another row's (R25)."""
     chance = drawn(seed, "writer", number)
     mine = charges.everything()[number::WRITERS]
     begin = 0
     while begin < len(mine) and not stop.is_set():
-        batch = mine[begin:begin + size]
+        batch = mine[begin:begin + BATCH]
         batch += [each for each in batch if chance.random() < 0.3]
         if begin and chance.random() < 0.5:
             batch.append(chance.choice(mine[:begin]))
         chance.shuffle(batch)
         try:
             charges.submit(batch)
-            for amount in mine[begin:begin + size] if size < 10 else ():
+            for amount in mine[begin:begin + BATCH]:
                 charges.server.request("GET", f"/v1/operations/{charges.ids[amount]}?wait=20")
-            begin += size
+            begin += BATCH
         except (OSError, ValueError, http.client.HTTPException):
             stop.wait(0.02)
 
 
-def storm(charges, seed, kills, size):
+def storm(charges, seed, kills):
     """Everything submitted by several writers, the server killed at even distances of progress."""
     stop = threading.Event()
-    threads = [threading.Thread(target=hammer, args=(charges, seed, number, size, stop))
+    threads = [threading.Thread(target=hammer, args=(charges, seed, number, stop))
                for number in range(WRITERS)]
     for thread in threads:
         thread.start()
@@ -70,7 +73,7 @@ def once_each(run, count, kills, after, state):
             ["ok"] * 6 + ["drop_before", "drop_after", "half_answer", "500_after", "503", "429"])
 
     with Charges(FatedShop(fate, deduplicates=True), count, after=after) as charges:
-        storm(charges, run.seed, kills, size=20)
+        storm(charges, run.seed, kills)
         receipts, times = charges.settled(), charges.executed()
         wrong = sum(receipts[amount]["state"] != state or times[amount] == 0 for amount in times)
         clean = charges.audited()["clean"]
@@ -112,7 +115,7 @@ def no_blind_repeats(run):
     shop = FatedShop(fate, deduplicates=False)
     with Charges(shop, count, after="") as charges:
         # Few at a time: what is under way when the server is killed is a person's as well.
-        storm(charges, run.seed, kills, size=5)
+        storm(charges, run.seed, kills)
         receipts, times = charges.settled(), charges.executed()
         repeats = not_parked = needless = unknown = 0
         for amount, receipt in receipts.items():
@@ -125,7 +128,7 @@ def no_blind_repeats(run):
             needless += answered and receipt["state"] != "acknowledged"
         return Figure(f"{repeats} of {unknown:,} repeated, {not_parked} not parked",
                       repeats == not_parked == 0 and unknown > 0 and
-                      needless <= kills * WRITERS * 5,
+                      needless <= kills * WRITERS * BATCH,
                       f"{count:,} operations; {charges.kills} times kill -9, which left {needless} "
                       "more to a person")
 
