@@ -30,6 +30,9 @@ class Shop:
     def __init__(self, deduplicates=True, port=0):
         self.deduplicates = deduplicates
         self.executed = []          # (identity or None, body, id)
+        self.by_key = {}            # identity -> the ids of its executions
+        self.by_id = {}             # id -> the execution
+        self.paths = set()          # of everything executed
         self.calls = []             # (method, path, identity)
         self.used = []              # of each POST: whether it came on a connection used before
         self.plan = []              # what the next POSTs meet; empty: ok
@@ -163,29 +166,28 @@ class Shop:
 
     def _execute(self, path, key, body):
         with self.lock:
-            if self.deduplicates and key:
-                for known, _, ident in self.executed:
-                    if known == key:
-                        return 200, self._charge(ident)
+            if self.deduplicates and key and key in self.by_key:
+                return 200, self._charge(self.by_key[key][0])
             ident = f"ch_{len(self.executed) + 1}"
             self.executed.append((key, {"path": path, **body}, ident))
+            self.by_id[ident] = self.executed[-1]
+            self.by_key.setdefault(key, []).append(ident)
+            self.paths.add(path)
             return 201, self._charge(ident)
 
     def _charge(self, ident):
-        _, body, _ = next(each for each in self.executed if each[2] == ident)
-        undone = f"/v1/charges/{ident}/refund"
-        refunded = any(each[1]["path"] == undone for each in self.executed)
-        return {"id": ident, "amount": body.get("amount"), "status": "succeeded",
-                "refunded": refunded}
+        return {"id": ident, "amount": self.by_id[ident][1].get("amount"), "status": "succeeded",
+                "refunded": f"/v1/charges/{ident}/refund" in self.paths}
 
     def _read(self, target):
         path, _, query = target.partition("?")
         asked = urllib.parse.parse_qs(query)
         with self.lock:
             if "key" in asked:
-                found = [each[2] for each in self.executed if each[0] == asked["key"][0]]
+                found = self.by_key.get(asked["key"][0], [])
             else:
-                found = [each[2] for each in self.executed if path == f"/v1/charges/{each[2]}"]
+                ident = path[len("/v1/charges/"):] if path.startswith("/v1/charges/") else ""
+                found = [ident] if ident in self.by_id else []
             if not found:
                 return 404, {"error": "no_such_charge"}
             # How often it was executed, for whoever wants to know.

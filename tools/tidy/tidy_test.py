@@ -68,6 +68,7 @@ class Rules(unittest.TestCase):
         self.breaks("whitespace", "a.md", "x\n\n", 3)
         self.breaks("whitespace", "src/a/a.cpp", "\tint x;\n", 1)
         self.holds("whitespace", "test/api/testdata/a.txt", "x \r\n\n")
+        self.holds("whitespace", "fuzz/corpus/request/a", "x \r\n\n")
 
     def test_permissions(self) -> None:
         script = {"tools/a.sh": "#!/bin/sh\n"}
