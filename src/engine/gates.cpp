@@ -44,12 +44,32 @@ Line line_for(CallKind kind, const GateTicket& ticket) {
   return unpaid ? Line::retries : Line::attempts;
 }
 
-TargetGate::TargetGate(const GatePolicy& policy, std::uint32_t pace, Duration patience)
+TargetGate::TargetGate(const GatePolicy& policy, std::uint32_t pace, Duration patience,
+                       bool careful)
     : breaker_(policy.breaker, patience),
       budget_(policy.budget),
       rate_(policy.rate),
       pace_(std::max(pace, 1U)),
+      window_max_(pace_ * (careful ? kAheadCareful : kAheadMax)),
+      window_(pace_ * (careful ? kAheadCareful : kAheadAtFirst)),
       patience_(patience) {}
+
+void TargetGate::follow_breaker() {
+  const bool open = breaker_.state() == BreakerState::open;
+  if (open) window_ = pace_;
+  shut_->store(open);
+}
+
+void TargetGate::came_back() {
+  // What is not filled says nothing of how much would be too much.
+  if (in_flight_ * 2 >= window_) window_ = std::min(window_ + 1, window_max_);
+}
+
+void TargetGate::overfull(Duration now) {
+  if (halved_ != Duration{0} && now - halved_ < kHalvedOnce) return;
+  halved_ = now;
+  window_ = std::max(window_ / 2, pace_);
+}
 
 void TargetGate::pass(Duration now, Random& random) {
   breaker_.pass(now);
@@ -70,8 +90,7 @@ std::optional<GateRefusal> TargetGate::refusal(const GateTicket& ticket, const G
     return GateRefusal{HeldBy::budget, budget_.ask_again(call.cost, now)};
   }
   const Line own = call.kind == CallKind::read ? Line::reads : Line::attempts;
-  const bool full = in_flight_ >= pace_ && any_held();
-  if (held(own) > 0 || full) return GateRefusal{HeldBy::line, now};
+  if (held(own) > 0 || in_flight_ >= window_) return GateRefusal{HeldBy::line, now};
   return std::nullopt;
 }
 
@@ -189,7 +208,7 @@ std::optional<Duration> TargetGate::wake(Duration now) {
   // A probe that never ends is given up some time.
   if (!breaker_.admits()) return now + patience_;
   if (!rate_.admits(now)) return rate_.ask_again(now);
-  if (in_flight_ >= pace_) return std::nullopt;
+  if (in_flight_ >= window_) return std::nullopt;
   const bool only_retries = held(Line::reads) + held(Line::attempts) == 0;
   return only_retries ? budget_.ask_again(RetryBudget::kCostUnknown, now) : now;
 }

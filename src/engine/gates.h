@@ -7,10 +7,15 @@
 // Three lines: rounds of reading back, attempts, and retries that the budget does not cover yet.
 // They are served in that order, and within a line by priority, so that a read is what finds out
 // whether a target answers again (each once: then it waits among the attempts); who comes while
-// others of its priority wait goes behind them. What is released is paced: never more at a time
-// than the target may have in flight, so that a target that comes back is not run over; and while
-// somebody waits and the target has its fill, newcomers wait too, or nobody would ever be released.
-// One in so many goes to the retries, or a busy target would never see them.
+// others of its priority wait goes behind them. One in so many goes to the retries, or a busy
+// target would never see them.
+//
+// However much there is to do, no more is begun than can end within the time of an attempt: what is
+// begun and waits for the target is an attempt that may have to be called back, and after a crash
+// nobody knows of it. How much that is shows (additive increase, multiplicative decrease: Chiu and
+// Jain, 1989): the window grows with what comes back, and is halved when an attempt was called back
+// because its time was over. After an opening it begins anew with as many calls as the target may
+// have at a time, so that a target that comes back is not run over.
 //
 // Invariants
 //   (1) Whoever is admitted has paid: a token of the rate; for a retry, its price in the budget; a
@@ -84,7 +89,8 @@ struct GateRefusal {
 class TargetGate {
  public:
   /// `pace`: calls at a time. `patience`: a call that has not ended by then is not waited for.
-  TargetGate(const GatePolicy& policy, std::uint32_t pace, Duration patience);
+  /// `careful`: what was begun and is not known of may not be repeated, so little is begun ahead.
+  TargetGate(const GatePolicy& policy, std::uint32_t pace, Duration patience, bool careful);
 
   /// Lets time act; before anything is asked in a turn.
   void pass(Duration now, Random& random);
@@ -92,6 +98,11 @@ class TargetGate {
   /// Admits the call, or says why not. `ticket` is in no line.
   [[nodiscard]] std::optional<GateRefusal> ask(GateTicket& ticket, GateTaken& taken,
                                                const GateCall& call, Duration now);
+  /// A call of it came back; or its time was over before it could begin.
+  void came_back();
+  void overfull(Duration now);
+  /// True while nothing but its own fill holds anybody back.
+  [[nodiscard]] bool flows() const { return breaker_.state() == BreakerState::closed; }
   /// A call that nobody asked for (it follows one that was admitted).
   void enter(GateTicket& ticket, GateTaken& taken);
   /// Once for everybody who is held, however often they ask.
@@ -125,7 +136,7 @@ class TargetGate {
   void count_released(Line line) { passed_ = line == Line::attempts ? passed_ + 1 : 0; }
   /// True when somebody may go now.
   [[nodiscard]] bool has_room(Duration now) {
-    return breaker_.admits() && rate_.admits(now) && in_flight_ < pace_;
+    return breaker_.admits() && rate_.admits(now) && in_flight_ < window_;
   }
   /// True when the first of that line may go now.
   [[nodiscard]] bool may_release(Line line, std::uint32_t cost, Duration now);
@@ -142,6 +153,10 @@ class TargetGate {
 
  private:
   static constexpr std::uint32_t kPassedMax = 7;
+  static constexpr std::uint32_t kAheadAtFirst = 16;  ///< for each call at a time
+  static constexpr std::uint32_t kAheadMax = 64;
+  static constexpr std::uint32_t kAheadCareful = 2;
+  static constexpr Duration kHalvedOnce{1'000};  ///< for all that was called back together
 
   [[nodiscard]] std::optional<GateRefusal> refusal(const GateTicket& ticket, const GateCall& call,
                                                    Duration now);
@@ -150,13 +165,16 @@ class TargetGate {
     return held_.at(static_cast<std::size_t>(line));
   }
 
-  void follow_breaker() { shut_->store(breaker_.state() == BreakerState::open); }
+  void follow_breaker();
 
   CircuitBreaker breaker_;
   std::shared_ptr<std::atomic<bool>> shut_ = std::make_shared<std::atomic<bool>>(false);
   RetryBudget budget_;
   RateLimit rate_;
   std::uint32_t pace_;
+  std::uint32_t window_max_;
+  std::uint32_t window_;  ///< how many may be inside
+  Duration halved_{0};    ///< when it was halved last
   Duration patience_;
   std::uint32_t in_flight_ = 0;
   std::uint32_t passed_ = 0;  ///< attempts released since a retry was, or could not be

@@ -82,7 +82,10 @@ void Engine::Impl::open_gates() {
     const Policy& policy = target.policy;
     const auto pace = static_cast<std::uint32_t>(jobs_.at_a_time(target));
     const Duration answer = std::max(policy.effect_timeout, policy.lease);
-    gates_.emplace(name, TargetGate(policy.gates, pace, answer * 2 + kPatienceBeyondReport));
+    const Capabilities& can = policy.capabilities;
+    const bool careful = !can.idempotent && !can.deduplicates && !can.history && !can.probes;
+    gates_.emplace(name,
+                   TargetGate(policy.gates, pace, answer * 2 + kPatienceBeyondReport, careful));
     if (policy.lease.count() > 0) leases_.add_target(name, policy.gates.concurrency);
   }
   counters_.targets.resize(gates_.size());
@@ -201,6 +204,8 @@ void Engine::Impl::hold(TurnState& turn, Work& work, const GateCall& call,
     case HeldBy::rate:
       return note_wait(turn, work, again, target + " is sent no more calls a second");
     case HeldBy::line:
+      // That a busy target takes one after the other is no news, and not worth a record.
+      if (gate.flows()) return;
       return note_wait(turn, work, again, "others came before it at " + target);
   }
 }
@@ -263,7 +268,10 @@ void Engine::Impl::follow_gate(TurnState& turn, Work& work, const Input& input, 
     work.answered = answered;
     work.answered_probe = ticket.probe;
   }
-  if (is_report(input)) ticket.probe = 0;
+  if (is_report(input)) {
+    ticket.probe = 0;
+    if (!never_began(work, input, events)) gate->came_back();
+  }
   // In a worker's hands it is no call of ours; whoever is at work is not overdue.
   if (is_leased(work.operation)) {
     ticket.inside = false;

@@ -379,6 +379,7 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
   }
   const bool overdue = timer && operation.due_for == Due::report && operation.due_at <= turn.now;
   if (overdue && jobs_.revoke(operation.id, AttemptNo(operation.attempts))) {
+    if (TargetGate* gate = gate_of(operation); gate != nullptr) gate->overfull(turn.mono);
     apply(turn, *work,
           never_sent(AttemptNo(operation.attempts),
                      "its target was busy, or what stood there (at the store, and where its "

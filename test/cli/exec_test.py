@@ -108,6 +108,9 @@ class ExecTest(ExecCase):
         self.assertIn("ended by signal 9", self.trued("kill", "--show").stdout)
 
     def test_T1_signals_reach_the_command_and_the_answer_says_so(self):
+        # Whoever runs this in the background has it ignore SIGINT, and so would its children.
+        self.addCleanup(signal.signal, signal.SIGINT,
+                        signal.signal(signal.SIGINT, signal.default_int_handler))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             pids = os.path.join(self.scratch.path, f"pids{number}")
             # The shell and what it started are one group; either would hold our pipes open.
