@@ -61,8 +61,10 @@ void TargetGate::follow_breaker() {
 }
 
 void TargetGate::came_back() {
-  // What is not filled says nothing of how much would be too much.
-  if (in_flight_ * 2 >= window_) window_ = std::min(window_ + 1, window_max_);
+  // What is not filled says nothing of how much would be too much. One more for each window.
+  if (in_flight_ * 2 < window_ || ++returned_ < window_) return;
+  returned_ = 0;
+  window_ = std::min(window_ + 1, window_max_);
 }
 
 void TargetGate::overfull(Duration now) {

@@ -173,8 +173,9 @@ class TargetGate {
   RateLimit rate_;
   std::uint32_t pace_;
   std::uint32_t window_max_;
-  std::uint32_t window_;  ///< how many may be inside
-  Duration halved_{0};    ///< when it was halved last
+  std::uint32_t window_;        ///< how many may be inside
+  std::uint32_t returned_ = 0;  ///< since it grew
+  Duration halved_{0};          ///< when it was halved last
   Duration patience_;
   std::uint32_t in_flight_ = 0;
   std::uint32_t passed_ = 0;  ///< attempts released since a retry was, or could not be

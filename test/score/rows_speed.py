@@ -14,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "history"))
 from card import Figure, row  # noqa: E402
 from charges import UNHINDERED, Charges, FatedShop  # noqa: E402
-from faults import resident_mib  # noqa: E402
+from place import resident_mib  # noqa: E402
 from line import Line, Wire  # noqa: E402
 from trued_server import Scratch, Server, until  # noqa: E402
 
