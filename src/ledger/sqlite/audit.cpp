@@ -4,6 +4,8 @@
 
 #include "ledger/sqlite/audit_walk.h"
 #include "ledger/sqlite/locate.h"
+#include "ledger/sqlite/owner_lock.h"
+#include "ledger/sqlite/wal.h"
 
 namespace trued {
 namespace sqlite {
@@ -175,6 +177,11 @@ Result<void> AuditWalk::check_base() {
 
 Result<AuditReport> audit_sqlite(const std::string& path, const Progress& progress) {
   TRUED_TRY(const std::string real, sqlite::locate(path));
+  // Beside a server the log grows and begins afresh while it is looked at.
+  if (!sqlite::OwnerLock::is_held(real)) {
+    const auto whole = sqlite::refuse_wal_damage(real);
+    if (!whole.has_value()) return sqlite::as_finding(whole.error(), 0);
+  }
   auto open = sqlite::open_read_only(real, sqlite::Older::read);
   if (!open.has_value()) return sqlite::as_finding(open.error(), 0);
   auto report = sqlite::AuditWalk(*open->connection, open->version, progress).run();

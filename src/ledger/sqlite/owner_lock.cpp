@@ -36,6 +36,14 @@ Result<OwnerLock> OwnerLock::take(const std::string& path) {
   return lock;
 }
 
+bool OwnerLock::is_held(const std::string& path) {
+  const int fd = ::open((path + ".lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return false;
+  const bool held = ::flock(fd, LOCK_SH | LOCK_NB) != 0;
+  ::close(fd);
+  return held;
+}
+
 OwnerLock::~OwnerLock() {
   if (fd_ >= 0) ::close(fd_);
 }

@@ -13,6 +13,8 @@ class OwnerLock {
  public:
   /// `path` as locate() gives it. `already_exists` names the owner's process id.
   [[nodiscard]] static Result<OwnerLock> take(const std::string& path);
+  /// True if some process has it now; leaves nothing behind.
+  [[nodiscard]] static bool is_held(const std::string& path);
   OwnerLock(OwnerLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   OwnerLock& operator=(OwnerLock&& other) noexcept {
     std::swap(fd_, other.fd_);

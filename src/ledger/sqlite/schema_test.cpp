@@ -206,7 +206,7 @@ TEST(Schema, what_is_open_is_found_and_written_through_its_index) {
     while (plan.step() == SQLITE_ROW) found = found || plan.text(column).contains(word);
     return found;
   };
-  for (const std::string where :
+  for (const std::string& where :
        {std::string(sqlite::kIsOpen), std::string("state = 9 AND ") + sqlite::kInAttention}) {
     EXPECT_TRUE(says("EXPLAIN QUERY PLAN SELECT count(*) FROM operation WHERE " + where, 3,
                      "operation_attention"))

@@ -14,6 +14,7 @@
 #include "ledger/sqlite/retention.h"
 #include "ledger/sqlite/rows.h"
 #include "ledger/sqlite/schema.h"
+#include "ledger/sqlite/wal.h"
 
 namespace trued {
 namespace {
@@ -428,6 +429,7 @@ Result<std::unique_ptr<SqliteLedger>> SqliteLedger::open(const SqliteOptions& op
   SqliteOptions located = options;
   TRUED_TRY(located.path, sqlite::locate(options.path));
   TRUED_TRY(auto lock, sqlite::OwnerLock::take(located.path));
+  TRUED_TRY_VOID(sqlite::refuse_wal_damage(located.path));
   auto impl = std::make_unique<Impl>(std::move(located), std::move(lock));
   TRUED_TRY_VOID(impl->open());
   return std::unique_ptr<SqliteLedger>(new SqliteLedger(std::move(impl)));

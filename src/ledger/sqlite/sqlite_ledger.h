@@ -37,7 +37,8 @@ class SqliteLedger final : public Ledger {
   /// Opens or creates; an older ledger is copied and brought forward. Symbolic links are followed
   /// first. `already_exists`: another process owns it (named). `unavailable`: the file has several
   /// names (hard links). `invalid_argument`: it holds something else. `unsupported`: a newer
-  /// schema. `corrupt`, `io`, `permission_denied` as they say. Nothing happened on failure.
+  /// schema. `corrupt` (also a log that was changed where it had been synced), `io`,
+  /// `permission_denied` as they say. Nothing happened on failure.
   [[nodiscard]] static Result<std::unique_ptr<SqliteLedger>> open(const SqliteOptions& options);
   ~SqliteLedger() override;
 
