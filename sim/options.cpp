@@ -140,6 +140,7 @@ Options draw_options(std::uint64_t seed) {
   draw_workers(chance, o);
   if (chance.in_thousand(500)) o.declared = static_cast<std::uint32_t>(chance.between(100, 1'000));
   draw_nodes(chance, o);
+  if (chance.in_thousand(600)) o.buggify = static_cast<std::uint32_t>(chance.between(1, 200));
   return o;
 }
 
@@ -185,6 +186,7 @@ std::string to_string(const Options& o) {
   put("renewal_lost", o.renewal_lost);
   put("stall_every_ms", o.stall_every.count());
   put("stall_span_ms", o.stall_span.count());
+  put("buggify", o.buggify);
   put("crash_every_ms", o.crash_every.count());
   put("jump_every_ms", o.jump_every.count());
   put("person_every_ms", o.person_every.count());

@@ -57,6 +57,8 @@ struct Options {
   Duration stall_every{0};  ///< of one of them; 0 = never
   Duration stall_span{0};   ///< at most
 
+  std::uint32_t buggify = 0;  ///< at each site of the engine's that asks
+
   Duration crash_every{0};   ///< on average; 0 = never
   Duration jump_every{0};    ///< of the wall clock; 0 = never
   Duration person_every{0};  ///< 0 = nobody decides anything

@@ -39,7 +39,7 @@ void Node::act() {
   ports_.auditor.on_takeover();
   engine_ = std::make_unique<Engine>(
       EnginePorts{ledger_, ports_.targets, runner_, ports_.clock, ports_.entropy, &ports_.types,
-                  alone_ ? nullptr : &lease_},
+                  alone_ ? nullptr : &lease_, &ports_.buggify},
       ports_.options.engine);
   const auto recovered = engine_->recover();
   if (!recovered.has_value()) ports_.trace.violation("(4) the ledger cannot be recovered");

@@ -18,6 +18,24 @@
 
 namespace trued::sim {
 
+/// Strikes at each site as often as the world says.
+class SimBuggify final : public Buggify {
+ public:
+  SimBuggify(Auditor& auditor, Chance& chance, const Options& options, const bool& calm)
+      : auditor_(auditor), chance_(chance), options_(options), calm_(calm) {}
+  bool strikes(std::string_view site) override {
+    if (calm_ || options_.buggify == 0 || !chance_.in_thousand(options_.buggify)) return false;
+    auditor_.see("buggify: " + std::string(site));
+    return true;
+  }
+
+ private:
+  Auditor& auditor_;
+  Chance& chance_;
+  const Options& options_;
+  const bool& calm_;
+};
+
 /// What every node of a world has in common.
 struct NodePorts {
   const Targets& targets;
@@ -29,6 +47,7 @@ struct NodePorts {
   Chance& chance;
   SimClock& clock;
   Random& entropy;
+  SimBuggify& buggify;
   const Options& options;
   const bool& calm;
 };

@@ -68,6 +68,7 @@ class World {
   Auditor auditor_;
   SimClock clock_;
   SeededRandom entropy_;
+  SimBuggify buggify_;
   SharedLog log_;
   Targets targets_;
   std::optional<SimTypes> types_;
@@ -86,6 +87,7 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
       auditor_(trace_, options_, coverage),
       clock_(agenda_),
       entropy_(options.seed ^ 0x656e74726f7079ULL),
+      buggify_(auditor_, chance_, options_, calm_),
       workers_([this] { return reach_engine(); }, agenda_, trace_, auditor_, chance_, options_,
                calm_) {
   for (std::uint32_t i = 0; i < options_.targets; ++i) {
@@ -115,8 +117,8 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
                                        kind, policy));
   }
   types_.emplace(targets_);
-  const NodePorts ports{targets_, *types_, log_,     auditor_, trace_, agenda_,
-                        chance_,  clock_,  entropy_, options_, calm_};
+  const NodePorts ports{targets_, *types_, log_,     auditor_, trace_,   agenda_,
+                        chance_,  clock_,  entropy_, buggify_, options_, calm_};
   for (std::uint32_t i = 0; i < options_.nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>(ports, i));
   }

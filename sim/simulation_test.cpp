@@ -48,6 +48,8 @@ TEST(Simulation, V1_V3_V6_V7_V10_T1_T2_T3_T5_T6_invariants_hold_in_many_worlds) 
                               "seen completion counted",
                               "seen completion repeated",
                               "seen completion too late",
+                              "seen buggify: contents not kept in memory",
+                              "seen buggify: a read that is asked for again while it runs",
                               "seen node stalled",
                               "seen node took over",
                               "seen node overtaken",

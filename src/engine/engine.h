@@ -30,6 +30,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -55,6 +56,14 @@ struct EngineOptions {
   std::uint32_t retire_per_turn = 500;
 };
 
+/// Makes rare things common, in simulation: each site asks whether it should do now what it may do
+/// at any time, but hardly ever has to (FoundationDB's BUGGIFY). Never needed for being right.
+class Buggify {
+ public:
+  virtual ~Buggify() = default;
+  [[nodiscard]] virtual bool strikes(std::string_view site) = 0;
+};
+
 struct EnginePorts {
   Ledger& ledger;
   const Targets& targets;
@@ -63,6 +72,7 @@ struct EnginePorts {
   Random& random;
   const OperationTypes* types = nullptr;  ///< null: only `write`
   const Tenure* tenure = nullptr;         ///< null: nobody else can act on this ledger
+  Buggify* buggify = nullptr;             ///< null: rare things stay rare
 };
 
 /// What a call of step() came to.

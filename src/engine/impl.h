@@ -120,6 +120,10 @@ class Engine::Impl {
   std::atomic<bool> fenced{false};
 
  private:
+  [[nodiscard]] bool rarely(std::string_view site) {
+    return ports_.buggify != nullptr && ports_.buggify->strikes(site);
+  }
+
   // turn.cpp: inputs and decisions
   void take_messages(TurnState& turn);
   bool load(TurnState& turn);

@@ -129,6 +129,7 @@ Turn Engine::Impl::step() {
     leases_.dismiss(std::nullopt);
   }
   take_messages(turn);
+  if (rarely("repeats written at once")) repeats_due_ = turn.mono;
   const bool repeats = !repeats_.empty() && turn.mono >= repeats_due_;
   if (turn.messages.empty() && !repeats) {
     expire_waiters(turn.mono);
@@ -329,6 +330,7 @@ void Engine::Impl::close(TurnState& turn, const Operation& operation) {
 }
 
 void Engine::Impl::keep_intent(Entry& entry, std::shared_ptr<const Intent> intent) {
+  if (rarely("contents not kept in memory")) intent = nullptr;
   if (intent) open_bytes_ += bytes_of(*intent);
   entry.intent = std::move(intent);
 }
@@ -427,7 +429,7 @@ void Engine::Impl::answer_held(Mono now) {
 }
 
 void Engine::Impl::look_after_retention(const TurnState& turn) {
-  if (turn.mono < retire_due_) return;
+  if (turn.mono < retire_due_ && !rarely("retention looked after early")) return;
   const auto retired = ports_.ledger.retire(turn.now, options_.retire_per_turn);
   const bool more = retired.has_value() && retired.value() == options_.retire_per_turn;
   if (!retired.has_value()) ++counters_.retire_failures;

@@ -48,7 +48,12 @@ const Policy& Engine::Impl::policy_of(const std::string& definition,
 
 void Engine::Impl::take_messages(TurnState& turn) {
   turn.messages = std::exchange(local_, {});
-  inbox->take(turn.messages, options_.inputs_per_turn_max);
+  inbox->take(turn.messages, rarely("a turn of one") ? 1 : options_.inputs_per_turn_max);
+  if (rarely("a timer for nothing") && !entries_.empty()) {
+    auto any = entries_.begin();
+    std::advance(any, static_cast<std::ptrdiff_t>(ports_.random.next() % entries_.size()));
+    turn.messages.emplace_back(MoveMessage{any->first, TimerDue{}});
+  }
   if (draining.load()) {
     // What runs may report; nothing new is begun. The rest is durable and goes on at next start.
     std::erase_if(turn.messages, [](const Message& message) {
