@@ -57,6 +57,10 @@ struct Limits {
   std::uint64_t bytes_max = std::uint64_t{1} << 20;
 };
 
+/// True for the server's word that it stopped waiting for its standbys: what it committed then
+/// stands on this server alone.
+[[nodiscard]] bool tells_of_lost_replication(const Notice& notice);
+
 /// The server committed. `replicated` false: the wait for synchronous replication was cut short, so
 /// the commit stands on this server alone and would be lost with it.
 struct Committed {
@@ -77,6 +81,12 @@ class Session {
   /// One statement with its parameters, never spliced into it.
   [[nodiscard]] Result<Rows, PgError> execute(const std::string& sql, const Parameters& parameters,
                                               const Limits& limits, const Deadline& deadline);
+  /// The same for a statement that comes again and again: this connection's server parses it once.
+  /// Not through a pooler that gives each transaction another server.
+  [[nodiscard]] Result<Rows, PgError> execute_prepared(const std::string& sql,
+                                                       const Parameters& parameters,
+                                                       const Limits& limits,
+                                                       const Deadline& deadline);
   /// Statements without parameters, several with ';' between them; the rows of the last one that
   /// has any.
   [[nodiscard]] Result<Rows, PgError> script(const std::string& sql, const Deadline& deadline);

@@ -226,7 +226,7 @@ Result<void> AuditWalk::check_tombstones() {
       find("tombstone", "operation number " + std::to_string(graves.integer(5)),
            grave.error().message);
     } else if (grave->record < base_.sequence) {
-      dropped = grave->bury_in(dropped, version_);
+      dropped = bury_in(*grave, dropped, version_);
     } else {
       TRUED_TRY_VOID(check_grave(*grave, mark));
     }
