@@ -108,10 +108,13 @@ Error newer(const Site& site, int version, int oldest) {
                      std::to_string(kPostgresSchema) + ": use the newer program that wrote it"};
 }
 
-// Whether there is a ledger, without an error that would end a transaction.
+// Whether there is a ledger, without an error that would end a transaction. Not by to_regclass():
+// it answers from what the connection remembers, also when somebody created it meanwhile.
 Result<bool> is_there(Link& link) {
-  auto rows = link.script("SELECT to_regclass(" + pg::quoted_literal(link.site().prefix + "head") +
-                          ") IS NOT NULL");
+  auto rows = link.script(
+      "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = "
+      "c.relnamespace WHERE c.relname = 'head' AND n.nspname = " +
+      pg::quoted_literal(link.site().schema) + ")");
   if (!rows.has_value()) return plain(link.site(), rows.error());
   if (rows->values.size() != 1) return false;
   Fields row(rows->values.front());
