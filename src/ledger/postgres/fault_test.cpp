@@ -1,9 +1,9 @@
 // What a commit says when the server, the way to it or another node gets between.
 #include <atomic>
 #include <map>
-#include <random>
 #include <thread>
 
+#include "base/random.h"
 #include "ledger/postgres/batch_statement.h"
 #include "ledger/postgres/link.h"
 #include "ledger/postgres/postgres_test_support.h"
@@ -280,12 +280,12 @@ TEST(PostgresFaults, T3_what_was_committed_is_there_however_often_the_server_is_
   pg::PostgresServer fragile;
   const Area area(fragile);
   const auto ledger = area.open(area.seize(), 0, Duration{5'000});
-  std::mt19937 random(20'261'121);
+  SeededRandom chance(20'261'121);
   Writes writes(*ledger);
   for (int round = 0; round < 20; ++round) {
     const int before = writes.committed();
     for (int tries = 0; tries < 2'000 && writes.committed() < before + 3; ++tries) pg::pause(5);
-    pg::pause(static_cast<int>(random() % 20));
+    pg::pause(static_cast<int>(chance.next() % 20));
     if (round % 4 == 3) {
       fragile.stop_at_once();
     } else {

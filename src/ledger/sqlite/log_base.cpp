@@ -82,10 +82,6 @@ Result<Grave> read_grave(Statement& statement) {
                .identity = statement.text(7)};
 }
 
-Digest bury_in(const Grave& grave, const Digest& tombs, int version) {
-  return version < 3 ? bury_text(tombs, grave.mark()) : grave.bury_in(tombs);
-}
-
 Result<Digest> bury_marks(Connection& connection, const Digest& tombs, std::uint64_t from,
                           std::uint64_t to, int version) {
   TRUED_TRY(Statement graves,

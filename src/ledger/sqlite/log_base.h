@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "core/identity.h"
+#include "ledger/audit_core.h"
 #include "ledger/codec.h"
 #include "ledger/sqlite/connection.h"
 #include "ledger/sqlite/schema.h"
@@ -18,8 +19,6 @@ namespace trued::sqlite {
 /// `version` of the schema that the file has: the first knew of no hash over dropped marks.
 [[nodiscard]] Result<LogBase> read_base(Connection& connection, int version = kSchemaVersion);
 
-/// As Grave::bury_in(), as a schema of that version does it: before the third, by the mark's text.
-[[nodiscard]] Digest bury_in(const Grave& grave, const Digest& tombs, int version);
 /// The columns read_grave() expects, and their table.
 inline constexpr const char* kGraves =
     "SELECT id, fingerprint, state, settled_at, retired_at, operation, record, identity "
