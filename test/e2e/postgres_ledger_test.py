@@ -1,10 +1,11 @@
-"""Servers on one ledger in PostgreSQL: one acts, the others stand by; nothing acknowledged is lost."""
+"""Servers on one ledger in PostgreSQL: one acts, the others stand by, and nothing is lost."""
 
 import http.client
 import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -204,21 +205,24 @@ class PostgresLedgerTest(unittest.TestCase):
 
     @staticmethod
     def open_operations(server):
-        return server.request("GET", "/v1/status")[2]["operations"]["open"]
+        return server.request("GET", "/v1/status")[2]["ledger"]["open"]
 
     def test_T1_a_server_that_slept_carries_out_nothing_and_stands_aside(self):
         with shops.Shop(deduplicates=False) as shop:
             def config(_):
-                # Few threads, so that effects wait for their turn when it falls asleep.
-                return "runner_threads = 4\n" + shops.config(
-                    shop, timeout="1s", after=shops.READ_BACK + PROBE,
-                    target="breaker = false\nbudget = false")
+                # Two targets and fewer threads than they may take: effects that were handed out
+                # wait for a thread when it falls asleep.
+                one = shops.config(shop, timeout="30s", after=shops.READ_BACK + PROBE,
+                                   target="breaker = false\nbudget = false")
+                other = one.replace("psp", "bank").replace("operation.charge", "operation.order")
+                return "runner_threads = 3\n" + one + other
             with Bench(self.database, config) as bench:
                 first = bench.node().listens()
                 second = bench.node()
                 self.assertEqual(second.next_event()["event"], "standby")
                 shop.always = "hang_before"
-                ids = [self.charge(first, number)["id"] for number in range(12)]
+                ids = [self.charge(first, kind, number)["id"]
+                       for number in range(6) for kind in ("charge", "order")]
                 self.wait_until(lambda: len(shop.posts()) >= 3, "effects under way")
                 first.process.send_signal(signal.SIGSTOP)
                 asleep = len(shop.posts())
@@ -230,6 +234,11 @@ class PostgresLedgerTest(unittest.TestCase):
                 carried_out = len(shop.executions())
                 self.assertEqual(carried_out, len(ids))
                 self.assertGreater(len(shop.posts()), asleep)
+                # What it had under way ends as it wakes; what waited behind that has its turn, and
+                # time enough by its own deadline.
+                with shop.lock:
+                    for connection in shop.open:
+                        connection.shutdown(socket.SHUT_RDWR)
                 first.process.send_signal(signal.SIGCONT)
                 self.assertEqual(first.process.wait(60), 75)
                 first.drain.join()
@@ -239,10 +248,10 @@ class PostgresLedgerTest(unittest.TestCase):
                 self.assertTrue(bench.audit()["clean"])
 
     @staticmethod
-    def charge(server, number):
+    def charge(server, kind, number):
         _, _, receipt = server.request(
             "POST", "/v1/operations",
-            {"type": "charge", "input": {"cart": f"cart-{number}", "amount": 5}},
+            {"type": kind, "input": {"cart": f"cart-{number}", "amount": 5}},
             {"Prefer": "wait=0"})
         return receipt
 
