@@ -278,6 +278,8 @@ Result<bool> take_ledger(const Common& common, const config::Config& config, Run
   stop.emplace(*r.loop);
   bool stopped = false;
   TRUED_TRY(r.tenure, stand_by(common, *config.shared_ledger, [&](Duration pause) {
+              // To a supervisor it is up: it may stand by for months.
+              notify_systemd("READY=1\nSTATUS=standing by: another node acts on the ledger");
               stopped = stop->wait_for(pause);
               return stopped;
             }));
@@ -360,7 +362,7 @@ int serve(const Common& common, const ServeOptions& options) {
   if (!stop) stop.emplace(*running.loop);
   const std::uint64_t open = running.engine->stats().open;
   announce(common, config, running.server->port(), open, ledger);
-  notify_systemd("READY=1");
+  notify_systemd("READY=1\nSTATUS=acting");
   if (!wait_for_end(running, *stop)) stand_aside(common, running);
   return stop_serving(config, running);
 }

@@ -42,16 +42,24 @@ std::string Site::shown() const { return info.shown() + ", schema " + schema; }
 Result<void, pg::PgError> prepare_session(pg::Session& session, Duration call_max) {
   // A client that was stopped, or cut off, must not hold the head of the ledger for longer than it
   // would wait itself. Compiling statements costs more here than it gains.
-  const std::string patience = std::to_string(call_max.count());
+  const std::string settings =
+      "SET default_transaction_isolation='read committed'; SET default_transaction_read_only=off;"
+      "SET client_min_messages=warning; SET bytea_output=hex; SET standard_conforming_strings=on;"
+      "SET jit=off; SET statement_timeout=0; SET lock_timeout=0;"
+      "SET idle_in_transaction_session_timeout=" +
+      std::to_string(call_max.count());
+  TRUED_TRY_VOID(session.script(settings, pg::Deadline(call_max)));
+  // Not every server can; it only ends sooner what nobody waits for any more.
+  auto checked =
+      session.script("SET client_connection_check_interval=2000", pg::Deadline(call_max));
+  if (!checked.has_value() && checked.error().lost) return std::move(checked).error();
+  return {};
+}
+
+Result<void, pg::PgError> plan_by_index(pg::Session& session, Duration call_max) {
   TRUED_TRY_VOID(
-      session.script("SET default_transaction_isolation='read committed';"
-                     "SET default_transaction_read_only=off;"
-                     "SET client_min_messages=warning; SET bytea_output=hex;"
-                     "SET standard_conforming_strings=on; SET jit=off;"
-                     "SET statement_timeout=0; SET lock_timeout=0;"
-                     "SET client_connection_check_interval=2000;"
-                     "SET idle_in_transaction_session_timeout=" +
-                         patience,
+      session.script("SET enable_seqscan=off; SET enable_hashjoin=off; SET enable_mergejoin=off;"
+                     "SET plan_cache_mode=force_generic_plan",
                      pg::Deadline(call_max)));
   return {};
 }
@@ -65,6 +73,7 @@ Result<void, pg::PgError> Link::connect() {
     ready.error().error.happened = Happened::no;
     return std::move(ready).error();
   }
+  if (plans_ == Plans::by_index) TRUED_TRY_VOID(plan_by_index(opened, call_max_));
   if (flush_ == Flush::always) {
     TRUED_TRY_VOID(
         opened.script("SELECT set_config('synchronous_commit', 'local', false) WHERE "

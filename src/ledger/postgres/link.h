@@ -33,8 +33,17 @@ class Link {
   /// `always`: a commit waits for the disk even where synchronous_commit is off.
   enum class Flush : std::uint8_t { as_set, always };
 
-  Link(const Site& site, std::string application, Duration call_max, Flush flush = Flush::as_set)
-      : site_(site), application_(std::move(application)), call_max_(call_max), flush_(flush) {}
+  /// `by_index`: for statements that look up few rows of many. What was planned while the tables
+  /// were empty would otherwise walk through them when they no longer are.
+  enum class Plans : std::uint8_t { free, by_index };
+
+  Link(const Site& site, std::string application, Duration call_max, Flush flush = Flush::as_set,
+       Plans plans = Plans::free)
+      : site_(site),
+        application_(std::move(application)),
+        call_max_(call_max),
+        flush_(flush),
+        plans_(plans) {}
 
   /// Connects unless a connection stands. What fails is `happened = no`.
   [[nodiscard]] Result<void, pg::PgError> connect();
@@ -57,12 +66,16 @@ class Link {
   const std::string application_;
   const Duration call_max_;
   const Flush flush_;
+  const Plans plans_;
   std::optional<pg::Session> session_;
 };
 
 /// What a ledger's connections rely on, whatever a role or a database is set to. Not what decides
 /// on durability: that is the engine's and its operator's.
 [[nodiscard]] Result<void, pg::PgError> prepare_session(pg::Session& session, Duration call_max);
+
+/// See Link::Plans::by_index.
+[[nodiscard]] Result<void, pg::PgError> plan_by_index(pg::Session& session, Duration call_max);
 
 /// Of an answer whose rows are all needed. `too_large` if it was cut.
 [[nodiscard]] const pg::Limits& whole();

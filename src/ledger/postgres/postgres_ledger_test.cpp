@@ -84,6 +84,28 @@ TEST(PostgresLedger, T6_a_large_batch_is_one_statement) {
   EXPECT_EQ(audit_of(area), "");
 }
 
+TEST(PostgresLedger, T6_nothing_that_a_turn_does_walks_through_a_table) {
+  const Area area;
+  {
+    Lives lives;
+    const auto ledger = area.open();
+    for (int i = 0; i < 40; ++i) {
+      const std::string key = "k" + std::to_string(i);
+      Operation operation = lives.put(*ledger, key);
+      (void)ledger->load(std::vector<Identity>{operation.identity});
+      (void)ledger->load(std::vector<OperationId>{operation.id});
+      Lives::settle(*ledger, operation, State::confirmed);
+    }
+  }  // the server hears of what a connection did when that ends
+  const std::string of = " FROM pg_stat_user_tables WHERE schemaname = '" + area.name() + "' AND " +
+                         "relname IN ('operation', 'record', 'intent', 'batch', 'tombstone')";
+  EXPECT_TRUE(server().wait_for("(SELECT sum(idx_scan) >= 120" + of + ")"));
+  // Each index was made by one walk.
+  EXPECT_EQ(area.sql("SELECT sum(seq_scan)" + of),
+            area.sql("SELECT count(*) FROM pg_indexes WHERE schemaname = '" + area.name() +
+                     "' AND tablename NOT IN ('head', 'holder', 'base')"));
+}
+
 TEST(PostgresLedger, T6_an_operation_that_is_not_there_is_not_changed) {
   const Area area;
   Lives lives;

@@ -28,7 +28,7 @@ struct IdHash {
 class Writer {
  public:
   Writer(const Site& site, Claim claim, Duration call_max)
-      : link_(site, "trued", call_max),
+      : link_(site, "trued", call_max, Link::Flush::as_set, Link::Plans::by_index),
         condition_{.epoch = claim.epoch, .holder = std::move(claim.holder)} {}
 
   /// Reads where the log ends; `conflict` if the claim does not hold.
