@@ -53,6 +53,17 @@ TEST(PostgresFencing, T1_what_an_overtaken_node_decides_never_gets_into_the_ledg
   EXPECT_EQ(area.sql("SELECT count(*) FROM @batch"), "2");
 }
 
+TEST(PostgresFencing, T1_it_is_overtaken_from_the_moment_of_the_claim) {
+  const Area area;
+  Lives lives;
+  const auto first = area.open();
+  lives.put(*first, "before");
+  const Claim next = area.seize();  // which has looked at nothing yet
+  EXPECT_EQ(first->commit(batch_of(lives, "late")).outcome, CommitOutcome::fenced);
+  EXPECT_EQ(area.sql("SELECT count(*) FROM @operation"), "1");
+  lives.put(*area.open(next), "after");
+}
+
 TEST(PostgresFencing, T1_a_claim_that_does_not_hold_opens_nothing) {
   const Area area;
   const Claim old = area.seize();
@@ -224,17 +235,25 @@ TEST(PostgresFaults, T6_a_wait_for_standbys_that_was_cut_is_no_commit) {
                                std::string(names) + "'"));
   };
   wait_for_standbys("away");
-  std::thread canceller([&] {
-    EXPECT_TRUE(
-        alone.wait_for("EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"));
-    alone.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
-  });
-  const CommitResult result = ledger->commit(batch_of(lives, "alone"));
-  canceller.join();
+  const auto cutting_the_wait = [&](const std::function<CommitResult()>& call) {
+    std::thread canceller([&] {
+      EXPECT_TRUE(
+          alone.wait_for("EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"));
+      alone.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    });
+    const CommitResult result = call();
+    canceller.join();
+    return result;
+  };
+  const CommitResult result =
+      cutting_the_wait([&] { return ledger->commit(batch_of(lives, "alone")); });
   EXPECT_EQ(result.outcome, CommitOutcome::unknown);
   EXPECT_NE(result.message.find("standbys"), std::string::npos) << result.message;
   EXPECT_EQ(area.sql("SELECT count(*) FROM @batch"), "2") << "the primary has it all the same";
-  EXPECT_EQ(ledger->settle_unknown().outcome, CommitOutcome::unknown) << "nobody has it besides";
+  EXPECT_EQ(cutting_the_wait([&] { return ledger->settle_unknown(); }).outcome,
+            CommitOutcome::unknown)
+      << "nobody has it besides";
+  EXPECT_EQ(ledger->settle_unknown().outcome, CommitOutcome::unknown) << "nor later";
   EXPECT_EQ(ledger->durability(), "standby");
   wait_for_standbys("");
   EXPECT_EQ(settle(*ledger).outcome, CommitOutcome::committed);
