@@ -123,6 +123,7 @@ int worklist(const Common& common, const WorklistOptions& options);
 struct LedgerFileOptions {
   std::string ledger;
   std::string destination;
+  std::string schema;  ///< of a ledger on a server
 };
 int audit(const Common& common, const LedgerFileOptions& options);
 int backup(const Common& common, const LedgerFileOptions& options);

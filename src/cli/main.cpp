@@ -79,7 +79,7 @@ void add_serve(CLI::App& root, Options& o, std::function<int()>& run) {
   add_state(*app, o.common);
   app->add_option("--config", o.serve.config, "Configuration file (trued.toml)");
   app->add_option("--listen", o.serve.listen, "ADDRESS:PORT, 127.0.0.1:7117 by default");
-  app->add_option("--ledger", o.serve.ledger, "sqlite:PATH");
+  app->add_option("--ledger", o.serve.ledger, "sqlite:PATH or postgresql://USER@HOST/DATABASE");
   app->add_option("--target", o.serve.targets,
                   "NAME=KIND:LOCATION[,branch=B][,serving=URL]; may be given again");
   app->add_flag("--allow-exec", o.serve.allow_exec,
@@ -287,7 +287,8 @@ void add_worklist(CLI::App& root, Options& o, std::function<int()>& run) {
 void add_files(CLI::App& root, Options& o, std::function<int()>& run) {
   CLI::App* app = root.add_subcommand("audit", "Recompute every row and the hash chain");
   add_state(*app, o.common);
-  app->add_option("--ledger", o.file.ledger, "sqlite:PATH");
+  app->add_option("--ledger", o.file.ledger, "sqlite:PATH or postgresql://USER@HOST/DATABASE");
+  app->add_option("--schema", o.file.schema, "Of a ledger on a server (trued)");
   app->callback([&] { run = [&o] { return audit(o.common, o.file); }; });
   CLI::App* copy = root.add_subcommand("backup", "Copy the ledger while it is in use");
   add_state(*copy, o.common);

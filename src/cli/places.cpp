@@ -49,7 +49,9 @@ Result<std::string> ledger_option(const std::string& option) {
   const auto path = config::ledger_path(option);
   if (path && !path->empty()) return *path;
   return Error{.code = ErrorCode::invalid_argument,
-               .message = "'" + option + "' is not a ledger; expected sqlite:PATH"};
+               .message = config::is_shared_ledger(option)
+                              ? "this command needs a ledger in a file: sqlite:PATH"
+                              : "'" + option + "' is not a ledger; expected sqlite:PATH"};
 }
 
 }  // namespace

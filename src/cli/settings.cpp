@@ -168,7 +168,17 @@ int read_settings(const Common& common, const ServeOptions& options, config::Con
     config.port = endpoint->port;
   }
   if (const int code = add_targets(common, options, config); code != kOk) return code;
-  if (!options.ledger.empty()) config.ledger = options.ledger;
+  if (!options.ledger.empty()) {
+    auto choice = config::parse_ledger(options.ledger);
+    if (!choice.has_value()) return complain(common, kUsage, "--ledger: " + choice.error().message);
+    config.ledger = std::move(choice->path);
+    // The rest of a [ledger] that names a server still holds for another one.
+    if (choice->shared && config.shared_ledger) {
+      config.shared_ledger->url = choice->shared->url;
+    } else {
+      config.shared_ledger = std::move(choice->shared);
+    }
+  }
   std::vector<std::string> faults;
   for (const config::Wrong& wrong : config::wrong_with(config, rules)) {
     faults.push_back(config::to_string(wrong));

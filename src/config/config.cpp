@@ -9,6 +9,7 @@
 
 #include "config/exec.h"
 #include "config/http.h"
+#include "config/ledger.h"
 #include "config/operations.h"
 #include "config/postgres.h"
 #include "config/rules.h"
@@ -224,7 +225,7 @@ void read_tokens(const toml::table& found, Faults& faults, Config& config) {
   }
 }
 
-void read_server(Table& root, Config& config) {
+void read_server(Table& root, Faults& faults, Config& config) {
   std::string listen = config.address + ":" + std::to_string(config.port);
   root.text("listen", listen);
   const auto endpoint = parse_endpoint(listen);
@@ -234,11 +235,7 @@ void read_server(Table& root, Config& config) {
     config.address = endpoint->address;
     config.port = endpoint->port;
   }
-  std::string ledger;
-  root.text("ledger", ledger);
-  const auto path = ledger_path(ledger);
-  if (!path) root.fault("ledger", "expected \"sqlite:/path/to/ledger.db\"");
-  config.ledger = path.value_or("");
+  read_ledger(root, faults, config);
   root.text("state_dir", config.state_dir);
   root.texts("allowed_hosts", config.allowed_hosts);
   root.texts("allowed_origins", config.allowed_origins);
@@ -305,7 +302,7 @@ Loaded parse(const std::string& text, const std::string& path, const Rules& rule
     return loaded;
   }
   Table root(document, faults, "");
-  read_server(root, loaded.config);
+  read_server(root, faults, loaded.config);
   if (const toml::table* targets = root.table("target")) {
     for (const auto& [name, node] : *targets) {
       const toml::table* one = node.as_table();

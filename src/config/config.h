@@ -29,11 +29,20 @@ struct TokenSpec {
   Rights rights = {};
 };
 
+/// A ledger on a PostgreSQL server, which several nodes share; one acts at a time.
+struct SharedLedger {
+  std::string url;       ///< postgresql://…
+  std::string password;  ///< beside the URL, so that nothing in it has to be escaped
+  std::string schema = "trued";
+  Duration lease{10'000};  ///< how long a node that falls silent keeps the others waiting
+};
+
 struct Config {
   std::string address = "127.0.0.1";
   std::uint16_t port = 7'117;
-  std::string ledger;     ///< path of the SQLite file; empty: in the state directory
-  std::string state_dir;  ///< empty: by XDG
+  std::string ledger;  ///< path of the SQLite file; empty: in the state directory
+  std::optional<SharedLedger> shared_ledger;  ///< instead of a file
+  std::string state_dir;                      ///< empty: by XDG
   std::vector<TargetSpec> targets;
   Cares cares;                     ///< of the targets of the file
   define::Definitions operations;  ///< sound in themselves; see Rules::operations
@@ -112,6 +121,17 @@ struct Endpoint {
 
 /// "sqlite:PATH" or a plain path; nothing for another scheme.
 [[nodiscard]] std::optional<std::string> ledger_path(const std::string& text);
+
+/// True for what names a ledger on a server.
+[[nodiscard]] bool is_shared_ledger(const std::string& text);
+
+/// What `ledger = …` or `--ledger …` names: a file, or a server.
+struct LedgerChoice {
+  std::string path;  ///< of a file; empty: in the state directory
+  std::optional<SharedLedger> shared;
+};
+/// `invalid_argument`: something else, or a password where others see it; repeats none.
+[[nodiscard]] Result<LedgerChoice> parse_ledger(const std::string& text);
 
 /// The known name closest to `name`, if it is close enough to be meant.
 [[nodiscard]] std::optional<std::string> resembles(const std::string& name,

@@ -23,6 +23,8 @@ UserInfo user_info(const std::string& url) {
   return {begin, at};
 }
 
+}  // namespace
+
 bool holds_password(const std::string& url) {
   const UserInfo info = user_info(url);
   const std::size_t colon = url.find(':', info.begin);
@@ -30,8 +32,6 @@ bool holds_password(const std::string& url) {
   const std::size_t query = url.find('?');
   return query != std::string::npos && url.find("password=", query) != std::string::npos;
 }
-
-}  // namespace
 
 void read_postgres(Table& table, PostgresSpec& spec) {
   bool secret = false;

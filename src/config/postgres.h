@@ -11,6 +11,9 @@ namespace trued::config {
 /// The settings of kind "postgres".
 void read_postgres(Table& table, PostgresSpec& spec);
 
+/// True for a URL with a password in it, wherever.
+[[nodiscard]] bool holds_password(const std::string& url);
+
 /// The URL for people: without its password and parameters.
 [[nodiscard]] std::string without_password(const std::string& url);
 

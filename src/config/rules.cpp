@@ -223,6 +223,13 @@ std::vector<Wrong> wrong_with(const Config& config, const Rules& rules) {
                        " without a token: add [token.NAME] secret = \"${env:…}\" to the "
                        "configuration, or listen at 127.0.0.1"});
   }
+  if (config.shared_ledger && rules.postgres) {
+    const PostgresSpec where{.url = config.shared_ledger->url,
+                             .password = config.shared_ledger->password};
+    for (SpecFault& fault : rules.postgres(where)) {
+      out.push_back({{"ledger", fault.setting}, std::move(fault.detail)});
+    }
+  }
   for (const TargetSpec& spec : config.targets) TargetRules(spec, config, rules, out).check();
   check_places(config, rules, out);
   check_tokens(config, out);

@@ -59,6 +59,7 @@ class Table {
   void fault(const char* name, const std::string& message);
   [[nodiscard]] const toml::source_region& source() const { return table_.source(); }
   [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] bool is_table(const char* name) const { return table_[name].is_table(); }
   [[nodiscard]] bool has(const char* name) const { return table_.contains(name); }
 
  private:

@@ -78,7 +78,7 @@ Result<Pool::Lease, PgError> Pool::take(const Deadline& deadline, bool fresh) {
 
 void Pool::give_back(std::unique_ptr<Session> session, std::chrono::nanoseconds born) {
   const bool fit = session != nullptr && session->idle() && now() - born <= options_.age_max &&
-                   forgets(*session);
+                   (!options_.discard || forgets(*session));
   const std::lock_guard lock(mutex_);
   --leased_;
   // Invariant (1) holds as a new one is opened only where none is idle, or all of them were closed.

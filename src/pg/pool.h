@@ -5,6 +5,7 @@
 //   (2) A connection that is not idle and healthy when it comes back, or that is too old, is
 //       closed, and every other one is made to forget its session (DISCARD ALL): no transaction,
 //       lock, setting, temporary table or half-read answer passes from one user to the next.
+//       Except where its users are said to leave none (PoolOptions::discard).
 //
 // Threads: any; a lease is used by one at a time, and ends before its pool.
 #pragma once
@@ -26,6 +27,8 @@ struct PoolOptions {
   Duration idle_max{5 * 60'000};  ///< unused for longer: closed
   Duration age_max{30 * 60'000};  ///< so that a failover or a new address is found in time
   std::string application = "trued";
+  /// Between two users. False where none of them changes anything of its session.
+  bool discard = true;
 };
 
 class Pool {

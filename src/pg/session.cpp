@@ -4,6 +4,8 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <functional>
+#include <map>
 #include <poll.h>
 #include <utility>
 
@@ -60,6 +62,13 @@ void on_notice(void* heard, const PGresult* result) {
 
 constexpr std::size_t kFailuresMax = 2;
 
+std::vector<const char*> pointers_to(const Parameters& parameters) {
+  std::vector<const char*> values;
+  values.reserve(parameters.size());
+  for (const auto& each : parameters) values.push_back(each ? each->c_str() : nullptr);
+  return values;
+}
+
 }  // namespace
 
 struct Session::Impl {
@@ -67,6 +76,7 @@ struct Session::Impl {
   ConnInfo info;
   Heard heard;
   std::string server;
+  std::map<std::string, std::string, std::less<>> prepared = {};  ///< names, by their text
 
   [[nodiscard]] PGconn* get() const { return connection.get(); }
 
@@ -229,11 +239,31 @@ Result<Session, PgError> Session::open(const ConnInfo& info, const std::string& 
 Result<Rows, PgError> Session::execute(const std::string& sql, const Parameters& parameters,
                                        const Limits& limits, const Deadline& deadline) {
   if (lost()) return impl_->closed();
-  std::vector<const char*> values;
-  values.reserve(parameters.size());
-  for (const auto& each : parameters) values.push_back(each ? each->c_str() : nullptr);
+  const std::vector<const char*> values = pointers_to(parameters);
   if (PQsendQueryParams(impl_->get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
                         values.data(), nullptr, nullptr, 0) == 0) {
+    return impl_->lose("the statement could not be sent", false);
+  }
+  (void)PQsetSingleRowMode(impl_->get());
+  return collect(parameters, limits, deadline);
+}
+
+Result<Rows, PgError> Session::execute_prepared(const std::string& sql,
+                                                const Parameters& parameters, const Limits& limits,
+                                                const Deadline& deadline) {
+  if (lost()) return impl_->closed();
+  auto found = impl_->prepared.find(sql);
+  if (found == impl_->prepared.end()) {
+    std::string name = "trued_" + std::to_string(impl_->prepared.size());
+    if (PQsendPrepare(impl_->get(), name.c_str(), sql.c_str(), 0, nullptr) == 0) {
+      return impl_->lose("the statement could not be sent", false);
+    }
+    TRUED_TRY_VOID(collect({}, limits, deadline));
+    found = impl_->prepared.emplace(sql, std::move(name)).first;
+  }
+  const std::vector<const char*> values = pointers_to(parameters);
+  if (PQsendQueryPrepared(impl_->get(), found->second.c_str(), static_cast<int>(values.size()),
+                          values.data(), nullptr, nullptr, 0) == 0) {
     return impl_->lose("the statement could not be sent", false);
   }
   (void)PQsetSingleRowMode(impl_->get());
@@ -365,5 +395,7 @@ int Session::server_version() const { return lost() ? 0 : PQserverVersion(impl_-
 std::string Session::server() const { return impl_->server; }
 
 std::vector<Notice> Session::take_notices() { return std::exchange(impl_->heard.notices, {}); }
+
+bool Session::take_lost_replication() { return std::exchange(impl_->heard.not_replicated, false); }
 
 }  // namespace trued::pg

@@ -84,6 +84,12 @@ class Session {
   /// One statement with its parameters, never spliced into it.
   [[nodiscard]] Result<Rows, PgError> execute(const std::string& sql, const Parameters& parameters,
                                               const Limits& limits, const Deadline& deadline);
+  /// The same for a statement that comes again and again: this connection's server parses it once.
+  /// Not through a pooler that gives each transaction another server.
+  [[nodiscard]] Result<Rows, PgError> execute_prepared(const std::string& sql,
+                                                       const Parameters& parameters,
+                                                       const Limits& limits,
+                                                       const Deadline& deadline);
   /// Statements without parameters, several with ';' between them; the rows of the last one that
   /// has any.
   [[nodiscard]] Result<Rows, PgError> script(const std::string& sql, const Deadline& deadline);
@@ -105,6 +111,9 @@ class Session {
   [[nodiscard]] std::string server() const;  ///< "host:port", of several the one it is
   /// What the server said since the last call of this.
   [[nodiscard]] std::vector<Notice> take_notices();
+  /// True if the server said, since the last call of this or the last commit(), that it stopped
+  /// waiting for its standbys: what it committed then stands on this server alone.
+  [[nodiscard]] bool take_lost_replication();
 
  private:
   struct Impl;

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/settings.h"
+#include "cli/shared_ledger.h"
 #include "embed/build_target.h"
 #include "json/writer.h"
 #include "target/exec/exec_target.h"
@@ -55,7 +56,11 @@ Places places_of(const Common& common, const config::Config& config) {
   const auto state = state_place(placed);
   if (state.has_value()) places.state = *state;
   const auto ledger = existing_ledger(placed, config.ledger);
-  if (ledger.has_value()) places.ledger = *ledger;
+  if (config.shared_ledger) {
+    places.ledger = shown(*config.shared_ledger);
+  } else if (ledger.has_value()) {
+    places.ledger = *ledger;
+  }
   return places;
 }
 

@@ -13,6 +13,7 @@
 #include "cli/exec_target.h"
 #include "cli/exit_codes.h"
 #include "cli/texts.h"
+#include "config/config.h"
 #include "json/parse.h"
 #include "ledger/sqlite/sqlite_ledger.h"
 
@@ -346,6 +347,13 @@ std::string absolute(const std::string& path) {
 Result<Place> place_of(const Common& common, const ExecOptions& options) {
   Place place;
   if (!options.ledger.empty()) {
+    if (config::is_shared_ledger(options.ledger)) {
+      return Error{.code = ErrorCode::invalid_argument,
+                   .message =
+                       "'trued exec' keeps what it runs in a file of its own: give "
+                       "--ledger sqlite:PATH, or have a server on the shared ledger run "
+                       "the command as a target of kind exec"};
+    }
     TRUED_TRY(const std::string path, existing_ledger(common, options.ledger));
     place.path = absolute(path);
     place.option = " --ledger " + shell_quoted("sqlite:" + place.path);

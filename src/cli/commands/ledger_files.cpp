@@ -4,6 +4,8 @@
 
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
+#include "cli/shared_ledger.h"
+#include "config/config.h"
 #include "json/writer.h"
 #include "ledger/sqlite/sqlite_ledger.h"
 
@@ -55,8 +57,8 @@ void print_json(const AuditReport& report) {
 }
 
 // What an older file cannot prove is not passed over in silence.
-std::string older(const AuditReport& report) {
-  if (report.schema >= kLedgerSchema) return "";
+std::string older(const AuditReport& report, bool file) {
+  if (!file || report.schema >= kLedgerSchema) return "";
   constexpr int kTombstonesProved = 3;
   return "\nschema version " + std::to_string(report.schema) +
          ", audited as it is; 'trued serve' brings it to version " + std::to_string(kLedgerSchema) +
@@ -66,15 +68,34 @@ std::string older(const AuditReport& report) {
 
 }  // namespace
 
-int audit(const Common& common, const LedgerFileOptions& options) {
-  const auto path = existing_ledger(common, options.ledger);
-  if (!path.has_value()) return complain(common, kUsage, path.error().message);
-  Result<AuditReport> report = Error{};
-  {
-    ProgressLine line("auditing " + *path);
+namespace {
+
+// The file, or the server without its password: for people.
+Result<std::string> run_audit(const Common& common, const LedgerFileOptions& options,
+                              Result<AuditReport>& report) {
+  if (!config::is_shared_ledger(options.ledger)) {
+    TRUED_TRY(std::string path, existing_ledger(common, options.ledger));
+    ProgressLine line("auditing " + path);
     report = audit_sqlite(
-        *path, [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
+        path, [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
+    return path;
   }
+  TRUED_TRY(config::LedgerChoice choice, config::parse_ledger(options.ledger));
+  if (!options.schema.empty()) choice.shared->schema = options.schema;
+  std::string place = shown(*choice.shared);
+  ProgressLine line("auditing " + place);
+  report = audit_postgres(place_of(*choice.shared), [&](std::uint64_t done, std::uint64_t total) {
+    line.update(done, total);
+  });
+  return place;
+}
+
+}  // namespace
+
+int audit(const Common& common, const LedgerFileOptions& options) {
+  Result<AuditReport> report = Error{};
+  const auto path = run_audit(common, options, report);
+  if (!path.has_value()) return complain(common, kUsage, path.error().message);
   if (!report.has_value()) {
     return fail(common, options, *path, report.error());
   }
@@ -87,12 +108,19 @@ int audit(const Common& common, const LedgerFileOptions& options) {
     print("clean: " + std::to_string(report->operations) + " operations, " +
           std::to_string(report->events) + " records in " + std::to_string(report->batches) +
           " batches, " + std::to_string(report->tombstones) + " tombstones\nhead " + report->head +
-          older(*report));
+          older(*report, !config::is_shared_ledger(options.ledger)));
   }
   return report->first ? kFailed : kOk;
 }
 
 int backup(const Common& common, const LedgerFileOptions& options) {
+  if (config::is_shared_ledger(options.ledger)) {
+    return complain(common, kUsage,
+                    "a ledger on a PostgreSQL server is copied with PostgreSQL's own tools: "
+                    "pg_basebackup with archived WAL for the whole server, pg_dump --schema=trued "
+                    "for the ledger alone; 'trued audit --ledger postgresql://…' checks what was "
+                    "restored");
+  }
   const auto path = existing_ledger(common, options.ledger);
   if (!path.has_value()) return complain(common, kUsage, path.error().message);
   Result<std::uint64_t> bytes = Error{};

@@ -19,6 +19,7 @@
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/settings.h"
+#include "cli/shared_ledger.h"
 #include "config/config.h"
 #include "embed/build_target.h"
 #include "embed/definitions.h"
@@ -48,6 +49,11 @@ class StopSignal {
   void wait() {
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [this] { return asked_; });
+  }
+  /// True if it came within that time.
+  bool wait_for(Duration span) {
+    std::unique_lock lock(mutex_);
+    return wake_.wait_for(lock, span, [this] { return asked_; });
   }
 
  private:
@@ -119,7 +125,8 @@ struct Running {
   SystemClock clock;
   SystemRandom random;
   std::unique_ptr<io::Loop> loop;
-  std::unique_ptr<SqliteLedger> ledger;
+  std::unique_ptr<PostgresTenure> tenure;  ///< of a ledger that others may act on
+  std::unique_ptr<Ledger> ledger;
   Targets targets;
   std::unique_ptr<define::Registry> types;
   std::unique_ptr<ThreadRunner> runner;
@@ -202,23 +209,33 @@ Result<void> apply_file(const config::Config& config, Running& r) {
   return {};
 }
 
+Result<void> open_ledger(const config::Config& config, const std::string& path, Running& r) {
+  if (config.shared_ledger) {
+    TRUED_TRY(r.ledger, open_shared(*config.shared_ledger, *r.tenure));
+    return {};
+  }
+  const SqliteOptions ledger{.path = path,
+                             .notice = [](const std::string& done) { spdlog::info("{}", done); }};
+  TRUED_TRY(r.ledger, naming(SqliteLedger::open(ledger), path));
+  return {};
+}
+
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
-  const SqliteOptions ledger{.path = ledger_path,
-                             .notice = [](const std::string& done) { spdlog::info("{}", done); }};
-  TRUED_TRY(r.ledger, naming(SqliteLedger::open(ledger), ledger_path));
+  TRUED_TRY_VOID(open_ledger(config, ledger_path, r));
   TRUED_TRY(r.targets, build_targets(config, state));
   TRUED_TRY_VOID(know_definitions(config, r));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
   r.engine = std::make_unique<Engine>(
-      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random, r.types.get()},
+      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random, r.types.get(),
+                  r.tenure.get()},
       EngineOptions{.open_max = config.open_max,
                     .jobs_per_target_max = jobs_per_target(config.runner_threads)});
   TRUED_TRY_VOID(r.engine->recover());
   TRUED_TRY_VOID(warn_of_missing_targets(r));
   TRUED_TRY_VOID(apply_file(config, r));
   TRUED_TRY(auto reader, r.ledger->open_reader());
-  r.loop = std::make_unique<io::Loop>();
+  if (r.loop == nullptr) r.loop = std::make_unique<io::Loop>();
   r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
   r.service = std::make_unique<api::Service>(
       api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader), r.types.get()},
@@ -252,6 +269,69 @@ void keep_freed_memory() {
   tune_sqlite_for_ledger();
 }
 
+// Waits for its turn where others may act on the ledger. False: it was told to stop meanwhile.
+Result<bool> take_ledger(const Common& common, const config::Config& config, Running& r,
+                         std::optional<StopSignal>& stop) {
+  if (!config.shared_ledger) return true;
+  // Who stands by must be able to stop; it may take as long as the other lives.
+  r.loop = std::make_unique<io::Loop>();
+  stop.emplace(*r.loop);
+  bool stopped = false;
+  TRUED_TRY(r.tenure, stand_by(common, *config.shared_ledger, [&](Duration pause) {
+              // To a supervisor it is up: it may stand by for months.
+              notify_systemd("READY=1\nSTATUS=standing by: another node acts on the ledger");
+              stopped = stop->wait_for(pause);
+              return stopped;
+            }));
+  return !stopped;
+}
+
+// True if it was told to stop; false if another node took the ledger over.
+bool wait_for_end(Running& r, StopSignal& stop) {
+  constexpr Duration kLook{100};
+  if (r.tenure == nullptr) {
+    stop.wait();
+    return true;
+  }
+  while (!stop.wait_for(kLook)) {
+    if (r.engine->fenced() || r.tenure->lost()) return false;
+  }
+  return true;
+}
+
+// What it would still carry out or answer is another node's business by now.
+[[noreturn]] void stand_aside(const Common& common, Running& r) {
+  notify_systemd("STOPPING=1");
+  constexpr Duration kShort{1'000};
+  (void)r.pump->stop(kShort);
+  r.server->stop(kShort);
+  stop_commands(Duration{2'000});
+  (void)complain(common, kTempFail,
+                 "another node took over the ledger: this one was silent for longer than its "
+                 "lease, or the ledger was set back; it stops, and stands by when it is started "
+                 "again");
+  spdlog::default_logger()->flush();
+  std::_Exit(kTempFail);
+}
+
+int stop_serving(const config::Config& config, Running& r) {
+  notify_systemd("STOPPING=1");
+  spdlog::info("stopping: draining for at most {}", format_duration(config.drain_grace));
+  const bool drained = r.pump->stop(config.drain_grace);
+  r.server->stop(Duration{2'000});
+  if (drained) {
+    // Nothing is under way: the next need not wait for the lease.
+    if (r.tenure) r.tenure->release();
+    return kOk;
+  }
+  // Their threads cannot be ended, and everything they lead to is durable or will be found.
+  // Commands would outlive this process, or what they started would.
+  stop_commands(Duration{2'000});
+  spdlog::warn("some effects were still under way; they are resolved at next start");
+  spdlog::default_logger()->flush();
+  std::_Exit(kOk);
+}
+
 }  // namespace
 
 int serve(const Common& common, const ServeOptions& options) {
@@ -262,30 +342,29 @@ int serve(const Common& common, const ServeOptions& options) {
   if (placed.state_dir.empty()) placed.state_dir = config.state_dir;
   const auto state = state_directory(placed);
   if (!state.has_value()) return complain(common, kConfig, state.error().message);
-  const auto ledger = ledger_file(placed, config.ledger);
-  if (!ledger.has_value()) return complain(common, kConfig, ledger.error().message);
+  const auto file = ledger_file(placed, config.ledger);
+  if (!file.has_value()) return complain(common, kConfig, file.error().message);
+  const std::string ledger = config.shared_ledger ? shown(*config.shared_ledger) : *file;
   spdlog::set_default_logger(spdlog::stderr_logger_mt("trued"));
   Running running;
-  auto started = start(config, *ledger, *state, running);
+  std::optional<StopSignal> stop;
+  const auto taken = take_ledger(common, config, running, stop);
+  if (!taken.has_value()) {
+    return complain(common, exit_code_of_start(taken.error()), taken.error().message);
+  }
+  if (!*taken) return kOk;
+  auto started = start(config, *file, *state, running);
   if (!started.has_value()) {
+    // Without an engine nothing was begun.
+    if (running.tenure && running.engine == nullptr) running.tenure->release();
     return complain(common, exit_code_of_start(started.error()), started.error().message);
   }
-  StopSignal stop(*running.loop);
+  if (!stop) stop.emplace(*running.loop);
   const std::uint64_t open = running.engine->stats().open;
-  announce(common, config, running.server->port(), open, *ledger);
-  notify_systemd("READY=1");
-  stop.wait();
-  notify_systemd("STOPPING=1");
-  spdlog::info("stopping: draining for at most {}", format_duration(config.drain_grace));
-  const bool drained = running.pump->stop(config.drain_grace);
-  running.server->stop(Duration{2'000});
-  if (drained) return kOk;
-  // Their threads cannot be ended, and everything they lead to is durable or will be found.
-  // Commands would outlive this process, or what they started would.
-  stop_commands(Duration{2'000});
-  spdlog::warn("some effects were still under way; they are resolved at next start");
-  spdlog::default_logger()->flush();
-  std::_Exit(kOk);
+  announce(common, config, running.server->port(), open, ledger);
+  notify_systemd("READY=1\nSTATUS=acting");
+  if (!wait_for_end(running, *stop)) stand_aside(common, running);
+  return stop_serving(config, running);
 }
 
 }  // namespace trued::cli

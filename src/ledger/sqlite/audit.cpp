@@ -4,7 +4,9 @@
 
 #include "ledger/sqlite/audit_walk.h"
 #include "ledger/sqlite/locate.h"
+#include "ledger/sqlite/log_base.h"
 #include "ledger/sqlite/owner_lock.h"
+#include "ledger/sqlite/schema.h"
 #include "ledger/sqlite/wal.h"
 
 namespace trued {
@@ -22,6 +24,11 @@ Result<AuditReport> as_finding(const Error& error, int version) {
   return report;
 }
 
+std::optional<std::string_view> bytes_or_null(const Statement& row, int column) {
+  if (row.is_null(column)) return std::nullopt;
+  return row.bytes(column);
+}
+
 }  // namespace
 
 void AuditWalk::advance() {
@@ -29,15 +36,14 @@ void AuditWalk::advance() {
 }
 
 Result<AuditReport> AuditWalk::run() {
-  report_.schema = version_;
   TRUED_TRY_VOID(connection_.run("BEGIN"));
   // What follows knows its tables.
   TRUED_TRY_VOID(check_file());
-  if (!report_.first) TRUED_TRY_VOID(check_schema());
-  if (!report_.first) TRUED_TRY_VOID(check_content());
+  if (!core_.found()) TRUED_TRY_VOID(check_schema());
+  if (!core_.found()) TRUED_TRY_VOID(check_content());
   TRUED_TRY_VOID(connection_.run("COMMIT"));
   if (progress_) progress_(total_, total_);
-  return report_;
+  return core_.report();
 }
 
 Result<void> AuditWalk::check_content() {
@@ -45,11 +51,11 @@ Result<void> AuditWalk::check_content() {
   TRUED_TRY(const std::int64_t rows, connection_.integer("SELECT count(*) FROM operation"));
   total_ = static_cast<std::uint64_t>(batches + rows);
   if (progress_) progress_(0, total_);
-  constexpr std::array kChecks{&AuditWalk::check_chain, &AuditWalk::check_base,
-                               &AuditWalk::check_rows, &AuditWalk::check_strays,
-                               &AuditWalk::check_tombstones};
+  constexpr std::array kChecks{&AuditWalk::check_chain, &AuditWalk::check_rows,
+                               &AuditWalk::check_strays, &AuditWalk::check_tombstones,
+                               &AuditWalk::check_reduced};
   for (const auto check : kChecks) {
-    if (!report_.first) TRUED_TRY_VOID((this->*check)());
+    if (!core_.found()) TRUED_TRY_VOID((this->*check)());
   }
   return {};
 }
@@ -59,7 +65,7 @@ Result<void> AuditWalk::check_file() {
   TRUED_TRY(Statement check, connection_.prepare("PRAGMA integrity_check(1)"));
   const int code = check.step();
   if (code != SQLITE_ROW) return connection_.failure("cannot check the file");
-  if (check.bytes(0) != "ok") find("file", "its structure", check.text(0));
+  if (check.bytes(0) != "ok") core_.find("file", "its structure", check.text(0));
   return {};
 }
 
@@ -67,59 +73,18 @@ Result<void> AuditWalk::check_file() {
 // this audit leave out what that version did not have.
 Result<void> AuditWalk::check_schema() {
   TRUED_TRY(const auto different, compare_shape(connection_, version_));
-  if (different) find("schema", different->where, different->detail);
+  if (different) core_.find("schema", different->where, different->detail);
   return {};
-}
-
-void AuditWalk::take_text(Statement& records, std::string_view body) {
-  if (body.starts_with(kMarkPrefix)) {
-    // Since the third schema a bare mark has a successor.
-    if (version_ < 3 || body != kBareMark) ++marks_;
-  } else if (records.integer(1) == 0) {
-    base_record_ = body;
-  } else {
-    ++event_texts_;
-  }
-}
-
-// Adds the records of one batch to its hash; `code` is what the last step() of `records` said.
-bool AuditWalk::add_records(Statement& records, int& code, std::uint64_t batch, BatchHash& hash,
-                            std::uint64_t& count) {
-  for (; code == SQLITE_ROW && records.unsigned_integer(5) == batch; code = records.step()) {
-    ++count;
-    ++report_.events;
-    if (!records.is_null(3)) {
-      if (!records.is_null(4)) {
-        find("event", "record " + std::to_string(records.integer(0)),
-             "it has a digest beside its text; only a retired record keeps one");
-        return false;
-      }
-      hash.add(record_digest(records.unsigned_integer(0), records.unsigned_integer(1),
-                             records.moment(2), records.bytes(3)));
-      take_text(records, records.bytes(3));
-      continue;
-    }
-    const auto kept = digest_of(records.bytes(4));
-    if (!kept) {
-      find("event", "record " + std::to_string(records.integer(0)),
-           "it has neither its text nor the digest of a retired record");
-      return false;
-    }
-    hash.add(*kept);
-  }
-  return true;
 }
 
 Result<void> AuditWalk::check_chain() {
   auto base = read_base(connection_, version_);
   if (!base.has_value()) {
     if (base.error().code != ErrorCode::corrupt) return base.error();
-    find("chain", "base", base.error().message);
+    core_.find("chain", "base", base.error().message);
     return {};
   }
-  base_ = *base;
-  Digest previous = base_.hash;
-  std::uint64_t expected = base_.batch + 1;
+  core_.begin(*base);
   // One pass over both tables in the order of the log: records of a batch lie together.
   TRUED_TRY(Statement records,
             connection_.prepare("SELECT sequence, operation, at, body, digest, batch FROM record "
@@ -127,49 +92,26 @@ Result<void> AuditWalk::check_chain() {
   int code = records.step();
   TRUED_TRY(Statement batches,
             connection_.prepare("SELECT no, at, records, hash FROM batch ORDER BY no"));
-  while (batches.step() == SQLITE_ROW) {
+  while (!core_.found() && batches.step() == SQLITE_ROW) {
     const std::uint64_t no = batches.unsigned_integer(0);
-    const std::string where = "batch " + std::to_string(no);
-    if (no != expected) {
-      find("chain", where, "batch " + std::to_string(expected) + " is missing");
-      return {};
+    core_.begin_batch(no, batches.moment(1));
+    for (; !core_.found() && code == SQLITE_ROW && records.unsigned_integer(5) == no;
+         code = records.step()) {
+      core_.add_record({.sequence = records.unsigned_integer(0),
+                        .operation = records.unsigned_integer(1),
+                        .previous = 0,
+                        .at = records.moment(2),
+                        .body = bytes_or_null(records, 3),
+                        .digest = bytes_or_null(records, 4)});
     }
-    BatchHash hash(previous, no, batches.moment(1));
-    std::uint64_t count = 0;
-    if (!add_records(records, code, no, hash, count)) return {};
-    const Digest computed = hash.finish();
-    const auto stored = digest_of(batches.bytes(3));
-    if (count != batches.unsigned_integer(2) || !stored || *stored != computed) {
-      find("chain", where,
-           "expected hash " + computed.hex() + " over " + std::to_string(batches.integer(2)) +
-               " records, found " + (stored ? stored->hex() : "no hash") + " and " +
-               std::to_string(count) + " records: a record or a hash was changed");
-      return {};
-    }
-    previous = computed;
-    ++expected;
-    ++report_.batches;
+    if (!core_.found()) core_.end_batch(batches.unsigned_integer(2), digest_of(batches.bytes(3)));
     advance();
   }
-  report_.head = previous.hex();
-  if (code == SQLITE_ROW) {
-    find("event", "record " + std::to_string(records.integer(0)), "it belongs to no batch");
-  } else if (code != SQLITE_DONE) {
-    return connection_.failure("cannot read the log");
-  }
-  return {};
-}
-
-// The log itself says where it begins; so its beginning cannot be cut off and the row be adapted.
-Result<void> AuditWalk::check_base() {
-  // The first schema did not write it into the log.
-  if (version_ < 2) return {};
-  const std::string said = base_ == LogBase{} ? "" : encode_base(base_);
-  if (said == base_record_) return {};
-  find("chain", "base",
-       "the log says that it begins with " +
-           (base_record_.empty() ? std::string("batch 1") : base_record_) + ", the file with " +
-           (said.empty() ? std::string("batch 1") : said));
+  if (core_.found()) return {};
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return connection_.failure("cannot read the log");
+  const bool stray = code == SQLITE_ROW;
+  core_.end_chain(stray ? std::optional(records.unsigned_integer(0)) : std::nullopt);
+  if (!stray) core_.check_base();
   return {};
 }
 

@@ -34,13 +34,13 @@ void rechain(const std::string& file) {
     records.bind(1, batches.unsigned_integer(0));
     while (records.step() == SQLITE_ROW) {
       hash.add(records.is_null(3)
-                   ? *sqlite::digest_of(records.bytes(4))
+                   ? *digest_of(records.bytes(4))
                    : record_digest(records.unsigned_integer(0), records.unsigned_integer(1),
                                    records.moment(2), records.bytes(3)));
     }
     records.reset();
     previous = hash.finish();
-    store.bind(1, batches.unsigned_integer(0)).bind_blob(2, sqlite::blob_of(previous));
+    store.bind(1, batches.unsigned_integer(0)).bind_blob(2, blob_of(previous));
     ASSERT_EQ(store.step(), SQLITE_DONE);
     store.reset();
   }

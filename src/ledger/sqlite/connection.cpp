@@ -110,17 +110,6 @@ Error Connection::failure(std::string_view what) const {
           .message = std::string(what) + ": " + sqlite3_errmsg(handle_.get())};
 }
 
-std::string_view blob_of(const Digest& digest) {
-  return {reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size()};
-}
-
-std::optional<Digest> digest_of(std::string_view blob) {
-  Digest digest;
-  if (blob.size() != digest.bytes.size()) return std::nullopt;
-  std::memcpy(digest.bytes.data(), blob.data(), blob.size());
-  return digest;
-}
-
 }  // namespace trued::sqlite
 
 namespace trued {

@@ -95,7 +95,4 @@ class Connection {
   std::unique_ptr<sqlite3, Close> handle_;
 };
 
-[[nodiscard]] std::string_view blob_of(const Digest& digest);
-[[nodiscard]] std::optional<Digest> digest_of(std::string_view blob);
-
 }  // namespace trued::sqlite

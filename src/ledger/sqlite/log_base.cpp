@@ -82,12 +82,6 @@ Result<Grave> read_grave(Statement& statement) {
                .identity = statement.text(7)};
 }
 
-Digest Grave::bury_in(const Digest& tombs, int version) const {
-  const std::string text = mark();
-  if (version < 3) return bury_text(tombs, text);
-  return bury(tombs, record_digest(record, operation, tombstone.retired_at, text));
-}
-
 Result<Digest> bury_marks(Connection& connection, const Digest& tombs, std::uint64_t from,
                           std::uint64_t to, int version) {
   TRUED_TRY(Statement graves,
@@ -98,7 +92,7 @@ Result<Digest> bury_marks(Connection& connection, const Digest& tombs, std::uint
   int code = SQLITE_ROW;
   while ((code = graves.step()) == SQLITE_ROW) {
     TRUED_TRY(const Grave grave, read_grave(graves));
-    hash = grave.bury_in(hash, version);
+    hash = bury_in(grave, hash, version);
   }
   if (code != SQLITE_DONE) return connection.failure("cannot read the tombstones");
   return hash;

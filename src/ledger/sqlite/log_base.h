@@ -7,37 +7,18 @@
 #include "base/digest.h"
 #include "base/result.h"
 #include "core/identity.h"
+#include "ledger/audit_core.h"
 #include "ledger/codec.h"
 #include "ledger/sqlite/connection.h"
 #include "ledger/sqlite/schema.h"
+#include "ledger/stored.h"
 
 namespace trued::sqlite {
-
-/// The newest of each number that is in the file, and the hash the next batch follows.
-struct Ends {
-  std::uint64_t operation = 0;
-  std::uint64_t sequence = 1;  ///< of the next event
-  std::uint64_t batch = 0;
-  Digest hash{};
-  bool operator==(const Ends&) const = default;
-};
 
 [[nodiscard]] Result<Ends> read_ends(Connection& connection);
 /// `version` of the schema that the file has: the first knew of no hash over dropped marks.
 [[nodiscard]] Result<LogBase> read_base(Connection& connection, int version = kSchemaVersion);
 
-/// A tombstone as its row has it.
-struct Grave {
-  Tombstone tombstone;
-  std::uint64_t operation = 0;
-  std::uint64_t record = 0;  ///< the sequence of its mark
-  std::string identity;
-
-  [[nodiscard]] std::string mark() const { return encode_mark(tombstone, identity); }
-  /// Adds this one to LogBase::tombs, as a schema of that version does: since the third by all
-  /// that the record of its mark is, its number and its operation's among it.
-  [[nodiscard]] Digest bury_in(const Digest& tombs, int version) const;
-};
 /// The columns read_grave() expects, and their table.
 inline constexpr const char* kGraves =
     "SELECT id, fingerprint, state, settled_at, retired_at, operation, record, identity "

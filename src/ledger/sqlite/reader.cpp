@@ -20,11 +20,6 @@ using sqlite::Connection;
 using sqlite::Scope;
 using sqlite::Statement;
 
-// States in the partial index `operation_attention`: few rows, whatever the size of the ledger.
-bool in_attention_index(State state) {
-  return !is_settled(state) || state == State::failed || state == State::needs_action;
-}
-
 class SqliteReader final : public LedgerReader {
  public:
   SqliteReader(std::string path, std::unique_ptr<Connection> connection)
@@ -33,7 +28,7 @@ class SqliteReader final : public LedgerReader {
   Result<std::optional<Operation>> find(const OperationId& id) override {
     TRUED_TRY(Statement statement, connection_->prepare("SELECT " + std::string(sqlite::kColumns) +
                                                         " FROM operation WHERE id=?1"));
-    const int code = statement.bind_blob(1, sqlite::id_blob(id)).step();
+    const int code = statement.bind_blob(1, id_blob(id)).step();
     if (code == SQLITE_DONE) return std::optional<Operation>();
     if (code != SQLITE_ROW) return connection_->failure("cannot read an operation");
     TRUED_TRY(Operation operation, sqlite::read_operation(statement));
@@ -53,34 +48,13 @@ class SqliteReader final : public LedgerReader {
   std::unique_ptr<Connection> connection_;
 };
 
-std::vector<State> states_of(const ListQuery& query) {
-  std::vector<State> states;
-  for (int i = 0; i <= sqlite::state_number(State::canceled); ++i) {
-    const auto state = static_cast<State>(i);
-    const bool wanted = (!query.state || *query.state == state) &&
-                        (!query.status || *query.status == status_of(state));
-    if (wanted) states.push_back(state);
-  }
-  return states;
-}
-
 std::string SqliteReader::where(const ListQuery& query) const {
   std::string text = " WHERE id < ?1 AND created_at >= ?2 AND created_at < ?3";
   if (!query.scope.empty()) text += " AND scope = ?4";
   if (!query.type.empty()) text += " AND type = ?5";
   if (!query.key.empty()) text += " AND key = ?6";
   if (!query.target.empty()) text += " AND target = ?7";
-  if (!query.state && !query.status) return text;
-  const std::vector<State> states = states_of(query);
-  std::string list;
-  for (const State state : states) {
-    list += (list.empty() ? "" : ",") + std::to_string(sqlite::state_number(state));
-  }
-  text += " AND state IN (" + list + ")";
-  if (std::ranges::all_of(states, in_attention_index)) {
-    text += " AND " + std::string(sqlite::kInAttention);
-  }
-  return text;
+  return text + state_condition(query);
 }
 
 Result<ListPage> SqliteReader::list(const ListQuery& query) {
@@ -88,7 +62,7 @@ Result<ListPage> SqliteReader::list(const ListQuery& query) {
                           where(query) + " ORDER BY id DESC LIMIT ?8";
   TRUED_TRY(Statement s, connection_->prepare(sql));
   const std::string newest(16, '\xff');
-  s.bind_blob(1, query.before ? sqlite::id_blob(*query.before) : std::string_view(newest));
+  s.bind_blob(1, query.before ? id_blob(*query.before) : std::string_view(newest));
   s.bind(2, query.since.value_or(WallTime{}));
   s.bind(3, query.until.value_or(WallTime::max()));
   if (!query.scope.empty()) s.bind_text(4, query.scope);
@@ -113,12 +87,12 @@ Result<ListPage> SqliteReader::list(const ListQuery& query) {
 // Both states come from the index of what needs attention in the order of acceptance, and are
 // merged: no page costs more than what it looks at, however many dead letters there are.
 std::string dead_letters_sql(const DeadLetterQuery& query) {
-  std::string where = " AND " + std::string(sqlite::kInAttention) + " AND no > ?1";
+  std::string where = " AND " + std::string(kInAttention) + " AND no > ?1";
   if (!query.type.empty()) where += " AND type = ?2";
   if (!query.target.empty()) where += " AND target = ?3";
   const auto of = [&](State state) {
     return "SELECT " + std::string(sqlite::kColumns) +
-           " FROM operation WHERE state = " + std::to_string(sqlite::state_number(state)) + where;
+           " FROM operation WHERE state = " + std::to_string(state_number(state)) + where;
   };
   std::string sql = of(State::needs_action);
   if (!query.undecided) sql += " UNION ALL " + of(State::failed);
@@ -153,7 +127,7 @@ Result<DeadLetterPage> SqliteReader::dead_letters(const DeadLetterQuery& query) 
 Result<std::vector<EventRecord>> SqliteReader::events(const OperationId& id) {
   std::vector<std::vector<EventRecord>> newest_first;
   TRUED_TRY(Statement last, connection_->prepare("SELECT last FROM operation WHERE id=?1"));
-  const int found = last.bind_blob(1, sqlite::id_blob(id)).step();
+  const int found = last.bind_blob(1, id_blob(id)).step();
   if (found == SQLITE_DONE) return std::vector<EventRecord>();
   if (found != SQLITE_ROW) return connection_->failure("cannot read an operation");
   TRUED_TRY(Statement read, connection_->prepare("SELECT previous, batch, at, body FROM record "
@@ -184,7 +158,7 @@ Result<std::vector<EventRecord>> SqliteReader::events(const OperationId& id) {
 Result<std::optional<std::string>> SqliteReader::intent(const OperationId& id) {
   TRUED_TRY(Statement s, connection_->prepare("SELECT body FROM intent WHERE no=(SELECT no FROM "
                                               "operation WHERE id=?1)"));
-  const int code = s.bind_blob(1, sqlite::id_blob(id)).step();
+  const int code = s.bind_blob(1, id_blob(id)).step();
   if (code == SQLITE_DONE) return std::optional<std::string>();
   if (code != SQLITE_ROW) return connection_->failure("cannot read an intent");
   return std::optional<std::string>(s.text(0));
@@ -194,8 +168,8 @@ Result<Counts> SqliteReader::counts() {
   // Numbers are dense, so ends tell counts without walking a table of millions.
   const std::string sql =
       "SELECT (SELECT count(*) FROM tombstone), (SELECT count(*) FROM operation WHERE " +
-      std::string(sqlite::kIsOpen) + "), (SELECT count(*) FROM operation WHERE state = 9 AND " +
-      sqlite::kInAttention + "), coalesce((SELECT max(no) FROM batch), 0)";
+      std::string(kIsOpen) + "), (SELECT count(*) FROM operation WHERE state = 9 AND " +
+      kInAttention + "), coalesce((SELECT max(no) FROM batch), 0)";
   TRUED_TRY(Statement s, connection_->prepare(sql));
   if (s.step() != SQLITE_ROW) return connection_->failure("cannot count");
   Counts counts;
@@ -203,7 +177,7 @@ Result<Counts> SqliteReader::counts() {
   counts.open = s.unsigned_integer(1);
   counts.needs_action = s.unsigned_integer(2);
   counts.batches = s.unsigned_integer(3);
-  TRUED_TRY(const sqlite::Ends ends, sqlite::read_ends(*connection_));
+  TRUED_TRY(const Ends ends, sqlite::read_ends(*connection_));
   counts.events = ends.sequence - 1;
   counts.operations = ends.operation - std::min(ends.operation, counts.tombstones);
   struct stat file{};

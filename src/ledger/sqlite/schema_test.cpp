@@ -207,7 +207,7 @@ TEST(Schema, what_is_open_is_found_and_written_through_its_index) {
     return found;
   };
   for (const std::string& where :
-       {std::string(sqlite::kIsOpen), std::string("state = 9 AND ") + sqlite::kInAttention}) {
+       {std::string(kIsOpen), std::string("state = 9 AND ") + kInAttention}) {
     EXPECT_TRUE(says("EXPLAIN QUERY PLAN SELECT count(*) FROM operation WHERE " + where, 3,
                      "operation_attention"))
         << where;

@@ -99,9 +99,9 @@ class SqliteLedger::Impl {
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<sqlite::Checkpointer> checkpointer_;
   std::unordered_map<OperationId, Place, IdHash> places_;  ///< of open operations
-  sqlite::Ends ends_;                                      ///< as committed
-  sqlite::Ends next_;                                      ///< of the batch being written
-  sqlite::Ends before_;                                    ///< of the batch in doubt: ends_ then
+  Ends ends_;                                              ///< as committed
+  Ends next_;                                              ///< of the batch being written
+  Ends before_;                                            ///< of the batch in doubt: ends_ then
   bool unsettled_ = false;
   bool doubtful_ = false;  ///< a sync may have failed since the log last began afresh
   bool certain_ = false;   ///< what the file says is what a crash would leave; see make_certain()
@@ -198,7 +198,7 @@ Result<void> SqliteLedger::Impl::prepare() {
 
 Result<Known> SqliteLedger::Impl::load_one(const Identity& identity) {
   Known known;
-  const std::string blob = sqlite::identity_blob(identity);
+  const std::string blob = identity_blob(identity);
   Statement& row = statements_.by_identity;
   const Scope row_scope(row);
   int code = row.bind_blob(1, blob).step();
@@ -212,7 +212,7 @@ Result<Known> SqliteLedger::Impl::load_one(const Identity& identity) {
   code = dead.bind_blob(1, blob).step();
   if (code == SQLITE_DONE) return known;
   if (code != SQLITE_ROW) return connection_->failure("cannot read a tombstone");
-  TRUED_TRY(sqlite::Grave grave, sqlite::read_grave(dead));
+  TRUED_TRY(Grave grave, sqlite::read_grave(dead));
   known.tombstone = grave.tombstone;
   return known;
 }
@@ -237,7 +237,7 @@ Result<std::vector<std::optional<Operation>>> SqliteLedger::Impl::load(
   Statement& statement = statements_.by_id;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const Scope scope(statement);
-    const int code = statement.bind_blob(1, sqlite::id_blob(ids.at(i))).step();
+    const int code = statement.bind_blob(1, id_blob(ids.at(i))).step();
     if (code == SQLITE_DONE) continue;
     if (code != SQLITE_ROW) return connection_->failure("cannot read an operation");
     TRUED_TRY(rows.at(i), sqlite::read_operation(statement));
@@ -248,7 +248,7 @@ Result<std::vector<std::optional<Operation>>> SqliteLedger::Impl::load(
 Result<void> SqliteLedger::Impl::each_open(const std::function<void(Operation&&)>& visit) {
   TRUED_TRY_VOID(ready());
   const std::string sql = "SELECT " + std::string(sqlite::kColumns) + " FROM operation WHERE " +
-                          sqlite::kIsOpen + " ORDER BY no";
+                          kIsOpen + " ORDER BY no";
   TRUED_TRY(Statement statement, connection_->prepare(sql));
   int code = SQLITE_ROW;
   while ((code = statement.step()) == SQLITE_ROW) {
@@ -266,7 +266,7 @@ int SqliteLedger::Impl::find_place(const OperationId& id, Place& place) {
   }
   Statement& statement = statements_.place;
   const Scope scope(statement);
-  const int code = statement.bind_blob(1, sqlite::id_blob(id)).step();
+  const int code = statement.bind_blob(1, id_blob(id)).step();
   if (code != SQLITE_ROW) return code == SQLITE_DONE ? SQLITE_NOTFOUND : code;
   place = {statement.unsigned_integer(0), statement.unsigned_integer(1)};
   return SQLITE_OK;
@@ -275,12 +275,12 @@ int SqliteLedger::Impl::find_place(const OperationId& id, Place& place) {
 int SqliteLedger::Impl::insert(const Change& change, const std::string& body, Place& place) {
   place.no = ++next_.operation;
   const Operation& row = change.row;
-  const std::string identity = sqlite::identity_blob(row.identity);
+  const std::string identity = identity_blob(row.identity);
   Statement& s = statements_.insert;
   const Scope scope(s);
-  s.bind(1, place.no).bind_blob(2, sqlite::id_blob(row.id)).bind_blob(3, identity);
-  s.bind(4, std::int64_t{sqlite::state_number(row.state)}).bind(5, row.created_at);
-  const auto expiry = sqlite::expiry_of(row);
+  s.bind(1, place.no).bind_blob(2, id_blob(row.id)).bind_blob(3, identity);
+  s.bind(4, std::int64_t{state_number(row.state)}).bind(5, row.created_at);
+  const auto expiry = expiry_of(row);
   expiry ? s.bind(6, *expiry) : s.bind_null(6);
   s.bind(7, next_.sequence).bind_text(8, row.identity.scope).bind_text(9, row.identity.type);
   s.bind_text(10, row.identity.key).bind_text(11, row.target).bind_blob(12, body);
@@ -295,8 +295,8 @@ int SqliteLedger::Impl::insert(const Change& change, const std::string& body, Pl
 int SqliteLedger::Impl::update(const Change& change, const std::string& body, const Place& place) {
   Statement& s = statements_.update;
   const Scope scope(s);
-  s.bind(1, place.no).bind(2, std::int64_t{sqlite::state_number(change.row.state)});
-  const auto expiry = sqlite::expiry_of(change.row);
+  s.bind(1, place.no).bind(2, std::int64_t{state_number(change.row.state)});
+  const auto expiry = expiry_of(change.row);
   expiry ? s.bind(3, *expiry) : s.bind_null(3);
   return s.bind(4, next_.sequence).bind_blob(5, body).step();
 }
@@ -352,7 +352,7 @@ CommitResult SqliteLedger::Impl::end(const Batch& batch) {
     Statement& s = statements_.batch;
     const Scope scope(s);
     s.bind(1, next_.batch).bind(2, batch.at).bind(3, std::uint64_t{batch.changes.size()});
-    const int code = s.bind_blob(4, sqlite::blob_of(next_.hash)).step();
+    const int code = s.bind_blob(4, blob_of(next_.hash)).step();
     if (code != SQLITE_DONE) return give_up(code, "cannot write a batch");
   }
   if (!connection_->run("COMMIT").has_value()) return doubt("the commit failed");

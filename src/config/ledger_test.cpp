@@ -1,0 +1,78 @@
+#include <cstdlib>
+
+#include <gtest/gtest.h>
+
+#include "config/config.h"
+#include "config/rules.h"
+
+namespace trued::config {
+namespace {
+
+Rules rules() {
+  Rules out;
+  out.serving = [](const ServingSpec&) { return std::string(); };
+  out.postgres = [](const PostgresSpec& spec) {
+    std::vector<SpecFault> faults;
+    if (spec.url.find("broken") != std::string::npos) faults.push_back({"url", "is broken"});
+    return faults;
+  };
+  out.operations = [](const Config&) { return std::map<std::string, define::Faults>(); };
+  return out;
+}
+
+std::string fault_of(const std::string& text) {
+  const Loaded loaded = parse(text, "t.toml", rules());
+  return loaded.faults.empty() ? "" : to_string(loaded.faults.front());
+}
+
+TEST(ConfigLedger, it_is_a_file_or_a_server) {
+  Loaded loaded = parse("ledger = \"sqlite:/a/b.db\"\n", "t.toml", rules());
+  ASSERT_TRUE(loaded.faults.empty());
+  EXPECT_EQ(loaded.config.ledger, "/a/b.db");
+  EXPECT_FALSE(loaded.config.shared_ledger);
+  loaded = parse("ledger = \"postgresql://u@h1,h2/db?target_session_attrs=primary\"\n", "t.toml",
+                 rules());
+  ASSERT_TRUE(loaded.faults.empty());
+  EXPECT_EQ(loaded.config.ledger, "");
+  ASSERT_TRUE(loaded.config.shared_ledger);
+  EXPECT_EQ(loaded.config.shared_ledger->url,
+            "postgresql://u@h1,h2/db?target_session_attrs=primary");
+  EXPECT_EQ(loaded.config.shared_ledger->schema, "trued");
+  EXPECT_NE(fault_of("ledger = \"mysql://u@h/db\"\n").find("postgresql://"), std::string::npos);
+  EXPECT_NE(fault_of("ledger = 5\n"), "");
+}
+
+TEST(ConfigLedger, a_table_says_all_of_it) {
+  ::setenv("TRUED_TEST_LEDGER_PASSWORD", "s3cret-word", 1);
+  const Loaded loaded = parse(
+      "[ledger]\nurl = \"postgresql://u@h/db\"\npassword = \"${env:TRUED_TEST_LEDGER_PASSWORD}\"\n"
+      "schema = \"mine\"\nlease = \"3s\"\n",
+      "t.toml", rules());
+  ASSERT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
+  const SharedLedger& shared = *loaded.config.shared_ledger;
+  EXPECT_EQ(shared.password, "s3cret-word");
+  EXPECT_EQ(shared.schema, "mine");
+  EXPECT_EQ(shared.lease, Duration{3'000});
+  EXPECT_NE(fault_of("[ledger]\nschema = \"mine\"\n").find("is missing"), std::string::npos);
+  EXPECT_NE(fault_of("[ledger]\nurl = \"sqlite:/a.db\"\n").find("sqlite:"), std::string::npos);
+  EXPECT_NE(fault_of("[ledger]\nurl = \"postgresql://u@h/d\"\nlease = \"1ms\"\n").find("1s to 10m"),
+            std::string::npos);
+  EXPECT_NE(fault_of("[ledger]\nurl = \"postgresql://u@h/d\"\nleas = \"1s\"\n").find("'lease'"),
+            std::string::npos);
+  EXPECT_NE(fault_of("[ledger]\nurl = \"postgresql://broken\"\n").find("is broken"),
+            std::string::npos);
+}
+
+TEST(ConfigLedger, a_password_in_plain_sight_is_refused_and_not_repeated) {
+  const std::string url = "postgresql://u:s3cret-word@h/db";
+  for (const std::string& fault :
+       {fault_of("ledger = \"" + url + "\"\n"), fault_of("[ledger]\nurl = \"" + url + "\"\n"),
+        parse_ledger(url).error().message,
+        parse_ledger("postgresql://h/db?password=s3cret-word").error().message}) {
+    EXPECT_NE(fault.find("password"), std::string::npos) << fault;
+    EXPECT_EQ(fault.find("s3cret-word"), std::string::npos) << fault;
+  }
+}
+
+}  // namespace
+}  // namespace trued::config

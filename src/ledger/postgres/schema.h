@@ -1,0 +1,30 @@
+// schema.h: the tables of the PostgreSQL ledger and how they came to be.
+//
+//   head       one row: `epoch` and `holder`, who may commit; where the log ends (`batch`,
+//              `sequence` of the next event, `operation`, `hash`); `settled` counts how often an
+//              outcome in doubt was settled. Every commit is conditional on all of these
+//   holder     one row: the same epoch and holder, and `beat`, which the holder raises as long as
+//   it
+//              lives. Apart from head, so that a renewal never waits for a commit
+//   operation, intent, record, batch, tombstone, base: as in the SQLite ledger (sqlite/schema.h),
+//              bodies packed (codec.h); all that others wrote is bytea, whatever it holds
+//
+// `version` is what the tables are; `oldest` the oldest program's version that may still use them:
+// a change that only adds raises the first alone, so that nodes can be replaced one by one.
+#pragma once
+
+#include "base/result.h"
+#include "ledger/postgres/link.h"
+
+namespace trued::postgres {
+
+/// Whether tables of an older version are brought forward: only by the node that holds the ledger.
+enum class Bring : std::uint8_t { forward, nothing };
+
+/// Creates the tables if there are none, under a lock. `unsupported`: a newer program wrote them.
+[[nodiscard]] Result<void> ensure_schema(Link& link, Bring older);
+
+/// The version found; `not_found` if there is no ledger, `unsupported` if it is too new.
+[[nodiscard]] Result<int> schema_version(Link& link);
+
+}  // namespace trued::postgres

@@ -1,0 +1,298 @@
+"""Servers on one ledger in PostgreSQL: one acts, the others stand by, and nothing is lost."""
+
+import http.client
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import shop as shops  # noqa: E402
+from load import Load  # noqa: E402
+from postgres_server import PostgresServer  # noqa: E402
+from trued_server import BINARY, Scratch, Server, run  # noqa: E402
+
+LEASE = 2.0
+LEDGER = """
+[ledger]
+url = "{url}"
+schema = "{schema}"
+lease = "2s"
+"""
+FILES = """
+[target.site]
+kind = "file"
+directory = "{site}"
+"""
+PROBE = """
+[operation.charge.probe]
+read = { path = "/v1/charges?key=${operation.identity}" }
+happened = { json = { amount = "${input.amount}" } }
+did_not = { absent = true }
+"""
+
+
+class Node(Server):
+    """A server that may stand by before it listens."""
+
+    def __init__(self, config, state):  # pylint: disable=super-init-not-called
+        self.process = subprocess.Popen(
+            [BINARY, "serve", "--json", "--listen", "127.0.0.1:0", "--state-dir", state,
+             "--config", config],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.said = queue.Queue()
+        self.errors = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        self.drain = threading.Thread(target=self._drain, daemon=True)
+        self.drain.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.said.put(json.loads(line))
+        self.said.put({"event": "end"})
+
+    def next_event(self, timeout=60):
+        return self.said.get(timeout=timeout)
+
+    def listens(self):
+        """Waits until it listens; itself."""
+        event = self.next_event()
+        if event.get("event") == "standby":
+            event = self.next_event()
+        if event.get("event") != "listening":
+            raise RuntimeError(f"no server: {event} {''.join(self.errors)}")
+        self.host, port = event["address"].rsplit(":", 1)
+        self.port = int(port)
+        self.url = "http://" + event["address"]
+        self.hello = event
+        return self
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.drain.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+class Bench:
+    """One database, one configuration, as many nodes as wanted."""
+
+    number = 0
+
+    def __init__(self, database, more):
+        Bench.number += 1
+        self.database = database
+        self.schema = f"trued_{Bench.number}"
+        self.scratch = Scratch().__enter__()
+        self.site = self.scratch.sub("site")
+        self.config = os.path.join(self.scratch.path, "trued.toml")
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(more(self) + LEDGER.format(url=database.url, schema=self.schema))
+        self.nodes = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        for node in self.nodes:
+            node.kill()
+        self.scratch.__exit__()
+
+    def node(self):
+        self.nodes.append(Node(self.config, self.scratch.sub(f"state-{len(self.nodes)}")))
+        return self.nodes[-1]
+
+    def audit(self):
+        done = run("audit", "--json", "--ledger", self.database.url, "--schema", self.schema)
+        return json.loads(done.stdout)
+
+    def check(self, load, server):
+        """What was acknowledged is there, what was confirmed stands there, the audit holds."""
+        for key, identity in load.acknowledged.items():
+            _, _, page = server.request("GET", f"/v1/operations?key={key}")
+            found = [operation["id"] for operation in page["operations"]]
+            assert found == [identity], f"{key} was acknowledged as {identity}; found {found}"
+        for path, content in load.confirmed.values():
+            with open(os.path.join(self.site, path), encoding="utf-8") as file:
+                assert file.read() == content, f"{path} was confirmed, and has other content"
+        report = self.audit()
+        assert report["clean"], report
+
+
+def files(bench):
+    return FILES.format(site=bench.site)
+
+
+class PostgresLedgerTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        # The page cache survives what these tests do; a power failure is for other tests.
+        cls.database = PostgresServer("max_connections=60")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.database.stop()
+
+    def wait_until(self, condition, what, seconds=60):
+        end = time.monotonic() + seconds
+        while not condition():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.02)
+
+    def test_T1_T6_killed_and_started_again_it_has_lost_nothing(self):
+        with Bench(self.database, files) as bench:
+            load = Load()
+            node = bench.node().listens()
+            for _ in range(3):
+                acknowledged = len(load.acknowledged)
+                load.during(node, lambda: self.wait_until(
+                    lambda: len(load.acknowledged) >= acknowledged + 30, "writes"))
+                node.kill()
+                node = bench.node().listens()
+            self.assertGreater(len(load.confirmed), 0)
+            bench.check(load, node)
+            self.assertEqual(node.terminate(), 0)
+            # Given back: the next need not wait.
+            begin = time.monotonic()
+            node = bench.node()
+            self.assertEqual(node.next_event()["event"], "listening")
+            self.assertLess(time.monotonic() - begin, LEASE)
+
+    def test_T1_a_second_server_stands_by_and_takes_over_what_is_open(self):
+        with Bench(self.database, files) as bench:
+            load = Load()
+            first = bench.node().listens()
+            second = bench.node()
+            event = second.next_event()
+            self.assertEqual(event["event"], "standby")
+            self.assertIn(str(first.process.pid), event["holder"])
+            self.assertNotIn("password", json.dumps(event))
+            load.during(first, lambda: self.wait_until(
+                lambda: len(load.confirmed) >= 20, "writes"))
+            self.assertTrue(second.said.empty(), "it stands by as long as the other lives")
+            # Left open: what takes long, and what nobody had looked at yet.
+            threads = [threading.Thread(target=self.write_quietly, args=(load, first))
+                       for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            first.process.kill()
+            begin = time.monotonic()
+            second.listens()
+            self.assertLess(time.monotonic() - begin, 5 * LEASE)
+            for thread in threads:
+                thread.join()
+            self.assertIn(load.write_one(second, wait=30), (200, 201))
+            self.wait_until(lambda: self.open_operations(second) == 0, "open operations end")
+            bench.check(load, second)
+
+    @staticmethod
+    def write_quietly(load, server):
+        try:
+            load.write_one(server, wait=5)
+        except (OSError, http.client.HTTPException):
+            pass
+
+    @staticmethod
+    def open_operations(server):
+        return server.request("GET", "/v1/status")[2]["ledger"]["open"]
+
+    def test_T1_a_server_that_slept_carries_out_nothing_and_stands_aside(self):
+        with shops.Shop(deduplicates=False) as shop:
+            def config(_):
+                # Two targets and fewer threads than they may take: effects that were handed out
+                # wait for a thread when it falls asleep.
+                one = shops.config(shop, timeout="30s", after=shops.READ_BACK + PROBE,
+                                   target="breaker = false\nbudget = false")
+                other = one.replace("psp", "bank").replace("operation.charge", "operation.order")
+                return "runner_threads = 3\n" + one + other
+            with Bench(self.database, config) as bench:
+                first = bench.node().listens()
+                second = bench.node()
+                self.assertEqual(second.next_event()["event"], "standby")
+                shop.always = "hang_before"
+                ids = [self.charge(first, kind, number)["id"]
+                       for number in range(6) for kind in ("charge", "order")]
+                self.wait_until(lambda: len(shop.posts()) >= 3, "effects under way")
+                first.process.send_signal(signal.SIGSTOP)
+                asleep = len(shop.posts())
+                second.listens()
+                shop.always = "ok"
+                for each in ids:
+                    _, _, found = second.request("GET", f"/v1/operations/{each}?wait=60")
+                    self.assertEqual(found["state"], "confirmed", found)
+                carried_out = len(shop.executions())
+                self.assertEqual(carried_out, len(ids))
+                self.assertGreater(len(shop.posts()), asleep)
+                # What it had under way ends as it wakes; what waited behind that has its turn, and
+                # time enough by its own deadline.
+                with shop.lock:
+                    for connection in shop.open:
+                        connection.shutdown(socket.SHUT_RDWR)
+                first.process.send_signal(signal.SIGCONT)
+                self.assertEqual(first.process.wait(60), 75)
+                first.drain.join()
+                self.assertIn("another node took over", "".join(first.errors) +
+                              json.dumps([first.said.get() for _ in range(first.said.qsize())]))
+                self.assertEqual(len(shop.executions()), carried_out)
+                self.assertTrue(bench.audit()["clean"])
+
+    @staticmethod
+    def charge(server, kind, number):
+        _, _, receipt = server.request(
+            "POST", "/v1/operations",
+            {"type": kind, "input": {"cart": f"cart-{number}", "amount": 5}},
+            {"Prefer": "wait=0"})
+        return receipt
+
+    def test_T6_a_database_that_is_killed_under_load_takes_nothing_with_it(self):
+        with Bench(self.database, files) as bench:
+            load = Load()
+            node = bench.node().listens()
+
+            def rounds():
+                for _ in range(4):
+                    confirmed = len(load.confirmed)
+                    self.wait_until(lambda: len(load.confirmed) >= confirmed + 10, "writes")
+                    self.database.crash()
+                    self.database.start()
+                confirmed = len(load.confirmed)
+                self.wait_until(lambda: len(load.confirmed) > confirmed, "writes again")
+
+            load.during(node, rounds)
+            self.assertIsNone(node.process.poll(), "".join(node.errors))
+            bench.check(load, node)
+
+    def test_T1_standing_by_ends_with_a_signal(self):
+        with Bench(self.database, files) as bench:
+            bench.node().listens()
+            second = bench.node()
+            self.assertEqual(second.next_event()["event"], "standby")
+            self.assertEqual(second.terminate(), 0)
+
+    def test_T13_what_needs_a_file_says_what_to_use_instead(self):
+        url = self.database.url
+        for command, words in (
+                (["backup", "--ledger", url, "/tmp/never"], "pg_basebackup"),
+                (["exec", "--ledger", url, "--key", "k", "--", "true"], "sqlite:"),
+                (["audit", "--ledger", url, "--schema", "empty"], "there is no ledger"),
+                (["serve", "--ledger", "postgresql://u:secret-word@127.0.0.1/app"], "password")):
+            with self.subTest(command=command[0]):
+                done = run(*command)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(words, done.stderr)
+                self.assertNotIn("secret-word", done.stderr + done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
