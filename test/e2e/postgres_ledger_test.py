@@ -281,6 +281,16 @@ class PostgresLedgerTest(unittest.TestCase):
             self.assertEqual(second.next_event()["event"], "standby")
             self.assertEqual(second.terminate(), 0)
 
+    def test_T13_a_server_out_of_reach_is_said_to_be_that(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            url = f"postgresql://app@127.0.0.1:{probe.getsockname()[1]}/app"
+            for command in (["audit", "--ledger", url], ["serve", "--ledger", url]):
+                with self.subTest(command=command[0]):
+                    done = run(*command)
+                    self.assertEqual(done.returncode, 69, done.stderr)
+                    self.assertIn("cannot connect", done.stderr)
+
     def test_T13_what_needs_a_file_says_what_to_use_instead(self):
         url = self.database.url
         for command, words in (
