@@ -35,7 +35,10 @@ std::string hint(const Common& common, const LedgerFileOptions& options) {
 int fail(const Common& common, const LedgerFileOptions& options, const std::string& path,
          const Error& error) {
   const bool missing = error.code == ErrorCode::not_found;
-  return complain(common, exit_code_for(error),
+  // A server that cannot be reached says nothing of the ledger on it.
+  const bool away = config::is_shared_ledger(options.ledger) &&
+                    (error.code == ErrorCode::unavailable || error.code == ErrorCode::timeout);
+  return complain(common, away ? kUnreachable : exit_code_for(error),
                   naming(error, path).message + (missing ? hint(common, options) : ""));
 }
 

@@ -13,7 +13,7 @@
 namespace trued::test {
 namespace {
 
-constexpr Duration kShort{400};
+constexpr Duration kShort{800};
 
 Batch batch_of(Lives& lives, const std::string& key) {
   std::vector<Event> events;

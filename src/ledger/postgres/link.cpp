@@ -125,6 +125,9 @@ const pg::Limits& whole() {
 
 Error plain(const Site& site, const pg::PgError& e) {
   Error error = e.error;
+  // What a failed connection says begins with where it led.
+  const std::string named = site.info.shown() + ": ";
+  if (error.message.starts_with(named)) error.message.erase(0, named.size());
   error.message = "the ledger at " + site.shown() + ": " + site.info.without_secrets(error.message);
   return error;
 }

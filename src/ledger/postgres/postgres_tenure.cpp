@@ -147,7 +147,10 @@ Result<bool> PostgresTenure::Impl::take(std::uint64_t epoch, std::uint64_t beat)
   auto rows = link_.ask(kTake, {std::to_string(epoch), std::to_string(beat), claim.holder,
                                 options_.node, std::to_string(options_.lease.count())});
   // Whether it came about shows the next look: then somebody holds it whom nobody is, for a lease.
-  if (!rows.has_value()) return plain(site_, rows.error());
+  if (!rows.has_value()) {
+    link_.close();
+    return plain(site_, rows.error());
+  }
   if (rows->values.empty()) return false;
   if (link_.lost_replication()) {
     return Error{.code = ErrorCode::unavailable,
@@ -184,7 +187,11 @@ void PostgresTenure::Impl::renew() {
   if (!link_.connect().has_value()) return;
   const Mono from = now();
   const auto rows = link_.ask(kRenew, {std::to_string(claim.epoch), claim.holder});
-  if (!rows.has_value()) return;
+  if (!rows.has_value()) {
+    // A server that refuses may be a primary no more; another connection finds who is.
+    link_.close();
+    return;
+  }
   if (rows->count == 0) {
     lost_.store(true);
   } else if (!link_.lost_replication()) {

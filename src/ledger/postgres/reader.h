@@ -13,8 +13,10 @@ namespace trued::postgres {
 struct Source {
   Source(Site where, std::size_t connections_max, Duration patience)
       : site(std::move(where)),
-        pool(site.info,
-             {.size_max = connections_max, .application = "trued reads", .discard = false}),
+        pool(site.info, {.size_max = connections_max,
+                         .age_max = Duration{60'000},
+                         .application = "trued reads",
+                         .discard = false}),
         call_max(patience) {}
 
   /// One statement, on a snapshot of its own. A connection that died unnoticed costs no error.

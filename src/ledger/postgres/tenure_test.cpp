@@ -44,10 +44,11 @@ TEST(PostgresTenure, T1_a_fresh_ledger_is_taken_at_once_and_a_held_one_after_its
 
 TEST(PostgresTenure, T1_a_holder_that_lives_is_never_overtaken) {
   const Area area;
-  const auto first = area.tenure(kQuick);
+  const TenureOptions steady{.node = "steady", .lease = Duration{2'000}, .margin = Duration{100}};
+  const auto first = area.tenure(steady);
   ASSERT_TRUE(first->try_take().value());
-  const auto second = area.tenure(kQuick);
-  const auto until = now() + std::chrono::milliseconds(2'500);
+  const auto second = area.tenure(steady);
+  const auto until = now() + std::chrono::milliseconds(4'500);
   while (now() < until) {
     EXPECT_FALSE(second->try_take().value());
     EXPECT_TRUE(first->holds());
