@@ -170,11 +170,13 @@ bool Engine::Impl::held_at_gate(TurnState& turn, Work& work) {
   const Policy& policy = policy_of(work.operation.definition, work.operation.target);
   const auto call = call_of(work.operation, ticket, policy, turn.now);
   const bool may_pass = !call || call->urgent;
-  if (waits_for_worker(turn, work, call)) return true;
+  // What is under way (a round of reading, or the look before an attempt) is asked for again and
+  // not made twice; nor does it stand in line for what it has.
+  const bool under_way = ticket.inside || jobs_.read_out(work.operation.id);
+  if (!under_way && waits_for_worker(turn, work, call)) return true;
   if (ticket.line != Line::none && !may_pass) return true;
   ticket.line = Line::none;
-  // A read that is under way is asked for again and not made twice.
-  if (!call || (call->kind == CallKind::read && ticket.inside)) return false;
+  if (!call || under_way) return false;
   const auto refused = gate->ask(ticket, work.taken, *call, turn.mono);
   if (!refused) return false;
   gate->count_held(ticket, refused->by);
@@ -271,6 +273,10 @@ void Engine::Impl::follow_gate(TurnState& turn, Work& work, const Input& input, 
   if (is_report(input)) {
     ticket.probe = 0;
     if (!never_began(work, input, events)) gate->came_back();
+  }
+  if (work.operation.state == State::attempting) {
+    ticket.line = Line::none;
+    ticket.wants_worker = false;
   }
   // In a worker's hands it is no call of ours; whoever is at work is not overdue.
   if (is_leased(work.operation)) {

@@ -371,6 +371,32 @@ TEST(Leases, T5_a_worker_at_work_is_a_probe_that_is_not_overdue) {
   EXPECT_EQ(desk.gate().breaker, BreakerState::closed);
 }
 
+TEST(Leases, T6_a_look_that_takes_long_leaves_nobody_in_line_for_what_he_has) {
+  Desk desk(for_workers(), {.idempotent = true});
+  const OperationId id = desk.submit("a");
+  const auto dies = desk.ask(Duration{1'000});
+  desk.pass(kLease + Duration{2'000});
+  ASSERT_TRUE(dies->leases && desk.now(id).attempts == 1U);
+  // What stands there is looked at before another attempt, and that takes longer than a read may.
+  const auto poll = desk.ask(Duration{300'000});
+  const auto step = [&] {
+    int steps = 0;
+    while (steps < 1'000 && desk.engine->step().worked) ++steps;
+    return steps;
+  };
+  step();
+  ASSERT_EQ(desk.runner.queue.size(), 1U);
+  desk.clock.now += Duration{61'000};
+  step();
+  desk.run();
+  ASSERT_TRUE(poll->leases && poll->leases->size() == 1U);
+  while (desk.clock.now < desk.now(id).deadline + Duration{1'000}) {
+    ASSERT_EQ(desk.beat(id, 2)->refused, "");
+    desk.clock.now += kLease / 3;
+    ASSERT_LT(step(), 1'000) << "busy with nothing";
+  }
+}
+
 TEST(Leases, T1_the_deadline_and_a_person_end_the_waiting) {
   Desk desk;
   const OperationId late = desk.submit("late");
