@@ -40,7 +40,8 @@ void Auditor::accept(const Change& change, const Accepted& accepted) {
   }
   Life& life = lives_[id];
   life.row = begin(id, accepted, change.at);
-  if (accepted.actor.starts_with("undo:") && !undoings_.insert(accepted.actor).second) {
+  const std::string undone = accepted.actor.substr(0, accepted.actor.find('#'));
+  if (undone.starts_with("undo:") && !undoings_.insert(undone).second) {
     trace_.violation("(9) " + accepted.actor + " was asked for twice");
   }
   life.versions.push_back(encode_row(life.row));
@@ -216,7 +217,7 @@ void Auditor::check_undone(const Life& life, const Settled& event) {
   const State state = other.row.state;
   const bool done = state == State::confirmed || state == State::acknowledged ||
                     state == State::superseded || state == State::unchanged;
-  if (!done || other.row.actor != "undo:" + id) {
+  if (!done || !other.row.actor.starts_with("undo:" + id + "#")) {
     trace_.violation("(9) " + id + " is called undone by " + event.superseded_by + ", which is " +
                      std::string(to_string(state)));
   }

@@ -19,7 +19,8 @@ void GateAuditor::forget_row(Target& target) {
 
 void GateAuditor::on_started(const Operation& row) {
   // What a person wishes for is nobody's retry.
-  const bool wished = row.sent && row.attempts_counted == 0 && row.effect != EffectKind::not_sent;
+  const bool wished = row.due_for == Due::start ||
+                      (row.sent && row.attempts_counted == 0 && row.effect != EffectKind::not_sent);
   if (row.attempts == 0 || wished) ++targets_[row.target].first;
   const std::uint64_t price = row.effect == EffectKind::unknown ? 2 : 1;
   attempts_[row.id] = {.number = row.attempts + 1,

@@ -3,7 +3,7 @@
 // Its identity follows from the operation that it undoes (by its definition, or as "undo:" and the
 // id), so that one that was asked for before is found again: after a crash, or when a person asks
 // twice, nothing is undone twice. One that is older than what it would undo has undone something
-// else, and is no undoing of this; nor is one that had settled before this was last carried out. So
+// else, and is no undoing of this; nor is one that was asked for before this was last attempted. So
 // nobody waits but for what came after him, and never in a circle.
 #include "engine/impl.h"
 #include "engine/write_input.h"
@@ -19,7 +19,14 @@ constexpr std::string_view kOlder =
     "identity that names what it undoes";
 
 constexpr std::string_view kBefore =
-    " had settled before this one was last carried out, so it has not undone that; undo it by hand";
+    " was asked for before this one was attempted again, so it has not undone that; undo it by "
+    "hand";
+
+// Who an undoing operation is submitted by: what it undoes, and the attempts that one had by then.
+// Clocks cannot tell what came first: they are set.
+std::string actor_for(const Operation& undone) {
+  return "undo:" + to_string(undone.id) + "#" + std::to_string(undone.attempts);
+}
 
 UndoReport report_of(const std::string& by, State state, const std::string& reason) {
   UndoReport report{.by = by, .done = false, .reason = {}};
@@ -52,6 +59,7 @@ class UndoWatch {
   UndoWatch(std::weak_ptr<Inbox> inbox, const Operation& undone, Fingerprint meant)
       : inbox_(std::move(inbox)),
         undone_(undone.id),
+        actor_(actor_for(undone)),
         carried_out_(undone.effect_ended_at),
         meant_(meant) {}
 
@@ -72,7 +80,7 @@ class UndoWatch {
                   "the key of what undoes it belongs to " + id + ", whose input is another");
     }
     if (by.id < undone_) return fail(*inbox, id + std::string(kOlder));
-    if (came_before(by.settled_at)) return fail(*inbox, id + std::string(kBefore));
+    if (asked_before(by)) return fail(*inbox, id + std::string(kBefore));
     if (is_settled(by.state)) return tell(*inbox, report_of(id, by.state, by.reason));
     (void)inbox->push(WaitMessage{by.id, kUndoWait, *this});
   }
@@ -90,6 +98,12 @@ class UndoWatch {
               : id + std::string(before ? kBefore : kOlder);
     return report;
   }
+  /// By its actor where it is ours; somebody may have submitted it himself.
+  bool asked_before(const Operation& by) const {
+    const std::size_t number = actor_.find('#') + 1;
+    const bool ours = by.actor.starts_with(actor_.substr(0, number));
+    return ours ? by.actor != actor_ : came_before(by.settled_at);
+  }
   bool came_before(const std::optional<WallTime>& settled) const {
     return settled && carried_out_ && *settled < *carried_out_;
   }
@@ -103,6 +117,7 @@ class UndoWatch {
 
   std::weak_ptr<Inbox> inbox_;
   OperationId undone_;
+  std::string actor_;
   std::optional<WallTime> carried_out_;  ///< when its last attempt had ended
   Fingerprint meant_;
 };
@@ -123,7 +138,7 @@ Result<Submission> Engine::Impl::undo_of(const Operation& operation) {
                                                operation.id, operation.result));
   Submission submission;
   // What it undoes is what people will look for.
-  submission.actor = "undo:" + to_string(operation.id);
+  submission.actor = actor_for(operation);
   const std::string key = "undo:" + to_string(operation.id);
   if (undo.type == kWriteType) {
     InputFault fault;

@@ -157,7 +157,7 @@ TEST(Undo, T12_what_was_undone_before_it_was_done_again_is_not_undone) {
   ASSERT_EQ(world.now(id).state, State::confirmed);
   world.decide(id, PersonAction::compensate);
   EXPECT_EQ(world.now(id).state, State::needs_action);
-  EXPECT_TRUE(world.now(id).reason.contains("had settled before")) << world.now(id).reason;
+  EXPECT_TRUE(world.now(id).reason.contains("was asked for before")) << world.now(id).reason;
 }
 
 }  // namespace

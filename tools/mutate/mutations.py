@@ -114,6 +114,6 @@ MUTATIONS = [
      "    if (!jobs_.effect_out(operation.id)) return run_undo(operation);",
      "    if (operation.attempts < 99) return run_undo(operation);"),
     ("an undoing of before it was carried out again counts", "src/engine/undo.cpp",
-     "    return settled && carried_out_ && *settled < *carried_out_;",
-     "    return settled && carried_out_ && *settled < WallTime{};"),
+     "    return ours ? by.actor != actor_ : came_before(by.settled_at);",
+     "    return !ours && came_before(by.settled_at);"),
 ]
