@@ -250,8 +250,8 @@ void on_recover(Deciding& deciding) {
   follow(deciding, {});
 }
 
-// How much longer the lease is must be worth a record: who asks without a pause fills no log.
-constexpr std::int64_t kWorthRecording = 8;
+// A little more than a lease is recorded, so that who asks without a pause fills no log.
+constexpr std::int64_t kAhead = 8;
 
 void on_heartbeat(Deciding& deciding, const Heartbeat& beat) {
   const Operation& operation = deciding.operation();
@@ -269,15 +269,17 @@ void on_heartbeat(Deciding& deciding, const Heartbeat& beat) {
                 std::string(to_string(operation.state)));
   }
   const bool handed_out = is_leased(operation);
-  const WallTime until = std::min(deciding.now() + lease, operation.deadline + lease);
-  if (until <= deciding.now()) {
+  // Whoever is told yes goes by his own clock, and by a whole lease.
+  if (lease.count() == 0 || deciding.now() > operation.deadline) {
     return lost(lease.count() > 0 ? "has no time left, its deadline has passed"
                                   : "is not carried out by workers");
   }
   std::vector<Observation> found = worth_keeping(operation, usable(operation, beat.baseline));
   if (!handed_out && !found.empty()) deciding.record(BaselineRead{std::move(found)});
-  const bool longer = operation.due_at && until > *operation.due_at + lease / kWorthRecording;
-  if (handed_out && !longer) return;
+  const WallTime whole = deciding.now() + lease;
+  if (handed_out && operation.due_at && whole <= *operation.due_at) return;
+  const Duration ahead = handed_out ? lease / kAhead : Duration{0};
+  const WallTime until = std::min(whole + ahead, operation.deadline + lease);
   deciding.record(WaitScheduled{
       .due_for = Due::report, .due_at = until, .reason = "leased by worker '" + beat.worker + "'"});
 }

@@ -342,7 +342,7 @@ struct ReadReport {
 };
 /// A worker carries the attempt out: it was handed to it just now, or says that it is at work. From
 /// now on it may be silent for Policy::lease. Refused ("lease-lost") for an attempt that is not the
-/// current one or was given up, and where another lease would begin after the deadline.
+/// current one or was given up, and after the deadline.
 struct Heartbeat {
   AttemptNo attempt{1};
   std::string worker;                 ///< its name, for people
