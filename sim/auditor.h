@@ -59,6 +59,7 @@ class Auditor {
   /// A process begins to act, and what the one before had under way is not its own.
   void on_takeover() {
     for (auto& [id, life] : lives_) life.performing = 0;
+    took_over_ = trace_.now();
     gates_.on_takeover();
   }
   /// It was not turned away: whatever is answered, it may have happened.
@@ -159,6 +160,7 @@ class Auditor {
   const Options& options_;
   Coverage& coverage_;
   GateAuditor gates_;
+  Duration took_over_{0};    ///< when a process began to act last
   std::uint64_t steps_ = 0;  ///< counts everything that happens, to tell before from after
   std::map<OperationId, Life> lives_;
   std::map<Digest, OperationId> identities_;
