@@ -250,9 +250,6 @@ void on_recover(Deciding& deciding) {
   follow(deciding, {});
 }
 
-// A little more than a lease is recorded, so that who asks without a pause fills no log.
-constexpr std::int64_t kAhead = 8;
-
 void on_heartbeat(Deciding& deciding, const Heartbeat& beat) {
   const Operation& operation = deciding.operation();
   const Duration lease = deciding.policy().lease;
@@ -278,8 +275,7 @@ void on_heartbeat(Deciding& deciding, const Heartbeat& beat) {
   if (!handed_out && !found.empty()) deciding.record(BaselineRead{std::move(found)});
   const WallTime whole = deciding.now() + lease;
   if (handed_out && operation.due_at && whole <= *operation.due_at) return;
-  const Duration ahead = handed_out ? lease / kAhead : Duration{0};
-  const WallTime until = std::min(whole + ahead, operation.deadline + lease);
+  const WallTime until = std::min(whole + lease / kLeaseAhead, operation.deadline + lease);
   deciding.record(WaitScheduled{
       .due_for = Due::report, .due_at = until, .reason = "leased by worker '" + beat.worker + "'"});
 }

@@ -44,7 +44,7 @@ TEST(Lease, T1_is_handed_out_with_what_was_read_before_and_names_the_worker) {
   EXPECT_EQ(life.state(), State::attempting);
   EXPECT_EQ(life.operation.reason, "leased by worker 'w1'");
   EXPECT_EQ(leased_by(life.operation), "w1");
-  EXPECT_EQ(life.operation.due_at, life.now + kLease);
+  EXPECT_EQ(life.operation.due_at, life.now + kLease + kLease / kLeaseAhead);
   EXPECT_EQ(life.operation.artifacts.at(0).store.baseline->seen, Seen::found);
 }
 
@@ -79,10 +79,10 @@ TEST(Lease, T5_heartbeats_without_a_pause_fill_no_log) {
     life.now += Duration{1};
     EXPECT_FALSE(life.take(beat()).refusal);
   }
-  EXPECT_EQ(life.count<WaitScheduled>(), 2U);
+  EXPECT_EQ(life.count<WaitScheduled>(), 1U);
   life.now += kLease / 4;
   life.take(beat());
-  EXPECT_EQ(life.count<WaitScheduled>(), 3U);
+  EXPECT_EQ(life.count<WaitScheduled>(), 2U);
 }
 
 TEST(Lease, T4_that_runs_out_makes_the_attempt_unknown_and_says_whose_it_was) {

@@ -298,6 +298,10 @@ struct Operation {
 /// The name of that worker, as of its last heartbeat; empty if nobody has it.
 [[nodiscard]] std::string_view leased_by(const Operation& operation);
 
+/// A lease is recorded for so much of itself more: what it takes until the worker hears of it, and
+/// so that who asks without a pause fills no log.
+inline constexpr std::int64_t kLeaseAhead = 8;
+
 /// How the reason of an attempt begins whose lease ran out.
 inline constexpr std::string_view kLeaseRanOut = "the lease ran out";
 

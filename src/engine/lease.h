@@ -33,7 +33,8 @@ struct Lease {
   std::shared_ptr<const Intent> intent;
   std::string payload;  ///< JSON: the effect's call, filled in
   WallTime until{};
-  Duration span{};  ///< what every heartbeat gives
+  Duration span{};                      ///< what every heartbeat gives
+  std::chrono::milliseconds told_by{};  ///< on the monotonic clock: nobody is told of it later
 };
 
 /// May be empty: nothing came up in time.

@@ -160,6 +160,7 @@ bool Leases::hand_over(const OperationId& id, Lease lease, Mono now) {
   const auto poll = polls_.find(number);
   if (poll == polls_.end()) return false;
   ++desks_.find(target)->second.handed_out;
+  lease.told_by = now + lease.span / kLeaseAhead;
   poll->second.ready.push_back(std::move(lease));
   if (!poll->second.answer_by) poll->second.answer_by = now + kMates;
   return true;
@@ -191,6 +192,12 @@ std::vector<Leases::Returned> Leases::settle(Mono now) {
       }
       poll.ready.clear();
     }
+    // Whoever hears of it too late would go by a lease that he has not got.
+    std::erase_if(poll.ready, [&](const Lease& lease) {
+      const bool late = now > lease.told_by;
+      if (late) returned.push_back({lease.operation->id, AttemptNo(lease.operation->attempts)});
+      return late;
+    });
     answer(poll, std::nullopt);
     it = polls_.erase(it);
   }

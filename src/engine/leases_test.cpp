@@ -30,7 +30,7 @@ TEST(Leases, V1_is_handed_out_done_told_and_read_back) {
   EXPECT_EQ(poll->only().operation->id, id);
   EXPECT_EQ(poll->only().operation->attempts, 1U);
   EXPECT_EQ(poll->only().payload, R"({"put":"a"})");
-  EXPECT_EQ(poll->only().until, desk.clock.now + kLease);
+  EXPECT_EQ(poll->only().until, desk.clock.now + kLease + kLease / kLeaseAhead);
   EXPECT_EQ(desk.stats().leased, 1U);
   desk.execute(poll->only());
   const auto said = desk.complete(id, 1, EffectKind::acknowledged);
@@ -155,7 +155,7 @@ TEST(Leases, T4_a_lost_lease_is_unknown_and_what_may_not_be_repeated_is_a_person
   const OperationId id = desk.submit("a");
   (void)desk.ask();
   desk.run();
-  desk.pass(kLease + Duration{1'000});
+  desk.pass(kLostAfter);
   const Operation after = desk.now(id);
   EXPECT_EQ(after.state, State::needs_action);
   for (const EventRecord& record : desk.ledger.open_reader().value()->events(id).value()) {
@@ -177,7 +177,7 @@ TEST(Leases, T1_two_workers_race_and_the_newer_attempt_is_what_counts) {
   const OperationId id = desk.submit("a");
   const auto slow = desk.ask();
   desk.run();
-  desk.pass(kLease + Duration{2'000});
+  desk.pass(kLostAfter);
   const auto fast = desk.ask({.worker = "w2", .targets = {}}, Duration{10'000});
   desk.pass(Duration{1'000});
   ASSERT_TRUE(fast->leases && fast->leases->size() == 1);
@@ -262,7 +262,7 @@ TEST(Leases, T6_a_lease_of_before_the_restart_runs_out_if_nothing_is_heard) {
   desk.restart();
   desk.pass(kLease - Duration{1'000});
   EXPECT_TRUE(is_leased(desk.now(id)));
-  desk.pass(Duration{2'000});
+  desk.pass(kLostAfter);
   EXPECT_EQ(desk.now(id).effect, EffectKind::unknown);
 }
 
@@ -337,7 +337,7 @@ TEST(Leases, T5_a_retry_that_nobody_grants_is_in_nobodys_way) {
   Desk desk(policy, {.idempotent = true});
   const OperationId lost = desk.submit("a");
   const auto dies = desk.ask(Duration{1'000});
-  desk.pass(kLease + Duration{2'000});
+  desk.pass(kLostAfter);
   ASSERT_TRUE(dies->leases && desk.now(lost).attempts == 1U);
   const OperationId fresh = desk.submit("b");
   const auto poll = desk.ask(Duration{30'000});
@@ -354,7 +354,7 @@ TEST(Leases, T5_a_worker_at_work_is_a_probe_that_is_not_overdue) {
   Desk desk(policy, {.idempotent = false});
   (void)desk.submit("a");
   const auto dies = desk.ask(Duration{1'000});
-  desk.pass(kLease + Duration{1'000});
+  desk.pass(kLostAfter);
   ASSERT_TRUE(dies->leases && dies->leases->size() == 1U);
   ASSERT_EQ(desk.gate().breaker_opened, 1U);
   const OperationId slow = desk.submit("b");
@@ -375,7 +375,7 @@ TEST(Leases, T6_a_look_that_takes_long_leaves_nobody_in_line_for_what_he_has) {
   Desk desk(for_workers(), {.idempotent = true});
   const OperationId id = desk.submit("a");
   const auto dies = desk.ask(Duration{1'000});
-  desk.pass(kLease + Duration{2'000});
+  desk.pass(kLostAfter);
   ASSERT_TRUE(dies->leases && desk.now(id).attempts == 1U);
   // What stands there is looked at before another attempt, and that takes longer than a read may.
   const auto poll = desk.ask(Duration{300'000});

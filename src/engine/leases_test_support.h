@@ -11,6 +11,7 @@
 namespace trued {
 
 inline constexpr Duration kLease{30'000};
+inline constexpr Duration kLostAfter = kLease + kLease / kLeaseAhead + Duration{2'000};
 
 /// A store whose effects workers carry out.
 class HandsOver final : public Connector {
