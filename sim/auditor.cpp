@@ -231,7 +231,7 @@ void Auditor::check_undone(const Life& life, const Settled& event) {
 // jumped over the deadline, a commit in question held everybody up, or nobody acted for a while.
 void Auditor::check_waited_for_somebody(const Life& life, WallTime at) {
   if (options_.jump_every.count() > 0 || options_.commit_unknown > 0) return;
-  if (trace_.now() - took_over_ < Duration{2'000}) return;
+  if (options_.nodes > 1 || trace_.now() - took_over_ < Duration{2'000}) return;
   if (life.row.reason.find("waits for") == std::string::npos) return;
   // For a worker; how long that may take is the workers' affair.
   if (life.row.reason.find("waits for a worker") != std::string::npos) return;
