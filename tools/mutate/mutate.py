@@ -1,6 +1,6 @@
 """Plants bugs in a copy of the sources and has the simulator find them.
 
-Usage: mutate.py [--seeds N] [--only TEXT]
+Usage: mutate.py [--seeds N] [--only TEXT] [--check]
 
 Prints a table: the bug, the seed that found it, and the rule it broke. Fails unless every planted
 bug is found. The sources themselves are never touched.
@@ -39,12 +39,21 @@ def build(build_dir):
     return done.returncode == 0, done.stdout[-3000:]
 
 
+def rotten():
+    """The mutations whose text does not stand in its file exactly once, and how often it does."""
+    found = []
+    for name, path, old, _ in MUTATIONS:
+        with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+            count = file.read().count(old)
+        if count != 1:
+            found.append(f"{name}: the text to change stands in {path} {count} times")
+    return found
+
+
 def plant(copy, name, old, new):
     path = os.path.join(copy, name)
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    if text.count(old) != 1:
-        sys.exit(f"{name}: the text to change stands there {text.count(old)} times:\n{old}")
     with open(path, "w", encoding="utf-8") as file:
         file.write(text.replace(old, new))
     return text
@@ -65,7 +74,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--only", default="")
+    parser.add_argument("--check", action="store_true", help="only whether each can be planted")
     options = parser.parse_args()
+    wrong = rotten()
+    if wrong:
+        sys.exit("\n".join(wrong))
+    if options.check:
+        print(f"{len(MUTATIONS)} bugs can be planted")
+        return 0
     missed = 0
     chosen = [m for m in MUTATIONS if options.only in m[0]]
     with tempfile.TemporaryDirectory(prefix="trued-mutate-") as scratch:

@@ -59,7 +59,7 @@ MUTATIONS = [
      "    if (known->fingerprint != fingerprint) return {SubmitDecision::conflict, false};\n", ""),
     ("a later writer is overwritten", "src/core/verification.cpp",
      "  if (history_usable(operation)) return !replaced(operation.history.artifacts.at(index));\n"
-     "  return content_is_ours_to_replace(check);",
+     "  return content_is_ours_to_replace(check, deduplicates);",
      "  return true;"),
     ("the target overwrites a later writer", "src/target/memory/memory_connector.cpp",
      "    if (proved.known && !proved.artifacts.at(i).replaced_by.empty()) continue;\n", ""),
@@ -71,7 +71,8 @@ MUTATIONS = [
      "  if (!operation.sent) return operation.effect;\n",
      "  if (operation.attempts > 0) return operation.effect;\n"),
     ("what was in flight at a crash is forgotten", "src/engine/publish.cpp",
-     "    if (operation.state == State::attempting) post_local(id, Recover{});\n", ""),
+     "    if (lost || undone) post_local(id, Recover{});\n",
+     "    if (undone && !lost) post_local(id, Recover{});\n"),
     ("silence is accused of lying", "src/core/follow.cpp",
      "  if (operation.effect != EffectKind::acknowledged && tell != Tell::overwritten) {",
      "  if (operation.effect == EffectKind::rejected_final) {"),
