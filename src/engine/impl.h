@@ -181,7 +181,7 @@ class Engine::Impl {
   std::optional<bool> told_before(const Work& work, const AttemptReport& report);
   void follow_lease(const Work& work);
   void deliver_leases(TurnState& turn);
-  void settle_polls(Mono now);
+  void take_back(const std::vector<Leases::Returned>& leases);
 
   // publish.cpp: what follows from a commit
   Turn commit(TurnState turn);

@@ -181,31 +181,26 @@ std::vector<Leases::Returned> Leases::settle(Mono now) {
   std::vector<Returned> returned;
   for (auto it = polls_.begin(); it != polls_.end();) {
     Poll& poll = it->second;
-    const bool gone = is_gone(poll);
-    if (!gone && !due(poll, now)) {
+    if (!is_gone(poll) && !due(poll, now)) {
       ++it;
       continue;
     }
-    if (gone) {
-      for (const Lease& lease : poll.ready) {
-        returned.push_back({lease.operation->id, AttemptNo(lease.operation->attempts)});
-      }
-      poll.ready.clear();
-    }
-    // Whoever hears of it too late would go by a lease that he has not got.
-    std::erase_if(poll.ready, [&](const Lease& lease) {
-      const bool late = now > lease.told_by;
-      if (late) returned.push_back({lease.operation->id, AttemptNo(lease.operation->attempts)});
-      return late;
-    });
-    answer(poll, std::nullopt);
+    answer(poll, std::nullopt, now, returned);
     it = polls_.erase(it);
   }
   return returned;
 }
 
 // What was reserved for it looks for another when it is ready (taker()).
-void Leases::answer(Poll& poll, const std::optional<EngineProblem>& problem) {
+void Leases::answer(Poll& poll, const std::optional<EngineProblem>& problem, Mono now,
+                    std::vector<Returned>& returned) {
+  const bool gone = is_gone(poll);
+  // Whoever hears of it too late would go by a lease that he has not got.
+  std::erase_if(poll.ready, [&](const Lease& lease) {
+    const bool useless = gone || now > lease.told_by;
+    if (useless) returned.push_back({lease.operation->id, AttemptNo(lease.operation->attempts)});
+    return useless;
+  });
   if (poll.ready.empty() && problem) {
     answered_.emplace_back(std::move(poll.reply), *problem);
   } else {
@@ -217,9 +212,12 @@ void Leases::send() {
   for (auto& [reply, answer] : std::exchange(answered_, {})) reply(std::move(answer));
 }
 
-void Leases::dismiss(const std::optional<EngineProblem>& problem) {
-  for (auto& [number, poll] : polls_) answer(poll, problem);
+std::vector<Leases::Returned> Leases::dismiss(const std::optional<EngineProblem>& problem,
+                                              Mono now) {
+  std::vector<Returned> returned;
+  for (auto& [number, poll] : polls_) answer(poll, problem, now, returned);
   polls_.clear();
+  return returned;
 }
 
 std::optional<Leases::Mono> Leases::wake(Mono now) const {

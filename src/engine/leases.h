@@ -81,8 +81,9 @@ class Leases {
   /// Answers the polls that have what they get, or whose time is over. Leases whose poll has gone
   /// come back.
   [[nodiscard]] std::vector<Returned> settle(Mono now);
-  /// Answers every poll with what it has; with `problem` where that is nothing.
-  void dismiss(const std::optional<EngineProblem>& problem);
+  /// Answers every poll with what it has; with `problem` where that is nothing. What comes back is
+  /// the caller's to see to, as of settle().
+  std::vector<Returned> dismiss(const std::optional<EngineProblem>& problem, Mono now);
   /// Hands those answers out.
   void send();
   /// When settle() or next_offer() may have something to do; nothing if that hangs on others.
@@ -128,7 +129,9 @@ class Leases {
   }
   [[nodiscard]] std::optional<Rank> best_for(const Poll& poll, Mono now) const;
   [[nodiscard]] bool due(const Poll& poll, Mono now) const;
-  void answer(Poll& poll, const std::optional<EngineProblem>& problem);
+  /// Answers it with what is still worth something to it; the rest comes back.
+  void answer(Poll& poll, const std::optional<EngineProblem>& problem, Mono now,
+              std::vector<Returned>& returned);
   void release(const OperationId& id);
 
   std::map<std::string, Desk, std::less<>> desks_;

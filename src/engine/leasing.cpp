@@ -172,10 +172,10 @@ void Engine::Impl::deliver_leases(TurnState& turn) {
   }
 }
 
-void Engine::Impl::settle_polls(Mono now) {
-  for (const Leases::Returned& lease : leases_.settle(now)) {
-    post_local(lease.id,
-               never_sent(lease.attempt, "the worker had gone before it was handed the work"));
+void Engine::Impl::take_back(const std::vector<Leases::Returned>& leases) {
+  for (const Leases::Returned& lease : leases) {
+    post_local(lease.id, never_sent(lease.attempt,
+                                    "the worker had gone, or would have been told of it too late"));
   }
 }
 

@@ -126,7 +126,7 @@ Turn Engine::Impl::step() {
   look_after_retention(turn);
   if (draining.load()) {
     call_back_waiting_jobs();
-    leases_.dismiss(std::nullopt);
+    take_back(leases_.dismiss(std::nullopt, turn.mono));
   }
   take_messages(turn);
   if (rarely("repeats written at once")) repeats_due_ = turn.mono;
@@ -160,7 +160,8 @@ Turn Engine::Impl::stand_aside(TurnState turn) {
   }
   local_.clear();
   for (auto& [id, entry] : entries_) answer_waiters(entry, turn.mono, true);
-  leases_.dismiss(ledger_problem(std::string(kFenced)));
+  // What comes back is another node's to find out about.
+  leases_.dismiss(ledger_problem(std::string(kFenced)), turn.mono);
   show();
   return {.worked = false, .next_in = std::nullopt};
 }
@@ -385,7 +386,7 @@ void Engine::Impl::answer_waiters(Entry& entry, Mono now, bool all) {
 }
 
 void Engine::Impl::expire_waiters(Mono now) {
-  settle_polls(now);
+  take_back(leases_.settle(now));
   while (!waits_.empty() && waits_.begin()->first <= now) {
     const auto entry = entries_.find(waits_.begin()->second);
     waits_.erase(waits_.begin());
@@ -395,7 +396,8 @@ void Engine::Impl::expire_waiters(Mono now) {
 
 void Engine::Impl::release_waiters() {
   for (auto& [id, entry] : entries_) answer_waiters(entry, Mono{}, true);
-  leases_.dismiss(draining_problem());
+  // No turn comes any more: what comes back lapses.
+  leases_.dismiss(draining_problem(), std::chrono::floor<Mono>(ports_.clock.monotonic()));
   TurnState rest;
   rest.messages = inbox->close();
   refuse_submissions(rest, draining_problem());
