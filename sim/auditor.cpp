@@ -44,11 +44,21 @@ void Auditor::accept(const Change& change, const Accepted& accepted) {
   if (undone.starts_with("undo:") && !undoings_.insert(undone).second) {
     trace_.violation("(9) " + accepted.actor + " was asked for twice");
   }
+  check_nothing_under_way(undone);
   life.versions.push_back(encode_row(life.row));
   for (const ArtifactSummary& artifact : accepted.artifacts) {
     by_artifact_[{accepted.target, artifact.name}].insert(id);
   }
   trace_.say("ledger ", to_string(id), " accepted ", accepted.identity.key);
+}
+
+// `undone`: "undo:" and an operation, or a client.
+void Auditor::check_nothing_under_way(const std::string& undone) {
+  for (const auto& [id, life] : lives_) {
+    if (life.performing > 0 && undone == "undo:" + to_string(id)) {
+      trace_.violation("(9) " + undone + " is begun while an attempt may still land");
+    }
+  }
 }
 
 void Auditor::take(Life& life, const Event& event, WallTime at) {
@@ -114,6 +124,8 @@ void Auditor::check_retry(const OperationId& id, const std::string& name) const 
   const auto then = life.given_up_on.find(name);
   const auto now = holds_.find({life.row.target, name});
   if (then == life.given_up_on.end() || now == holds_.end() || options_.stale_reads > 0) return;
+  // A process ended in the middle of an attempt since: it may have been sent, and a history tells.
+  if (life.row.sent && has_history_.at(life.row.target)) return;
   const Held& held = now->second;
   // Between the look and the write there is a moment that nobody can close without a history.
   const auto reads = reads_.find({life.row.target, Level::store, name});
@@ -140,6 +152,9 @@ bool Auditor::begun(const Life& life) {
   if (life.row.due_for == Due::start) return false;  // it waits for its turn
   // Past its deadline it only looks once more.
   if (life.row.due_for == Due::attempt && life.row.due_at >= life.row.deadline) return false;
+  if (state == State::unknown && life.performing == 0 && life.row.updated_at >= life.row.deadline) {
+    return false;
+  }
   return !life.retired &&
          (state == State::attempting || state == State::unknown || state == State::verifying ||
           (state == State::accepted && life.row.due_for == Due::attempt));
@@ -457,6 +472,19 @@ std::vector<OperationId> Auditor::in_state(State state) const {
   std::vector<OperationId> ids;
   for (const auto& [id, life] : lives_) {
     if (!life.retired && life.row.state == state) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::vector<OperationId> Auditor::around_undoings() const {
+  std::vector<OperationId> ids;
+  for (const auto& [id, life] : lives_) {
+    const State state = life.row.state;
+    const bool open =
+        state == State::needs_action || state == State::failed || state == State::confirmed;
+    const bool meant =
+        life.row.actor.starts_with("undo:") || undoings_.contains("undo:" + to_string(id));
+    if (meant && open && !life.retired) ids.push_back(id);
   }
   return ids;
 }

@@ -91,6 +91,8 @@ class Auditor {
 
   /// For whoever looks for operations of a kind. In the order of their ids.
   [[nodiscard]] std::vector<OperationId> in_state(State state) const;
+  /// What was to be undone, and what was to undo it, unless it is over for good.
+  [[nodiscard]] std::vector<OperationId> around_undoings() const;
   [[nodiscard]] std::optional<OperationId> known(const Identity& identity) const;
   [[nodiscard]] std::uint64_t operations() const { return lives_.size(); }
 
@@ -136,6 +138,7 @@ class Auditor {
   };
 
   void accept(const Change& change, const Accepted& accepted);
+  void check_nothing_under_way(const std::string& undone);
   void take(Life& life, const Event& event, WallTime at);
   void tell_gates(const Operation& row, const Event& event, WallTime at);
   void started(Life& life, WallTime at);

@@ -141,6 +141,10 @@ Options draw_options(std::uint64_t seed) {
   if (chance.in_thousand(500)) o.declared = static_cast<std::uint32_t>(chance.between(100, 1'000));
   draw_nodes(chance, o);
   if (chance.in_thousand(600)) o.buggify = static_cast<std::uint32_t>(chance.between(1, 200));
+  const bool may_undo = o.declared > 0 && o.person_every.count() > 0;
+  if (may_undo && chance.in_thousand(400)) {
+    o.undoing = static_cast<std::uint32_t>(chance.between(200, 900));
+  }
   return o;
 }
 
@@ -181,6 +185,7 @@ std::string to_string(const Options& o) {
   put("wrong_payload", o.wrong_payload);
   put("unverified", o.unverified);
   put("declared", o.declared);
+  put("undoing", o.undoing);
   put("nodes", o.nodes);
   put("node_lease_ms", o.node_lease.count());
   put("renewal_lost", o.renewal_lost);

@@ -24,6 +24,9 @@ struct Options {
   std::uint32_t wrong_payload = 0;
   std::uint32_t unverified = 0;
   std::uint32_t declared = 0;  ///< of a type that says what undoes it
+  /// What a person decides is about something that was to be undone. Then half of what undoes
+  /// something writes elsewhere, so that the turns of artifacts do not keep the two apart.
+  std::uint32_t undoing = 0;
 
   std::uint32_t targets = 1;
   std::uint32_t with_history = 500;  ///< of a target

@@ -33,7 +33,7 @@ class SharedReader final : public Reader {
 
 }  // namespace
 
-SimTypes::SimTypes(const Targets& targets) {
+SimTypes::SimTypes(const Targets& targets, bool aside) : aside_(aside) {
   for (const auto& [name, target] : targets) {
     auto serving = target.serving ? std::make_unique<SharedReader>(*target.serving) : nullptr;
     Policy policy = target.policy;
@@ -70,12 +70,13 @@ Result<UndoInput> SimTypes::undo(std::string_view definition, const Intent& inte
                                  std::string_view /*result*/) const {
   const Target* at = target(definition);
   if (at == nullptr) return Error{.code = ErrorCode::unsupported, .message = "no such type"};
+  const bool aside = aside_ && to_string(id).back() % 2 == 0;
   std::string text;
   json::Writer out(text);
   out.begin_object().member("target", std::string_view(at->name)).key("artifacts").begin_array();
   for (const ArtifactIntent& artifact : intent.artifacts) {
     out.begin_object();
-    out.member("path", std::string_view(artifact.name));
+    out.member("path", std::string_view(aside ? artifact.name + "-undone" : artifact.name));
     out.member("content", std::string_view("not what " + to_string(id) + " wrote"));
     out.end_object();
   }

@@ -1,5 +1,5 @@
 // sim_types.h: one declared type for every target ("put-t0"): a write whose definition says what
-// undoes it, namely a write of something else to the same names.
+// undoes it, namely a write of something else to the same names, or to names beside them.
 #pragma once
 
 #include <map>
@@ -11,8 +11,8 @@ namespace trued::sim {
 
 class SimTypes final : public OperationTypes {
  public:
-  /// `targets` must outlive it, and be complete.
-  explicit SimTypes(const Targets& targets);
+  /// `targets` must outlive it, and be complete. `aside`: every other one is undone beside it.
+  SimTypes(const Targets& targets, bool aside);
 
   [[nodiscard]] static std::string type_for(const std::string& target) { return "put-" + target; }
   [[nodiscard]] static std::string definition_for(const std::string& target) {
@@ -34,6 +34,7 @@ class SimTypes final : public OperationTypes {
 
  private:
   Targets kept_;  ///< by definition
+  bool aside_;
 };
 
 }  // namespace trued::sim

@@ -116,7 +116,7 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
     targets_.emplace(name, make_target(name, "simulated", std::move(connector), std::move(serving),
                                        kind, policy));
   }
-  types_.emplace(targets_);
+  types_.emplace(targets_, options_.undoing > 0);
   const NodePorts ports{targets_, *types_, log_,     auditor_, trace_,   agenda_,
                         chance_,  clock_,  entropy_, buggify_, options_, calm_};
   for (std::uint32_t i = 0; i < options_.nodes; ++i) {
@@ -264,7 +264,10 @@ void World::person() {
   State state = chance_.in_thousand(300) ? State::failed : State::needs_action;
   if (action == PersonAction::cancel) state = State::accepted;
   if (action == PersonAction::compensate && chance_.in_thousand(500)) state = State::confirmed;
-  const std::vector<OperationId> ids = auditor_.in_state(state);
+  std::vector<OperationId> ids = auditor_.in_state(state);
+  if (options_.undoing > 0 && chance_.in_thousand(options_.undoing)) {
+    ids = auditor_.around_undoings();
+  }
   if (ids.empty()) return;
   const OperationId id = chance_.pick(ids);
   trace_.say("a person decides about ", to_string(id), ": ", to_string(action));
@@ -423,16 +426,14 @@ Options minimize(Options options) {
     Coverage unused;
     return !simulate(candidate, false, unused).violation.empty();
   };
-  std::uint32_t* const faults[] = {&options.lost_before,    &options.lost_after,
-                                   &options.rejected,       &options.refused,
-                                   &options.not_sent,       &options.thrown,
-                                   &options.lies,           &options.hangs,
-                                   &options.unreadable,     &options.stale_reads,
-                                   &options.outsiders,      &options.wrong_payload,
-                                   &options.worker_dies,    &options.worker_stalls,
-                                   &options.unverified,     &options.declared,
-                                   &options.load_fails,     &options.commit_crash,
-                                   &options.commit_unknown, &options.commit_rolled_back};
+  std::uint32_t* const faults[] = {
+      &options.lost_before,  &options.lost_after,     &options.rejected,
+      &options.refused,      &options.not_sent,       &options.thrown,
+      &options.lies,         &options.hangs,          &options.unreadable,
+      &options.stale_reads,  &options.outsiders,      &options.wrong_payload,
+      &options.worker_dies,  &options.worker_stalls,  &options.unverified,
+      &options.declared,     &options.undoing,        &options.load_fails,
+      &options.commit_crash, &options.commit_unknown, &options.commit_rolled_back};
   for (std::uint32_t* fault : faults) {
     const std::uint32_t before = std::exchange(*fault, 0);
     if (before != 0 && !fails(options)) *fault = before;
