@@ -476,17 +476,28 @@ std::vector<OperationId> Auditor::in_state(State state) const {
   return ids;
 }
 
+std::vector<OperationId> Auditor::effects_out() const {
+  std::vector<OperationId> ids;
+  for (const auto& [id, life] : lives_) {
+    if (life.performing > 0 && over_for_now(life)) ids.push_back(id);
+  }
+  return ids;
+}
+
 std::vector<OperationId> Auditor::around_undoings() const {
   std::vector<OperationId> ids;
   for (const auto& [id, life] : lives_) {
-    const State state = life.row.state;
-    const bool open =
-        state == State::needs_action || state == State::failed || state == State::confirmed;
     const bool meant =
         life.row.actor.starts_with("undo:") || undoings_.contains("undo:" + to_string(id));
-    if (meant && open && !life.retired) ids.push_back(id);
+    if (meant && over_for_now(life)) ids.push_back(id);
   }
   return ids;
+}
+
+bool Auditor::over_for_now(const Life& life) {
+  const State state = life.row.state;
+  return !life.retired &&
+         (state == State::needs_action || state == State::failed || state == State::confirmed);
 }
 
 std::optional<OperationId> Auditor::known(const Identity& identity) const {

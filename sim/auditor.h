@@ -91,6 +91,8 @@ class Auditor {
 
   /// For whoever looks for operations of a kind. In the order of their ids.
   [[nodiscard]] std::vector<OperationId> in_state(State state) const;
+  /// Whatever is over for now while an effect of it is under way.
+  [[nodiscard]] std::vector<OperationId> effects_out() const;
   /// What was to be undone, and what was to undo it, unless it is over for good.
   [[nodiscard]] std::vector<OperationId> around_undoings() const;
   [[nodiscard]] std::optional<OperationId> known(const Identity& identity) const;
@@ -155,6 +157,7 @@ class Auditor {
                   std::optional<OperationId> but);
   void answered(const Sent& sent, const Answer& answer);
   static bool begun(const Life& life);
+  static bool over_for_now(const Life& life);
   void cover(std::string_view kind, std::string_view what) {
     ++coverage_[std::string(kind) + " " + std::string(what)];
   }

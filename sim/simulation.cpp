@@ -260,13 +260,18 @@ void World::person() {
   constexpr PersonAction kActions[] = {PersonAction::it_happened, PersonAction::it_did_not,
                                        PersonAction::retry, PersonAction::cancel,
                                        PersonAction::compensate};
-  const PersonAction action = kActions[chance_.below(std::size(kActions))];
+  PersonAction action = kActions[chance_.below(std::size(kActions))];
   State state = chance_.in_thousand(300) ? State::failed : State::needs_action;
   if (action == PersonAction::cancel) state = State::accepted;
   if (action == PersonAction::compensate && chance_.in_thousand(500)) state = State::confirmed;
   std::vector<OperationId> ids = auditor_.in_state(state);
   if (options_.undoing > 0 && chance_.in_thousand(options_.undoing)) {
-    ids = auditor_.around_undoings();
+    ids = auditor_.effects_out();
+    if (ids.empty()) {
+      ids = auditor_.around_undoings();
+    } else {
+      action = PersonAction::compensate;
+    }
   }
   if (ids.empty()) return;
   const OperationId id = chance_.pick(ids);

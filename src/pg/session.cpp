@@ -382,6 +382,19 @@ bool Session::lost() const {
 
 bool Session::idle() const { return !lost() && PQtransactionStatus(impl_->get()) == PQTRANS_IDLE; }
 
+Result<bool, PgError> Session::hear(const Deadline& deadline) {
+  if (lost()) return impl_->closed();
+  bool heard = false;
+  do {
+    if (PQconsumeInput(impl_->get()) == 0) return impl_->lose("the connection was lost", false);
+    while (PGnotify* said = PQnotifies(impl_->get())) {
+      PQfreemem(said);
+      heard = true;
+    }
+  } while (!heard && impl_->wait(POLLIN, deadline));
+  return heard;
+}
+
 bool Session::healthy() const {
   if (!idle()) return false;
   // A server that hung up left its goodbye, or the end of the stream, to be read. What else it may

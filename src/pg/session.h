@@ -93,6 +93,9 @@ class Session {
   /// Statements without parameters, several with ';' between them; the rows of the last one that
   /// has any.
   [[nodiscard]] Result<Rows, PgError> script(const std::string& sql, const Deadline& deadline);
+  /// After LISTEN: waits until something was notified of, or the deadline passes (false); all that
+  /// was notified of by then counts as one. The error is that the connection was lost.
+  [[nodiscard]] Result<bool, PgError> hear(const Deadline& deadline);
   /// Commits the open transaction, durably whatever it has set, and without a statement_timeout: it
   /// could only cut short the wait for replication. `happened = no`: the server refused and rolled
   /// back. `maybe`: no answer came.

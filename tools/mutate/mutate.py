@@ -1,4 +1,4 @@
-"""Plants bugs in a copy of the sources and has the simulator find them.
+"""Plants bugs in a copy of the sources and has the simulator (or a test) find them.
 
 Usage: mutate.py [--seeds N] [--only TEXT] [--check]
 
@@ -34,15 +34,16 @@ def copy_sources(copy):
         shutil.copyfile(os.path.join(ROOT, name), place)
 
 
-def build(build_dir):
-    done = subprocess.run(["ninja", "-C", build_dir, "trued_sim"], capture_output=True, text=True)
+def build(build_dir, program="trued_sim"):
+    done = subprocess.run(["ninja", "-C", build_dir, os.path.basename(program)],
+                          capture_output=True, text=True)
     return done.returncode == 0, done.stdout[-3000:]
 
 
 def rotten():
     """The mutations whose text does not stand in its file exactly once, and how often it does."""
     found = []
-    for name, path, old, _ in MUTATIONS:
+    for name, path, old, *_ in MUTATIONS:
         with open(os.path.join(ROOT, path), encoding="utf-8") as file:
             count = file.read().count(old)
         if count != 1:
@@ -68,6 +69,16 @@ def simulate(build_dir, seeds):
     said = (done.stdout + done.stderr).strip()
     seed = re.search(r"^seed (\d+): (.*)$", said, re.M)
     return (seed.group(1), seed.group(2)) if seed else ("-", said.splitlines()[0] if said else "")
+
+
+def run_tests(build_dir, program):
+    """The test that found it (or none) and what was said."""
+    done = subprocess.run([os.path.join(build_dir, program), "--gtest_brief=1"],
+                          capture_output=True, text=True, timeout=900)
+    failed = re.search(r"^\[  FAILED  \] (\S+)", done.stdout, re.M)
+    if done.returncode == 0:
+        return None, ""
+    return "test", failed.group(1) if failed else done.stdout.strip()[:100]
 
 
 def main():
@@ -98,17 +109,20 @@ def main():
         if seed is not None:
             sys.exit(f"without a planted bug seed {seed} fails: {said}")
         print(f"without a bug: {options.seeds} seeds held", flush=True)
-        for name, path, old, new in chosen:
+        for name, path, old, new, *program in chosen:
             text = plant(copy, path, old, new)
             begin = time.monotonic()
-            good, output = build(build_dir)
+            good, output = build(build_dir, *program)
             if not good:
                 sys.exit(f"{name}: it does not build\n{output}")
-            seed, said = simulate(build_dir, options.seeds)
+            if program:
+                seed, said = run_tests(build_dir, program[0])
+            else:
+                seed, said = simulate(build_dir, options.seeds)
             with open(os.path.join(copy, path), "w", encoding="utf-8") as file:
                 file.write(text)
             missed += seed is None
-            found = "NOT FOUND" if seed is None else f"seed {seed}"
+            found = "NOT FOUND" if seed is None else "a test" if program else f"seed {seed}"
             print(f"{found:>10}  {time.monotonic() - begin:4.0f} s  {name}: {said[:110]}",
                   flush=True)
     print(f"{len(chosen) - missed} of {len(chosen)} planted bugs were found")

@@ -113,6 +113,13 @@ Result<pg::Committed, pg::PgError> Link::commit() {
   return committed;
 }
 
+Result<bool, pg::PgError> Link::hear(const pg::Deadline& deadline) {
+  if (!session_) return gone();
+  auto heard = session_->hear(deadline);
+  if (session_->lost()) session_.reset();
+  return heard;
+}
+
 bool Link::lost_replication() {
   if (!session_) return false;
   return session_->take_lost_replication();

@@ -56,6 +56,9 @@ class Link {
     if (session_) session_->rollback();
   }
   void close() { session_.reset(); }
+  [[nodiscard]] bool is_closed() const { return !session_ || session_->lost(); }
+  /// Session::hear() on the connection that stands.
+  [[nodiscard]] Result<bool, pg::PgError> hear(const pg::Deadline& deadline);
   /// True if the server said, since the last call of this, that it stopped waiting for standbys.
   [[nodiscard]] bool lost_replication();
   [[nodiscard]] const Site& site() const { return site_; }

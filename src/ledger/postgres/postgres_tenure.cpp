@@ -12,6 +12,7 @@
 #include "base/encoding.h"
 #include "base/random.h"
 #include "ledger/postgres/link.h"
+#include "ledger/postgres/postgres_nodes.h"
 #include "ledger/postgres/schema.h"
 #include "ledger/postgres/values.h"
 
@@ -23,19 +24,23 @@ using postgres::Fields;
 using postgres::Link;
 using postgres::Site;
 
-constexpr const char* kLook = "SELECT epoch, beat, lease, released, node FROM @holder";
+constexpr const char* kLook =
+    "SELECT epoch, beat, lease, released, node, CASE WHEN url_epoch = epoch THEN url ELSE '' END "
+    "FROM @holder";
 // Waits for a commit that the one before has under way: that is decided then. What it sends later
 // finds another epoch.
 constexpr const char* kTake =
     "WITH taken AS (UPDATE @holder SET epoch = epoch + 1, holder = $3::text, node = $4::text, "
-    "beat = 0, lease = $5::bigint, released = false WHERE epoch = $1::bigint AND beat = $2::bigint "
-    "RETURNING epoch, holder) "
+    "beat = 0, lease = $5::bigint, released = false, url = $6::text, url_epoch = epoch + 1 "
+    "WHERE epoch = $1::bigint AND beat = $2::bigint RETURNING epoch, holder) "
     "UPDATE @head h SET epoch = t.epoch, holder = t.holder FROM taken t RETURNING h.epoch";
 constexpr const char* kRenew =
     "UPDATE @holder SET beat = beat + 1 WHERE epoch = $1::bigint AND holder = $2::text";
 constexpr const char* kRelease =
     "UPDATE @holder SET beat = beat + 1, released = true WHERE epoch = $1::bigint AND "
     "holder = $2::text";
+
+constexpr const char* kTell = "SELECT pg_notify($1::text, '')";
 
 constexpr int kRenewalsALease = 4;
 constexpr int kLooksALease = 8;
@@ -71,7 +76,7 @@ class PostgresTenure::Impl {
               Link::Flush::always) {}
   ~Impl() { stop(); }
 
-  Result<void> open() { return postgres::ensure_schema(link_, postgres::Bring::nothing); }
+  Result<void> open() { return postgres::ensure_schema(link_, postgres::Bring::additions); }
   Result<bool> try_take();
   void release();
   void stop();
@@ -97,6 +102,7 @@ class PostgresTenure::Impl {
   Result<bool> take(std::uint64_t epoch, std::uint64_t beat);
   void renew_again_and_again();
   void renew();
+  void tell();
   void extend(Mono from) {
     held_until_.store((from + Mono(options_.lease)).count(), std::memory_order_release);
   }
@@ -131,10 +137,11 @@ Result<bool> PostgresTenure::Impl::try_take() {
   const Duration lease{row.integer()};
   const bool released = row.truth();
   const std::string node = row.text();
+  const std::string url = row.text();
   TRUED_TRY_VOID(row.check());
   {
     const std::lock_guard lock(mutex_);
-    seen_ = {.node = node, .epoch = epoch, .lease = lease};
+    seen_ = {.node = node, .url = released ? "" : url, .epoch = epoch, .lease = lease};
   }
   if (!sight_ || sight_->epoch != epoch || sight_->beat != beat) sight_ = Sight{epoch, beat, at};
   if (!released && at - sight_->since < Mono(lease + options_.margin)) return false;
@@ -144,8 +151,9 @@ Result<bool> PostgresTenure::Impl::try_take() {
 Result<bool> PostgresTenure::Impl::take(std::uint64_t epoch, std::uint64_t beat) {
   const Claim claim{.epoch = epoch + 1, .holder = fresh_name()};
   const Mono from = now();
-  auto rows = link_.ask(kTake, {std::to_string(epoch), std::to_string(beat), claim.holder,
-                                options_.node, std::to_string(options_.lease.count())});
+  auto rows =
+      link_.ask(kTake, {std::to_string(epoch), std::to_string(beat), claim.holder, options_.node,
+                        std::to_string(options_.lease.count()), options_.url});
   // Whether it came about shows the next look: then somebody holds it whom nobody is, for a lease.
   if (!rows.has_value()) {
     link_.close();
@@ -162,9 +170,11 @@ Result<bool> PostgresTenure::Impl::take(std::uint64_t epoch, std::uint64_t beat)
   {
     const std::lock_guard lock(mutex_);
     claim_ = claim;
-    seen_ = {.node = options_.node, .epoch = claim.epoch, .lease = options_.lease};
+    seen_ = {
+        .node = options_.node, .url = options_.url, .epoch = claim.epoch, .lease = options_.lease};
   }
   extend(from);
+  tell();
   thread_ = std::thread([this] { renew_again_and_again(); });
   return true;
 }
@@ -215,7 +225,11 @@ void PostgresTenure::Impl::release() {
   if (claim.epoch == 0 || lost_.load()) return;
   if (!link_.connect().has_value()) return;
   (void)link_.ask(kRelease, {std::to_string(claim.epoch), claim.holder});
+  tell();
 }
+
+// Whoever listens looks at once; the others do after their pause.
+void PostgresTenure::Impl::tell() { (void)link_.ask(kTell, {holder_channel(site_.schema)}); }
 
 PostgresTenure::PostgresTenure(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PostgresTenure::~PostgresTenure() = default;

@@ -32,6 +32,7 @@ struct Claim {
 
 struct TenureOptions {
   std::string node = "trued";  ///< for people: who acts
+  std::string url = {};        ///< at which other nodes reach it; empty: they cannot
   Duration lease{10'000};
   Duration margin{1'000};  ///< for clocks that differ in speed
 };
@@ -39,6 +40,7 @@ struct TenureOptions {
 /// Who held the ledger when a candidate looked.
 struct Holder {
   std::string node;
+  std::string url;  ///< empty: it was given back, or cannot be reached
   std::uint64_t epoch = 0;
   Duration lease{};
 };

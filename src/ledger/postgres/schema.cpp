@@ -95,7 +95,30 @@ INSERT INTO @head(version, oldest, epoch, holder, settled, batch, sequence, oper
   VALUES (0, 1, 0, '', 0, 0, 1, 0, decode(repeat('00', 32), 'hex'));
 )sql";
 
-constexpr std::array<const char*, kPostgresSchema> kSteps{kFirst};
+// Who can be spoken to, and where. An older program that takes the ledger leaves the URL of whoever
+// had it before: it counts only with the epoch that it was written for.
+constexpr const char* kNodes = R"sql(
+ALTER TABLE @holder ADD COLUMN url text NOT NULL DEFAULT '';
+ALTER TABLE @holder ADD COLUMN url_epoch bigint NOT NULL DEFAULT 0;
+CREATE TABLE @node(
+  instance text PRIMARY KEY,
+  name text NOT NULL,
+  url text NOT NULL,
+  version text NOT NULL,
+  role text NOT NULL,
+  epoch bigint NOT NULL,
+  detail text NOT NULL,
+  beat bigint NOT NULL,
+  began timestamptz NOT NULL DEFAULT clock_timestamp(),
+  seen timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+)sql";
+
+struct Step {
+  const char* sql;
+  int oldest;  ///< program that may use the tables afterwards
+};
+constexpr std::array<Step, kPostgresSchema> kSteps{Step{kFirst, 1}, Step{kNodes, 1}};
 
 // "Trued" in ASCII; together with the schema's name what the lock of the creation is about.
 constexpr const char* kLock = "1416786276";
@@ -137,13 +160,24 @@ Result<int> version_of(Link& link) {
   return version;
 }
 
-Result<void> bring_forward(Link& link, int version) {
-  for (; version < kPostgresSchema; ++version) {
-    auto done = link.script(kSteps.at(static_cast<std::size_t>(version)));
+// Up to the newest version that `older` allows for.
+int goal_of(int version, Bring older) {
+  if (older == Bring::forward) return kPostgresSchema;
+  const int oldest = version == 0 ? kPostgresSchema : kSteps.at(std::size_t(version) - 1).oldest;
+  int goal = version;
+  while (goal < kPostgresSchema && kSteps.at(std::size_t(goal)).oldest <= oldest) ++goal;
+  return goal;
+}
+
+Result<void> bring_forward(Link& link, int version, int goal) {
+  for (; version < goal; ++version) {
+    const Step& step = kSteps.at(std::size_t(version));
+    auto done = link.script(step.sql);
     if (!done.has_value()) return plain(link.site(), done.error());
+    auto stamped = link.script("UPDATE @head SET version=" + std::to_string(version + 1) +
+                               ", oldest=" + std::to_string(step.oldest));
+    if (!stamped.has_value()) return plain(link.site(), stamped.error());
   }
-  auto stamped = link.script("UPDATE @head SET version=" + std::to_string(kPostgresSchema));
-  if (!stamped.has_value()) return plain(link.site(), stamped.error());
   return {};
 }
 
@@ -168,9 +202,7 @@ Result<void> create_or_bring(Link& link, Bring older) {
       if (!made.has_value()) return plain(link.site(), made.error());
     }
   }
-  if (version < kPostgresSchema && (!there || older == Bring::forward)) {
-    TRUED_TRY_VOID(bring_forward(link, version));
-  }
+  TRUED_TRY_VOID(bring_forward(link, version, goal_of(version, older)));
   auto committed = link.commit();
   if (!committed.has_value()) return plain(link.site(), committed.error());
   return {};
@@ -194,7 +226,7 @@ Result<void> ensure_schema(Link& link, Bring older) {
   TRUED_TRY(const bool there, is_there(link));
   if (there) {
     TRUED_TRY(const int version, version_of(link));
-    if (version >= kPostgresSchema || older == Bring::nothing) return {};
+    if (version >= goal_of(version, older)) return {};
   }
   auto done = create_or_bring(link, older);
   if (!done.has_value()) link.rollback();

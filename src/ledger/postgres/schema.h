@@ -4,8 +4,9 @@
 //              `sequence` of the next event, `operation`, `hash`); `settled` counts how often an
 //              outcome in doubt was settled. Every commit is conditional on all of these
 //   holder     one row: the same epoch and holder, and `beat`, which the holder raises as long as
-//   it
-//              lives. Apart from head, so that a renewal never waits for a commit
+//              it lives. Apart from head, so that a renewal never waits for a commit
+//   node       one row for each process that serves the ledger, acting or not, and what it says of
+//              itself (nodes.h)
 //   operation, intent, record, batch, tombstone, base: as in the SQLite ledger (sqlite/schema.h),
 //              bodies packed (codec.h); all that others wrote is bytea, whatever it holds
 //
@@ -18,8 +19,9 @@
 
 namespace trued::postgres {
 
-/// Whether tables of an older version are brought forward: only by the node that holds the ledger.
-enum class Bring : std::uint8_t { forward, nothing };
+/// How far tables of an older version are brought forward: by the node that holds the ledger all
+/// the way; by others as far as every program that can use them now still can.
+enum class Bring : std::uint8_t { forward, additions };
 
 /// Creates the tables if there are none, under a lock. `unsupported`: a newer program wrote them.
 [[nodiscard]] Result<void> ensure_schema(Link& link, Bring older);
