@@ -177,7 +177,8 @@ class Server {
         EnginePorts{ledger_, targets_, runner_, clock_, random_, types_.get()}, options.engine);
     EXPECT_TRUE(engine->recover().has_value());
     service_ = std::make_unique<Service>(
-        ServicePorts{*engine, targets_, clock_, pool_, ledger_.open_reader().value(), types_.get()},
+        ServicePorts{engine.get(), targets_, clock_, pool_, ledger_.open_reader().value(),
+                     types_.get()},
         ServiceOptions{.auth = options.auth,
                        .version = "1.2.3",
                        .durability = ledger_.durability(),

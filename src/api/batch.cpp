@@ -119,11 +119,11 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     if (!submission) return put(index, respond(problem));
     if (auto late = service_->overdue(*submission)) return put(index, respond(*late));
     auto base = submission->intent->base;
-    service_->ports.engine.submit(std::move(*submission), time_left(),
-                                  [self = shared_from_this(), index, base = std::move(base)](
-                                      std::variant<Answer, EngineProblem> reply) mutable {
-                                    self->on_reply(index, reply, std::move(base));
-                                  });
+    service_->ports.engine->submit(std::move(*submission), time_left(),
+                                   [self = shared_from_this(), index, base = std::move(base)](
+                                       std::variant<Answer, EngineProblem> reply) mutable {
+                                     self->on_reply(index, reply, std::move(base));
+                                   });
   }
 
   // The wait is for the batch as a whole.

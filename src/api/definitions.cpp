@@ -203,8 +203,9 @@ io::HttpResponse applied_response(const std::vector<Applied>& all, bool dry_run)
 /// Answers when every operation has.
 class Gathering {
  public:
-  Gathering(Call call, std::vector<Applied> all, std::size_t waiting)
-      : call_(std::move(call)), all_(std::move(all)), waiting_(waiting) {}
+  /// `turn` is given back before the answer: whoever has it may apply again at once.
+  Gathering(Call call, std::vector<Applied> all, std::size_t waiting, std::shared_ptr<void> turn)
+      : call_(std::move(call)), all_(std::move(all)), waiting_(waiting), turn_(std::move(turn)) {}
 
   void put(std::size_t index, std::variant<Answer, EngineProblem> reply) {
     Applied& each = all_.at(index);
@@ -215,7 +216,9 @@ class Gathering {
       each.conflict = answer.decision == SubmitDecision::conflict;
       each.operation = std::move(answer.operation);
     }
-    if (waiting_.fetch_sub(1) == 1) answer();
+    if (waiting_.fetch_sub(1) != 1) return;
+    turn_.reset();
+    answer();
   }
 
  private:
@@ -234,6 +237,7 @@ class Gathering {
   Call call_;
   std::vector<Applied> all_;
   std::atomic<std::size_t> waiting_;
+  std::shared_ptr<void> turn_;
 };
 
 // Who applied a version and when, from the ledger.
@@ -322,17 +326,19 @@ void Service::Impl::apply_definitions(Call call) {
     all.push_back({.change = change, .operation = nullptr, .refused = {}, .conflict = false});
   }
   if (wanted.dry_run || changes.empty()) {
+    turn.reset();
     return call.answer(applied_response(all, wanted.dry_run));
   }
   const std::string actor = call.caller.actor;
-  auto gathering = std::make_shared<Gathering>(std::move(call), std::move(all), changes.size());
+  auto gathering =
+      std::make_shared<Gathering>(std::move(call), std::move(all), changes.size(), std::move(turn));
   for (const PlannedChange& change : plan) {
     if (!is_change(change)) continue;
     const std::size_t index = static_cast<std::size_t>(&change - plan.data());
-    ports.engine.submit(submission_of(change, actor), kPatience,
-                        [gathering, index, turn](std::variant<Answer, EngineProblem> reply) {
-                          gathering->put(index, std::move(reply));
-                        });
+    ports.engine->submit(submission_of(change, actor), kPatience,
+                         [gathering, index](std::variant<Answer, EngineProblem> reply) {
+                           gathering->put(index, std::move(reply));
+                         });
   }
 }
 

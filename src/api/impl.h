@@ -58,6 +58,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
     Takes takes;
     std::string_view parameters;  ///< of the query, separated by blanks
     Handler handler;
+    bool anywhere = false;  ///< every node answers it by itself
   };
   /// The one table: routing, 404, 405, 415, unknown parameters, and the comparison with
   /// openapi.yaml come from it.
@@ -116,6 +117,9 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   void ready(Call call);
   void openapi(Call call);
   void index(Call call);
+  // nodes.cpp
+  void nodes(Call call);
+  void ready_to_forward(Call call);
   // metrics.cpp
   void metrics(Call call);
 
@@ -134,6 +138,9 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   /// Goes on with `then`, unless the caller's token is for some scopes and the operation is of none
   /// of them: that is answered as if it did not exist. `then` may run on the pool.
   void if_visible(Call call, OperationId id, std::move_only_function<void(Call)> then);
+
+  /// Has the node that acts answer it.
+  void forward(Call call);
 
   /// Runs `work` on the pool; answers `overloaded` if it is full.
   void on_pool(Call call, std::move_only_function<void(Call)> work);

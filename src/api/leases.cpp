@@ -263,7 +263,7 @@ void Service::Impl::lease(Call call) {
   }
   ask.gone = [gone = call.responder.watch()] { return gone->load(); };
   auto shared = std::make_shared<Call>(std::move(call));
-  ports.engine.lease(
+  ports.engine->lease(
       std::move(ask), Duration{1'000 * seconds},
       [self = shared_from_this(),
        shared](std::variant<std::vector<Lease>, EngineProblem> reply) mutable {
@@ -284,7 +284,7 @@ void Service::Impl::heartbeat(Call call) {
   if (!body.sound()) return call.fail(body.problem());
   if_visible(std::move(call), *id, [self = shared_from_this(), id = *id, beat](Call later) {
     auto shared = std::make_shared<Call>(std::move(later));
-    self->ports.engine.heartbeat(
+    self->ports.engine->heartbeat(
         id, beat, [shared, attempt = beat.attempt](std::variant<WorkAnswer, EngineProblem> reply) {
           if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
             return shared->fail(problem_of(*refused));
@@ -308,7 +308,7 @@ void Service::Impl::complete(Call call) {
              [self = shared_from_this(), id = *id, report = std::move(report)](Call later) mutable {
                auto shared = std::make_shared<Call>(std::move(later));
                const AttemptNo attempt = report.attempt;
-               self->ports.engine.complete(
+               self->ports.engine->complete(
                    id, std::move(report),
                    [shared, attempt](std::variant<WorkAnswer, EngineProblem> reply) {
                      if (const auto* refused = std::get_if<EngineProblem>(&reply)) {

@@ -308,16 +308,31 @@ MetricFamily about(const std::string& version, const std::string& durability) {
   return out;
 }
 
+MetricFamily acts(bool acting) {
+  return single("trued_acting", "1 where this node acts on the ledger, 0 where it stands by.",
+                kGauge, acting ? 1 : 0);
+}
+
+io::HttpResponse exposed(const Families& families) {
+  io::HttpResponse response;
+  response.headers.push_back({"Content-Type", "text/plain; version=0.0.4; charset=utf-8"});
+  response.body = prometheus::TextSerializer().Serialize(families);
+  return response;
+}
+
 }  // namespace
 
 void Service::Impl::metrics(Call call) {
+  if (ports.engine == nullptr) {
+    return call.answer(exposed({about(options.version, options.durability), acts(false)}));
+  }
   const auto answer = [self = shared_from_this()](Call& asked, const std::optional<Counts>& counts,
                                                   const std::optional<Backlog>& backlog) {
     std::string reason;
-    Families families{about(self->options.version, self->options.durability)};
-    const EngineStats stats = self->ports.engine.stats();
+    Families families{about(self->options.version, self->options.durability), acts(true)};
+    const EngineStats stats = self->ports.engine->stats();
     add_operations(stats, families);
-    add_engine(stats, self->ports.engine.ready(reason), families);
+    add_engine(stats, self->ports.engine->ready(reason), families);
     add_targets(self->ports.targets, stats, families);
     add_leases(stats, families);
     if (counts) add_ledger(*counts, families);
@@ -327,10 +342,7 @@ void Service::Impl::metrics(Call call) {
       add_worklist(names, *backlog, self->options.cares, families);
       add_unknown(stats, *backlog, families);
     }
-    io::HttpResponse response;
-    response.headers.push_back({"Content-Type", "text/plain; version=0.0.4; charset=utf-8"});
-    response.body = prometheus::TextSerializer().Serialize(families);
-    asked.answer(std::move(response));
+    asked.answer(exposed(families));
   };
   auto shared = std::make_shared<Call>(std::move(call));
   const bool posted = ports.pool.try_post([self = shared_from_this(), shared, answer] {

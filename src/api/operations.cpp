@@ -172,7 +172,7 @@ void Service::Impl::submit_checked(Call call, Submission submission) {
       return response;
     });
   };
-  ports.engine.submit(std::move(submission), wait.span, std::move(reply));
+  ports.engine->submit(std::move(submission), wait.span, std::move(reply));
 }
 
 void Service::Impl::get(Call call) {
@@ -187,7 +187,7 @@ void Service::Impl::get(Call call) {
   if (wait.span.count() > 0) {
     return if_visible(std::move(call), *id,
                       [self = shared_from_this(), id = *id, wait](Call later) {
-                        self->ports.engine.wait_for(
+                        self->ports.engine->wait_for(
                             id, wait.span, self->reply_with_receipt(std::move(later), wait));
                       });
   }

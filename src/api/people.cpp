@@ -84,8 +84,8 @@ void Service::Impl::person(Call call) {
   }
   if_visible(std::move(call), *id,
              [self = shared_from_this(), id = *id, input = std::move(input)](Call later) mutable {
-               self->ports.engine.person(id, std::move(input),
-                                         self->reply_with_receipt(std::move(later)));
+               self->ports.engine->person(id, std::move(input),
+                                          self->reply_with_receipt(std::move(later)));
              });
 }
 

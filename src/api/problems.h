@@ -55,6 +55,8 @@ inline constexpr std::array kProblems{
     ProblemType{"internal", 500, "Something went wrong here"},
     ProblemType{"draining", 503, "The server is stopping"},
     ProblemType{"ledger-unavailable", 503, "The ledger cannot be written or read"},
+    ProblemType{"no-acting-node", 503, "No node acts on the ledger now"},
+    ProblemType{"not-acting", 503, "This node does not act"},
     ProblemType{"outcome-unknown", 503, "It is not known whether the request was accepted"},
 };
 

@@ -298,7 +298,7 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
                       .who = asked_.who,
                       .why = asked_.why,
                       .as_of = operation.updated_at};
-    service_->ports.engine.person(
+    service_->ports.engine->person(
         operation.id, std::move(input),
         [self = shared_from_this(), index](std::variant<Answer, EngineProblem> reply) {
           self->take(index, reply);

@@ -37,11 +37,12 @@ std::span<const Service::Impl::Route> Service::Impl::routes() {
       Route{"POST", "/v1/leases/{id}/heartbeat", kWork, json, "", &Impl::heartbeat},
       Route{"POST", "/v1/leases/{id}/complete", kWork, json, "", &Impl::complete},
       Route{"GET", "/v1/status", kServer, nothing, "", &Impl::status},
-      Route{"GET", "/healthz", kOpen, nothing, "", &Impl::health},
-      Route{"GET", "/readyz", kOpen, nothing, "", &Impl::ready},
-      Route{"GET", "/metrics", kServer, nothing, "", &Impl::metrics},
-      Route{"GET", "/openapi.yaml", kOpen, nothing, "", &Impl::openapi},
-      Route{"GET", "/", kOpen, nothing, "", &Impl::index},
+      Route{"GET", "/v1/nodes", kServer, nothing, "", &Impl::nodes, true},
+      Route{"GET", "/healthz", kOpen, nothing, "", &Impl::health, true},
+      Route{"GET", "/readyz", kOpen, nothing, "", &Impl::ready, true},
+      Route{"GET", "/metrics", kServer, nothing, "", &Impl::metrics, true},
+      Route{"GET", "/openapi.yaml", kOpen, nothing, "", &Impl::openapi, true},
+      Route{"GET", "/", kOpen, nothing, "", &Impl::index, true},
   };
   return kRoutes;
 }

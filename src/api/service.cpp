@@ -228,6 +228,7 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
     if (auto problem = check_parameters(call.request, found->parameters)) {
       return call.fail(*problem);
     }
+    if (ports.engine == nullptr && !found->anywhere) return forward(std::move(call));
     return (this->*found->handler)(std::move(call));
   }
   if (allowed.empty()) {
@@ -240,6 +241,30 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
               call.instance());
   response.headers.push_back({"Allow", allowed});
   call.answer(std::move(response));
+}
+
+void Service::Impl::forward(Call call) {
+  if (call.request.find(kForwardedHeader) != nullptr) {
+    return call.fail({.name = "not-acting",
+                      .detail = "this node, '" + options.node +
+                                "', stands by: it was taken for the one that acts. Nothing was "
+                                "done; send the request again in a moment",
+                      .retry_after = Duration{1'000}});
+  }
+  io::HttpRequest request = std::move(call.request);
+  const std::string instance(request.target.substr(0, request.target.find('?')));
+  // A page of our own origin would be a stranger's to the other node.
+  if (call.cross.origin.empty()) {
+    std::erase_if(request.headers,
+                  [](const io::Header& header) { return is_word(header.name, "Origin"); });
+  }
+  ports.forwarder->forward(
+      std::move(request), std::move(call.responder),
+      [cross = call.cross, instance](const Problem& problem, io::Responder responder) {
+        io::HttpResponse response = respond(problem, instance);
+        add_what_all_have(response, cross);
+        responder.send(std::move(response));
+      });
 }
 
 void Service::Impl::on_pool(Call call, std::move_only_function<void(Call)> work) {

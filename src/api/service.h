@@ -7,6 +7,8 @@
 //   (2) handle() never blocks: submissions are posted to the engine, reads of the ledger go to the
 //       pool, which refuses when it is full.
 //   (3) Every request is answered exactly once.
+//   (4) Without an engine it answers by itself only what needs none; the rest is forwarded, once
+//       the caller has shown that he may ask.
 //
 // Threads: handle() on the loop's thread, the rest from any.
 #pragma once
@@ -18,6 +20,7 @@
 #include <vector>
 
 #include "api/auth.h"
+#include "api/forwarder.h"
 #include "base/clock.h"
 #include "config/care.h"
 #include "define/registry.h"
@@ -25,6 +28,7 @@
 #include "io/blocking_pool.h"
 #include "io/http_server.h"
 #include "ledger/ledger.h"
+#include "ledger/nodes.h"
 #include "target/target.h"
 
 namespace trued::api {
@@ -39,16 +43,19 @@ struct ServiceOptions {
   /// rounds, and a bound on what one batch takes from others.
   std::size_t batch_in_flight_max = 2'000;
   config::Cares cares = {};  ///< who looks after what went wrong at which target
+  std::string node = {};     ///< our name among those that serve the ledger
 };
 
 /// What the service works on; all of it outlives the service, its requests, and the pool's work.
 struct ServicePorts {
-  Engine& engine;
+  Engine* engine = nullptr;  ///< null: this node stands by; `forwarder` is there instead
   const Targets& targets;
   Clock& clock;
   io::BlockingPool& pool;
-  std::unique_ptr<LedgerReader> reader;  ///< its own; used on the pool only
+  std::unique_ptr<LedgerReader> reader;  ///< its own; used on the pool only; null while standing by
   define::Registry* types = nullptr;     ///< null: only `write`
+  std::shared_ptr<Forwarder> forwarder = {};  ///< of a node that stands by
+  Nodes* nodes = nullptr;                     ///< who else serves the ledger; null: nobody
 };
 
 /// Method and path pattern of a route, for the test that holds them to openapi.yaml.
@@ -56,6 +63,9 @@ struct RouteName {
   std::string_view method;
   std::string_view pattern;  ///< "/v1/operations/{id}"
 };
+
+/// What the node that acts holds, for the other nodes to see: a JSON object.
+[[nodiscard]] std::string holdings(const EngineStats& stats);
 
 /// Bytes a request body may have: batches may be longer than single submissions.
 [[nodiscard]] std::size_t body_limit(std::string_view target, std::size_t single_bytes_max);

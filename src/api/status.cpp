@@ -130,7 +130,7 @@ void write_targets(json::Writer& out, const Targets& targets, const EngineStats&
 void write_readiness(json::Writer& out, const Engine& engine) {
   std::string reason;
   const bool ready = engine.ready(reason);
-  out.member("ready", ready).key("reasons").begin_array();
+  out.member("ready", ready).member("role", "acting").key("reasons").begin_array();
   if (!ready) out.string(reason);
   out.end_array();
 }
@@ -156,9 +156,9 @@ void Service::Impl::status(Call call) {
     out.begin_object().member("version", std::string_view(self->options.version));
     out.member("started_at", std::string_view(format_rfc3339(self->started_at)));
     out.member("uptime_ms", static_cast<std::int64_t>(up.count()));
-    write_readiness(out, self->ports.engine);
+    write_readiness(out, *self->ports.engine);
     write_ledger(out, self->options.durability, counts);
-    const EngineStats stats = self->ports.engine.stats();
+    const EngineStats stats = self->ports.engine->stats();
     write_engine(out, stats);
     write_targets(out, self->ports.targets, stats);
     out.end_object();
@@ -169,12 +169,13 @@ void Service::Impl::status(Call call) {
 void Service::Impl::health(Call call) { call.answer(json_response(200, R"({"alive":true})")); }
 
 void Service::Impl::ready(Call call) {
+  if (ports.engine == nullptr) return ready_to_forward(std::move(call));
   std::string reason;
-  const bool is_ready = ports.engine.ready(reason);
+  const bool is_ready = ports.engine->ready(reason);
   std::string body;
   json::Writer out(body);
   out.begin_object();
-  write_readiness(out, ports.engine);
+  write_readiness(out, *ports.engine);
   out.end_object();
   call.answer(json_response(is_ready ? 200 : 503, std::move(body)));
 }

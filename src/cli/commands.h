@@ -20,6 +20,9 @@ struct ServeOptions {
 };
 int serve(const Common& common, const ServeOptions& options);
 
+/// Who serves the ledger.
+int nodes(const Common& common);
+
 struct CheckOptions {
   std::string file;
   bool connect = false;

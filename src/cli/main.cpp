@@ -284,6 +284,13 @@ void add_worklist(CLI::App& root, Options& o, std::function<int()>& run) {
   app->callback([&] { run = [&o] { return worklist(o.common, o.worklist); }; });
 }
 
+void add_nodes(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* app =
+      root.add_subcommand("nodes", "The servers of one ledger: who acts, who stands by");
+  add_server(*app, o.common);
+  app->callback([&] { run = [&o] { return nodes(o.common); }; });
+}
+
 void add_files(CLI::App& root, Options& o, std::function<int()>& run) {
   CLI::App* app = root.add_subcommand("audit", "Recompute every row and the hash chain");
   add_state(*app, o.common);
@@ -430,6 +437,7 @@ int main(int argc, char** argv) {
   add_op(root, options, run);
   add_dead_letters(root, options, run);
   add_worklist(root, options, run);
+  add_nodes(root, options, run);
   add_files(root, options, run);
   add_exec(root, options, run);
   add_work(root, options, run);

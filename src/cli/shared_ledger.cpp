@@ -16,12 +16,6 @@ constexpr int kMarginShare = 10;
 constexpr Duration kMarginMin{200};
 constexpr Duration kPauseAfterFailure{1'000};
 
-std::string name_of_node() {
-  char host[256] = "";
-  if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
-  return std::string(host) + ":" + std::to_string(::getpid());
-}
-
 void announce(const Common& common, const config::SharedLedger& shared, const Holder& holder) {
   if (!common.json) {
     print("another node acts on the ledger " + shown(shared) + ": " + plain(holder.node) +
@@ -47,29 +41,91 @@ std::string shown(const config::SharedLedger& shared) {
   return (info.has_value() ? info->shown() : "postgresql://…") + ", schema " + shared.schema;
 }
 
-Result<std::unique_ptr<PostgresTenure>> stand_by(const Common& common,
-                                                 const config::SharedLedger& shared,
-                                                 const std::function<bool(Duration)>& stop) {
+config::NodeSpec node_of(const config::Config& config, std::uint16_t port) {
+  config::NodeSpec node = config.node;
+  if (node.name.empty()) {
+    char host[256] = "";
+    if (::gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+    node.name = std::string(host) + ":" + std::to_string(port);
+  }
+  const bool everywhere = config.address == "0.0.0.0" || config.address == "::";
+  if (node.advertise.empty() && !everywhere) {
+    const bool v6 = config.address.find(':') != std::string::npos;
+    node.advertise =
+        "http://" + (v6 ? "[" + config.address + "]" : config.address) + ":" + std::to_string(port);
+  }
+  return node;
+}
+
+void Sighting::saw(const Holder& holder) {
+  const std::lock_guard lock(mutex_);
+  // What was said under our name and address was said by who we were before.
+  const bool ourselves = holder.node == own_.name && holder.url == own_.advertise;
+  if (ourselves || holder.url.empty()) {
+    acting_.reset();
+  } else {
+    acting_ = api::Acting{.node = holder.node, .url = holder.url, .epoch = holder.epoch};
+  }
+}
+
+std::optional<api::Acting> Sighting::acting() const {
+  const std::lock_guard lock(mutex_);
+  return acting_;
+}
+
+namespace {
+
+Result<std::unique_ptr<PostgresTenure>> open_tenure(const Standby& standby) {
+  const config::SharedLedger& shared = standby.shared;
+  const config::NodeSpec& own = standby.sighting.own();
   const Duration margin = std::max(shared.lease / kMarginShare, kMarginMin);
-  TRUED_TRY(auto tenure, PostgresTenure::open(
-                             place_of(shared),
-                             {.node = name_of_node(), .lease = shared.lease, .margin = margin}));
-  bool announced = false;
-  bool failing = false;
+  TRUED_TRY(auto tenure,
+            PostgresTenure::open(
+                place_of(shared),
+                {.node = own.name, .url = own.advertise, .lease = shared.lease, .margin = margin}));
+  TRUED_TRY_VOID(standby.opened());
+  return tenure;
+}
+
+/// Says once for whom is waited, and once what is in the way.
+class Words {
+ public:
+  explicit Words(const Standby& standby) : standby_(standby) {}
+  void other_acts(const Holder& holder) {
+    failing_ = false;
+    if (announced_ == holder.epoch) return;
+    announced_ = holder.epoch;
+    announce(standby_.common, standby_.shared, holder);
+  }
+  void failed(const Error& error) {
+    if (!failing_) spdlog::warn("standing by: {}", error.message);
+    failing_ = true;
+  }
+
+ private:
+  const Standby& standby_;
+  std::optional<std::uint64_t> announced_;
+  bool failing_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<PostgresTenure>> stand_by(const Standby& standby) {
+  TRUED_TRY(auto tenure, open_tenure(standby));
+  Words words(standby);
   while (true) {
+    Duration pause = kPauseAfterFailure;
     const auto taken = tenure->try_take();
     if (taken.has_value() && *taken) return tenure;
-    Duration pause = tenure->pause();
-    if (!taken.has_value()) {
+    if (taken.has_value()) {
+      pause = tenure->pause();
+      standby.sighting.saw(tenure->who());
+      words.other_acts(tenure->who());
+    } else {
       if (!taken.error().retryable) return taken.error();
-      if (!failing) spdlog::warn("standing by: {}", taken.error().message);
-      pause = kPauseAfterFailure;
-    } else if (!announced) {
-      announce(common, shared, tenure->who());
-      announced = true;
+      words.failed(taken.error());
     }
-    failing = !taken.has_value();
-    if (stop(pause)) return tenure;
+    if (standby.stop(pause)) return tenure;
   }
 }
 

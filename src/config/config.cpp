@@ -236,6 +236,7 @@ void read_server(Table& root, Faults& faults, Config& config) {
     config.port = endpoint->port;
   }
   read_ledger(root, faults, config);
+  read_node(root, faults, config);
   root.text("state_dir", config.state_dir);
   root.texts("allowed_hosts", config.allowed_hosts);
   root.texts("allowed_origins", config.allowed_origins);

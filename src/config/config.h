@@ -37,12 +37,19 @@ struct SharedLedger {
   Duration lease{10'000};  ///< how long a node that falls silent keeps the others waiting
 };
 
+/// What this server is called among those that share its ledger, and where they reach it.
+struct NodeSpec {
+  std::string name;       ///< empty: host name and port
+  std::string advertise;  ///< "http://host:port"; empty: where it listens
+};
+
 struct Config {
   std::string address = "127.0.0.1";
   std::uint16_t port = 7'117;
   std::string ledger;  ///< path of the SQLite file; empty: in the state directory
   std::optional<SharedLedger> shared_ledger;  ///< instead of a file
-  std::string state_dir;                      ///< empty: by XDG
+  NodeSpec node;
+  std::string state_dir;  ///< empty: by XDG
   std::vector<TargetSpec> targets;
   Cares cares;                     ///< of the targets of the file
   define::Definitions operations;  ///< sound in themselves; see Rules::operations

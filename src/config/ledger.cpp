@@ -1,5 +1,9 @@
 #include "config/ledger.h"
 
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
 #include "config/postgres.h"
 
 namespace trued::config {
@@ -31,6 +35,27 @@ void read_shared(Table& table, Config& config) {
   config.shared_ledger = std::move(shared);
 }
 
+// "http://HOST:PORT" and nothing else.
+bool is_plain_url(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  constexpr int kPortMax = 65'535;
+  if (!url.starts_with(kScheme)) return false;
+  url.remove_prefix(kScheme.size());
+  const std::size_t colon = url.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view host = url.substr(0, colon);
+  const bool v6 = host.starts_with('[') && host.ends_with(']');
+  const bool fits = std::ranges::all_of(host, [&](unsigned char c) {
+    return c > ' ' && c < 0x7f &&
+           (v6 || std::string_view(":/@?#[]").find(static_cast<char>(c)) == std::string_view::npos);
+  });
+  int port = 0;
+  const std::string_view digits = url.substr(colon + 1);
+  const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  return fits && read.ec == std::errc() && read.ptr == digits.data() + digits.size() && port > 0 &&
+         port <= kPortMax;
+}
+
 }  // namespace
 
 void read_ledger(Table& root, Faults& faults, Config& config) {
@@ -44,6 +69,25 @@ void read_ledger(Table& root, Faults& faults, Config& config) {
   if (!choice.has_value()) return root.fault("ledger", choice.error().message);
   config.ledger = std::move(choice->path);
   config.shared_ledger = std::move(choice->shared);
+}
+
+void read_node(Table& root, Faults& faults, Config& config) {
+  const toml::table* found = root.table("node");
+  if (found == nullptr) return;
+  Table table(*found, faults, "node");
+  NodeSpec& node = config.node;
+  table.text("name", node.name);
+  table.text("advertise", node.advertise);
+  constexpr std::size_t kNameBytesMax = 100;
+  const bool printable =
+      std::ranges::all_of(node.name, [](unsigned char c) { return c > ' ' && c < 0x7f; });
+  if (table.has("name") && (node.name.empty() || node.name.size() > kNameBytesMax || !printable)) {
+    table.fault("name", "expected 1 to 100 printable ASCII characters without blanks");
+  }
+  if (table.has("advertise") && !is_plain_url(node.advertise)) {
+    table.fault("advertise", "expected http://HOST:PORT, at which the other nodes reach this one");
+  }
+  table.check_names();
 }
 
 Result<LedgerChoice> parse_ledger(const std::string& text) {

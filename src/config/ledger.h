@@ -13,4 +13,7 @@ namespace trued::config {
 /// `ledger = "…"`, or the table [ledger] of a ledger on a server.
 void read_ledger(Table& root, Faults& faults, Config& config);
 
+/// The table [node].
+void read_node(Table& root, Faults& faults, Config& config);
+
 }  // namespace trued::config

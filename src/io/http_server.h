@@ -27,6 +27,7 @@ class Mailbox;
 struct Piece {
   std::string text;
   bool last = false;
+  bool broken = false;  ///< the rest will never come: the connection ends, so that it can be seen
 };
 
 /// Tells a session that its answer has more to send. Any thread; nothing if the client is gone.

@@ -318,6 +318,7 @@ void Session::send_piece() {
   if (closed_ || writing_ || !pieces_) return;
   constexpr std::size_t kSizeDigits = 16;
   const Piece piece = pieces_();
+  if (piece.broken) return close();
   if (piece.text.empty() && !piece.last) return;
   out_.clear();
   if (http_1_0_) {

@@ -3,10 +3,8 @@
 import http.client
 import json
 import os
-import queue
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -15,16 +13,10 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import shop as shops  # noqa: E402
 from load import Load  # noqa: E402
+from nodes import LEASE, Bench  # noqa: E402
 from postgres_server import PostgresServer  # noqa: E402
-from trued_server import BINARY, Scratch, Server, run  # noqa: E402
+from trued_server import run  # noqa: E402
 
-LEASE = 2.0
-LEDGER = """
-[ledger]
-url = "{url}"
-schema = "{schema}"
-lease = "2s"
-"""
 FILES = """
 [target.site]
 kind = "file"
@@ -36,98 +28,6 @@ read = { path = "/v1/charges?key=${operation.identity}" }
 happened = { json = { amount = "${input.amount}" } }
 did_not = { absent = true }
 """
-
-
-class Node(Server):
-    """A server that may stand by before it listens."""
-
-    def __init__(self, config, state):  # pylint: disable=super-init-not-called
-        self.process = subprocess.Popen(
-            [BINARY, "serve", "--json", "--listen", "127.0.0.1:0", "--state-dir", state,
-             "--config", config],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.said = queue.Queue()
-        self.errors = []
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        self.drain = threading.Thread(target=self._drain, daemon=True)
-        self.drain.start()
-
-    def _read(self):
-        for line in self.process.stdout:
-            self.said.put(json.loads(line))
-        self.said.put({"event": "end"})
-
-    def next_event(self, timeout=60):
-        return self.said.get(timeout=timeout)
-
-    def listens(self):
-        """Waits until it listens; itself."""
-        event = self.next_event()
-        if event.get("event") == "standby":
-            event = self.next_event()
-        if event.get("event") != "listening":
-            raise RuntimeError(f"no server: {event} {''.join(self.errors)}")
-        self.host, port = event["address"].rsplit(":", 1)
-        self.port = int(port)
-        self.url = "http://" + event["address"]
-        self.hello = event
-        return self
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.drain.join()
-        self.process.stdout.close()
-        self.process.stderr.close()
-
-
-class Bench:
-    """One database, one configuration, as many nodes as wanted."""
-
-    number = 0
-
-    def __init__(self, database, more):
-        Bench.number += 1
-        self.database = database
-        self.schema = f"trued_{Bench.number}"
-        self.scratch = Scratch().__enter__()
-        self.site = self.scratch.sub("site")
-        self.config = os.path.join(self.scratch.path, "trued.toml")
-        with open(self.config, "w", encoding="utf-8") as file:
-            file.write(more(self) + LEDGER.format(url=database.url, schema=self.schema))
-        self.nodes = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *unused):
-        for node in self.nodes:
-            node.kill()
-        self.scratch.__exit__()
-
-    def node(self):
-        self.nodes.append(Node(self.config, self.scratch.sub(f"state-{len(self.nodes)}")))
-        return self.nodes[-1]
-
-    def audit(self):
-        done = run("audit", "--json", "--ledger", self.database.url, "--schema", self.schema)
-        return json.loads(done.stdout)
-
-    def check(self, load, server):
-        """What was acknowledged is there, what was confirmed stands there, the audit holds."""
-        for key, identity in load.acknowledged.items():
-            _, _, page = server.request("GET", f"/v1/operations?key={key}")
-            found = [operation["id"] for operation in page["operations"]]
-            assert found == [identity], f"{key} was acknowledged as {identity}; found {found}"
-        for path, content in load.confirmed.values():
-            with open(os.path.join(self.site, path), encoding="utf-8") as file:
-                assert file.read() == content, f"{path} was confirmed, and has other content"
-        report = self.audit()
-        assert report["clean"], report
 
 
 def files(bench):
@@ -153,30 +53,28 @@ class PostgresLedgerTest(unittest.TestCase):
     def test_T1_T6_killed_and_started_again_it_has_lost_nothing(self):
         with Bench(self.database, files) as bench:
             load = Load()
-            node = bench.node().listens()
+            node = bench.node().acts()
             for _ in range(3):
                 acknowledged = len(load.acknowledged)
                 load.during(node, lambda: self.wait_until(
                     lambda: len(load.acknowledged) >= acknowledged + 30, "writes"))
                 node.kill()
-                node = bench.node().listens()
+                node = bench.node().acts()
             self.assertGreater(len(load.confirmed), 0)
             bench.check(load, node)
             self.assertEqual(node.terminate(), 0)
             # Given back: the next need not wait.
             begin = time.monotonic()
-            node = bench.node()
-            self.assertEqual(node.next_event()["event"], "listening")
+            node = bench.node().acts()
             self.assertLess(time.monotonic() - begin, LEASE)
 
     def test_T1_a_second_server_stands_by_and_takes_over_what_is_open(self):
         with Bench(self.database, files) as bench:
             load = Load()
-            first = bench.node().listens()
+            first = bench.node().acts()
             second = bench.node()
-            event = second.next_event()
-            self.assertEqual(event["event"], "standby")
-            self.assertIn(str(first.process.pid), event["holder"])
+            event = second.stands_by()
+            self.assertEqual(event["holder"], first.hello["node"])
             self.assertNotIn("password", json.dumps(event))
             load.during(first, lambda: self.wait_until(
                 lambda: len(load.confirmed) >= 20, "writes"))
@@ -188,7 +86,7 @@ class PostgresLedgerTest(unittest.TestCase):
                 thread.start()
             first.process.kill()
             begin = time.monotonic()
-            second.listens()
+            second.acts()
             self.assertLess(time.monotonic() - begin, 5 * LEASE)
             for thread in threads:
                 thread.join()
@@ -218,16 +116,16 @@ class PostgresLedgerTest(unittest.TestCase):
                 other = one.replace("psp", "bank").replace("operation.charge", "operation.order")
                 return "runner_threads = 3\n" + one + other
             with Bench(self.database, config) as bench:
-                first = bench.node().listens()
+                first = bench.node().acts()
                 second = bench.node()
-                self.assertEqual(second.next_event()["event"], "standby")
+                second.stands_by()
                 shop.always = "hang_before"
                 ids = [self.charge(first, kind, number)["id"]
                        for number in range(6) for kind in ("charge", "order")]
                 self.wait_until(lambda: len(shop.posts()) >= 3, "effects under way")
                 first.process.send_signal(signal.SIGSTOP)
                 asleep = len(shop.posts())
-                second.listens()
+                second.acts()
                 shop.always = "ok"
                 for each in ids:
                     _, _, found = second.request("GET", f"/v1/operations/{each}?wait=60")
@@ -259,7 +157,7 @@ class PostgresLedgerTest(unittest.TestCase):
     def test_T6_a_database_that_is_killed_under_load_takes_nothing_with_it(self):
         with Bench(self.database, files) as bench:
             load = Load()
-            node = bench.node().listens()
+            node = bench.node().acts()
 
             def rounds():
                 for _ in range(4):
@@ -276,16 +174,17 @@ class PostgresLedgerTest(unittest.TestCase):
 
     def test_T1_standing_by_ends_with_a_signal(self):
         with Bench(self.database, files) as bench:
-            bench.node().listens()
+            bench.node().acts()
             second = bench.node()
-            self.assertEqual(second.next_event()["event"], "standby")
+            second.stands_by()
             self.assertEqual(second.terminate(), 0)
 
     def test_T13_a_server_out_of_reach_is_said_to_be_that(self):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             url = f"postgresql://app@127.0.0.1:{probe.getsockname()[1]}/app"
-            for command in (["audit", "--ledger", url], ["serve", "--ledger", url]):
+            serve = ["serve", "--listen", "127.0.0.1:0", "--ledger", url]
+            for command in (["audit", "--ledger", url], serve):
                 with self.subTest(command=command[0]):
                     done = run(*command)
                     self.assertEqual(done.returncode, 69, done.stderr)

@@ -83,7 +83,7 @@ def run_tests(build_dir, program):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, default=5000)
     parser.add_argument("--only", default="")
     parser.add_argument("--check", action="store_true", help="only whether each can be planted")
     options = parser.parse_args()

@@ -1,5 +1,6 @@
 // The server: ledger, targets, engine, HTTP, put together and taken down in order.
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -46,6 +47,12 @@ class StopSignal {
       wake_.notify_all();
     });
   }
+  /// Ends a wait_for() that is under way, or the next one. Any thread.
+  void nudge() {
+    const std::scoped_lock lock(mutex_);
+    nudged_ = true;
+    wake_.notify_all();
+  }
   void wait() {
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [this] { return asked_; });
@@ -53,13 +60,16 @@ class StopSignal {
   /// True if it came within that time.
   bool wait_for(Duration span) {
     std::unique_lock lock(mutex_);
-    return wake_.wait_for(lock, span, [this] { return asked_; });
+    wake_.wait_for(lock, span, [this] { return asked_ || nudged_; });
+    nudged_ = false;
+    return asked_;
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable wake_;
   bool asked_ = false;
+  bool nudged_ = false;
 };
 
 // systemd's protocol: one datagram to $NOTIFY_SOCKET.
@@ -89,11 +99,14 @@ Result<Targets> build_targets(const config::Config& config, const std::string& s
   return targets;
 }
 
+std::string address_of(const config::Config& config, std::uint16_t port) {
+  const bool v6 = config.address.find(':') != std::string::npos;
+  return (v6 ? "[" + config.address + "]" : config.address) + ":" + std::to_string(port);
+}
+
 void announce(const Common& common, const config::Config& config, std::uint16_t port,
               std::uint64_t recovered, const std::string& ledger) {
-  const bool v6 = config.address.find(':') != std::string::npos;
-  const std::string address =
-      (v6 ? "[" + config.address + "]" : config.address) + ":" + std::to_string(port);
+  const std::string address = address_of(config, port);
   if (!common.json) {
     print("trued listens at http://" + address + ", ledger " + ledger + ", " +
           std::to_string(config.targets.size()) + " target(s), " + std::to_string(recovered) +
@@ -107,11 +120,45 @@ void announce(const Common& common, const config::Config& config, std::uint16_t 
   print(line);
 }
 
+void announce_node(const Common& common, const config::Config& config, std::uint16_t port,
+                   const std::string& ledger, const std::string& node) {
+  const std::string address = address_of(config, port);
+  if (!common.json) {
+    return print("trued listens at http://" + address + " as node " + node + ", ledger " + ledger);
+  }
+  std::string line;
+  json::Writer out(line);
+  out.begin_object().member("event", "listening").member("address", std::string_view(address));
+  out.member("ledger", std::string_view(ledger))
+      .member("node", std::string_view(node))
+      .end_object();
+  print(line);
+}
+
+void announce_acting(const Common& common, const config::Config& config, std::uint64_t epoch,
+                     std::uint64_t recovered) {
+  if (!common.json) {
+    return print("this node acts, epoch " + std::to_string(epoch) + ": " +
+                 std::to_string(config.targets.size()) + " target(s), " +
+                 std::to_string(recovered) + " open operation(s) taken up");
+  }
+  std::string line;
+  json::Writer out(line);
+  out.begin_object().member("event", "acting").member("epoch", epoch);
+  out.member("recovered", recovered).end_object();
+  print(line);
+}
+
 api::AuthOptions auth_of(const config::Config& config) {
   api::AuthOptions auth;
   auth.port = config.port;
   auth.address = config.address;
   auth.allowed_hosts = config.allowed_hosts;
+  // As the other nodes call us.
+  constexpr std::string_view kScheme = "http://";
+  if (!config.node.advertise.empty()) {
+    auth.allowed_hosts.push_back(config.node.advertise.substr(kScheme.size()));
+  }
   auth.allowed_origins = config.allowed_origins;
   for (const config::TokenSpec& token : config.tokens) {
     auth.tokens.push_back({token.name, token.sha256, token.rights});
@@ -125,16 +172,28 @@ struct Running {
   SystemClock clock;
   SystemRandom random;
   std::unique_ptr<io::Loop> loop;
-  std::unique_ptr<PostgresTenure> tenure;  ///< of a ledger that others may act on
+  std::unique_ptr<Sighting> sighting;      ///< of a ledger that others may act on
+  std::unique_ptr<PostgresTenure> tenure;  ///< the same
   std::unique_ptr<Ledger> ledger;
   Targets targets;
   std::unique_ptr<define::Registry> types;
   std::unique_ptr<ThreadRunner> runner;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<io::BlockingPool> pool;
+  std::unique_ptr<PostgresNodes> nodes;  ///< null before the ledger's tables are known to be there
+  std::shared_ptr<api::Forwarder> forwarder;
+  std::unique_ptr<api::Service> standby;  ///< answers until this node acts
   std::unique_ptr<api::Service> service;
   std::unique_ptr<EnginePump> pump;
+  std::atomic<api::Service*> front{nullptr};  ///< who answers now
+  std::atomic<Engine*> acting{nullptr};       ///< once this node acts
+  std::atomic<std::uint64_t> epoch{0};        ///< of that
   std::unique_ptr<io::HttpServer> server;
+
+  ~Running() {
+    if (forwarder) forwarder->stop();
+    if (nodes) nodes->end();
+  }
 };
 
 // One target that hangs leaves a quarter of the threads to the others.
@@ -220,6 +279,39 @@ Result<void> open_ledger(const config::Config& config, const std::string& path, 
   return {};
 }
 
+api::ServiceOptions service_options(const config::Config& config, const Ledger& ledger) {
+  return {.auth = auth_of(config),
+          .version = TRUED_VERSION,
+          .durability = ledger.durability(),
+          .cares = config.cares,
+          .node = config.node.name};
+}
+
+void answer(Running& r, io::HttpRequest&& request, io::Responder responder) {
+  api::Service* front = r.front.load();
+  if (front != nullptr) return front->handle(std::move(request), std::move(responder));
+  // It has been listening for a moment, and is not ready to hand anything on.
+  responder.send(api::respond({.name = "no-acting-node",
+                               .detail = "the server starts; send the request again in a moment",
+                               .retry_after = Duration{1'000}}));
+}
+
+Result<void> listen(const config::Config& config, Running& r) {
+  io::HttpServer::Options options;
+  options.address = config.address;
+  options.port = config.port;
+  options.body_bytes_max = config.body_bytes_max;
+  options.body_limit_for = [single = config.body_bytes_max](std::string_view target) {
+    return api::body_limit(target, single);
+  };
+  TRUED_TRY(r.server,
+            io::HttpServer::listen(*r.loop, std::move(options),
+                                   [&r](io::HttpRequest&& request, io::Responder responder) {
+                                     answer(r, std::move(request), std::move(responder));
+                                   }));
+  return {};
+}
+
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
   TRUED_TRY_VOID(open_ledger(config, ledger_path, r));
@@ -235,28 +327,15 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
   TRUED_TRY_VOID(warn_of_missing_targets(r));
   TRUED_TRY_VOID(apply_file(config, r));
   TRUED_TRY(auto reader, r.ledger->open_reader());
-  if (r.loop == nullptr) r.loop = std::make_unique<io::Loop>();
-  r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
-  r.service = std::make_unique<api::Service>(
-      api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader), r.types.get()},
-      api::ServiceOptions{.auth = auth_of(config),
-                          .version = TRUED_VERSION,
-                          .durability = r.ledger->durability(),
-                          .cares = config.cares});
+  r.service = std::make_unique<api::Service>(api::ServicePorts{.engine = r.engine.get(),
+                                                               .targets = r.targets,
+                                                               .clock = r.clock,
+                                                               .pool = *r.pool,
+                                                               .reader = std::move(reader),
+                                                               .types = r.types.get(),
+                                                               .nodes = r.nodes.get()},
+                                             service_options(config, *r.ledger));
   r.pump = std::make_unique<EnginePump>(*r.engine);
-  io::HttpServer::Options options;
-  options.address = config.address;
-  options.port = config.port;
-  options.body_bytes_max = config.body_bytes_max;
-  options.body_limit_for = [single = config.body_bytes_max](std::string_view target) {
-    return api::body_limit(target, single);
-  };
-  TRUED_TRY(r.server,
-            io::HttpServer::listen(*r.loop, std::move(options),
-                                   [&r](io::HttpRequest&& request, io::Responder responder) {
-                                     r.service->handle(std::move(request), std::move(responder));
-                                   }));
-  r.service->set_port(r.server->port());
   return {};
 }
 
@@ -269,21 +348,87 @@ void keep_freed_memory() {
   tune_sqlite_for_ledger();
 }
 
+// Everybody can be asked from here on; who stands by hands on what he is asked.
+Result<void> stand_up(const Common& common, config::Config& config, Running& r,
+                      const std::string& ledger) {
+  constexpr int kLeasesOfPatience = 3;
+  constexpr Duration kPatienceMin{5'000};
+  constexpr Duration kPatienceMax{60'000};
+  // The port is known once it listens, and what answers needs it before the first request.
+  TRUED_TRY_VOID(listen(config, r));
+  config.node = node_of(config, r.server->port());
+  if (config.node.advertise.empty()) {
+    spdlog::warn(
+        "other nodes cannot hand requests on to this one: it listens at every address; say where "
+        "it is reached as advertise = \"http://HOST:PORT\" in the table [node]");
+  }
+  r.sighting = std::make_unique<Sighting>(config.node);
+  const Duration patience =
+      std::clamp(kLeasesOfPatience * config.shared_ledger->lease, kPatienceMin, kPatienceMax);
+  r.forwarder = std::make_shared<api::Forwarder>(
+      *r.loop, r.clock, api::ForwarderOptions{.node = config.node.name, .patience = patience},
+      [sighting = r.sighting.get()] { return sighting->acting(); });
+  TRUED_TRY(r.nodes,
+            PostgresNodes::open(place_of(*config.shared_ledger), {.name = config.node.name,
+                                                                  .url = config.node.advertise,
+                                                                  .version = TRUED_VERSION}));
+  r.standby = std::make_unique<api::Service>(api::ServicePorts{.targets = r.targets,
+                                                               .clock = r.clock,
+                                                               .pool = *r.pool,
+                                                               .reader = nullptr,
+                                                               .forwarder = r.forwarder,
+                                                               .nodes = r.nodes.get()},
+                                             api::ServiceOptions{.auth = auth_of(config),
+                                                                 .version = TRUED_VERSION,
+                                                                 .durability = "unknown",
+                                                                 .node = config.node.name});
+  r.standby->set_port(r.server->port());
+  r.front = r.standby.get();
+  announce_node(common, config, r.server->port(), ledger, config.node.name);
+  return {};
+}
+
+NodeState state_of(const Running& r, std::uint64_t epoch) {
+  const Engine* engine = r.acting.load();
+  if (engine == nullptr) return {.role = "standby"};
+  return {.role = "acting", .epoch = epoch, .detail = api::holdings(engine->stats())};
+}
+
 // Waits for its turn where others may act on the ledger. False: it was told to stop meanwhile.
 Result<bool> take_ledger(const Common& common, const config::Config& config, Running& r,
-                         std::optional<StopSignal>& stop) {
-  if (!config.shared_ledger) return true;
-  // Who stands by must be able to stop; it may take as long as the other lives.
-  r.loop = std::make_unique<io::Loop>();
-  stop.emplace(*r.loop);
+                         StopSignal& stop) {
   bool stopped = false;
-  TRUED_TRY(r.tenure, stand_by(common, *config.shared_ledger, [&](Duration pause) {
-              // To a supervisor it is up: it may stand by for months.
-              notify_systemd("READY=1\nSTATUS=standing by: another node acts on the ledger");
-              stopped = stop->wait_for(pause);
-              return stopped;
-            }));
+  TRUED_TRY(r.tenure,
+            stand_by({.common = common,
+                      .shared = *config.shared_ledger,
+                      .sighting = *r.sighting,
+                      .stop =
+                          [&](Duration pause) {
+                            // To a supervisor it is up: it may stand by for months.
+                            notify_systemd(
+                                "READY=1\nSTATUS=standing by: another node acts on the ledger");
+                            stopped = stop.wait_for(pause);
+                            return stopped;
+                          },
+                      .opened = [&]() -> Result<void> {
+                        r.nodes->begin([&r] { return state_of(r, r.epoch.load()); },
+                                       [&stop] { stop.nudge(); });
+                        return {};
+                      }}));
   return !stopped;
+}
+
+// What was held while nobody acted is ours now, and so is what comes.
+void take_over(Running& r) {
+  r.epoch.store(r.tenure->claim().epoch);
+  r.acting.store(r.engine.get());
+  r.service->set_port(r.server->port());
+  r.loop->post([&r] {
+    r.front = r.service.get();
+    r.forwarder->hand_over([&r](io::HttpRequest&& request, io::Responder responder) {
+      r.service->handle(std::move(request), std::move(responder));
+    });
+  });
 }
 
 // True if it was told to stop; false if another node took the ledger over.
@@ -332,6 +477,47 @@ int stop_serving(const config::Config& config, Running& r) {
   std::_Exit(kOk);
 }
 
+int failed(const Common& common, const Error& error) {
+  return complain(common, exit_code_of_start(error), error.message);
+}
+
+// The code with which it ends already; nothing while it serves.
+std::optional<int> run_alone(const Common& common, const config::Config& config,
+                             const std::string& file, const std::string& state, Running& r) {
+  if (auto started = start(config, file, state, r); !started.has_value()) {
+    return failed(common, started.error());
+  }
+  r.front = r.service.get();
+  if (auto up = listen(config, r); !up.has_value()) return failed(common, up.error());
+  r.service->set_port(r.server->port());
+  announce(common, config, r.server->port(), r.engine->stats().open, file);
+  notify_systemd("READY=1\nSTATUS=acting");
+  return std::nullopt;
+}
+
+// The same of one among several.
+std::optional<int> run_node(const Common& common, config::Config& config, const std::string& state,
+                            const std::string& ledger, Running& r, StopSignal& stop) {
+  if (auto up = stand_up(common, config, r, ledger); !up.has_value()) {
+    return failed(common, up.error());
+  }
+  const auto taken = take_ledger(common, config, r, stop);
+  if (!taken.has_value()) return failed(common, taken.error());
+  if (!*taken) {
+    r.server->stop(Duration{1'000});
+    return kOk;
+  }
+  if (auto started = start(config, "", state, r); !started.has_value()) {
+    // Without an engine nothing was begun.
+    if (r.engine == nullptr) r.tenure->release();
+    return failed(common, started.error());
+  }
+  take_over(r);
+  announce_acting(common, config, r.tenure->claim().epoch, r.engine->stats().open);
+  notify_systemd("READY=1\nSTATUS=acting");
+  return std::nullopt;
+}
+
 }  // namespace
 
 int serve(const Common& common, const ServeOptions& options) {
@@ -347,23 +533,14 @@ int serve(const Common& common, const ServeOptions& options) {
   const std::string ledger = config.shared_ledger ? shown(*config.shared_ledger) : *file;
   spdlog::set_default_logger(spdlog::stderr_logger_mt("trued"));
   Running running;
-  std::optional<StopSignal> stop;
-  const auto taken = take_ledger(common, config, running, stop);
-  if (!taken.has_value()) {
-    return complain(common, exit_code_of_start(taken.error()), taken.error().message);
-  }
-  if (!*taken) return kOk;
-  auto started = start(config, *file, *state, running);
-  if (!started.has_value()) {
-    // Without an engine nothing was begun.
-    if (running.tenure && running.engine == nullptr) running.tenure->release();
-    return complain(common, exit_code_of_start(started.error()), started.error().message);
-  }
-  if (!stop) stop.emplace(*running.loop);
-  const std::uint64_t open = running.engine->stats().open;
-  announce(common, config, running.server->port(), open, ledger);
-  notify_systemd("READY=1\nSTATUS=acting");
-  if (!wait_for_end(running, *stop)) stand_aside(common, running);
+  running.loop = std::make_unique<io::Loop>();
+  running.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
+  // Who stands by must be able to stop; it may take as long as the other lives.
+  StopSignal stop(*running.loop);
+  const auto code = config.shared_ledger ? run_node(common, config, *state, ledger, running, stop)
+                                         : run_alone(common, config, *file, *state, running);
+  if (code) return *code;
+  if (!wait_for_end(running, stop)) stand_aside(common, running);
   return stop_serving(config, running);
 }
 
