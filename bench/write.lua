@@ -1,9 +1,15 @@
 -- One write a request, each under a key of its own. Arguments: "whole" waits for the verdict,
--- "accept" does not, "repeat" sends the same key again and again.
+-- "accept" does not, "repeat" sends the same key again and again. NODES ("host:port host:port") gives
+-- each thread a server of its own, in turn, instead of the URL's.
 local thread_count = 0
+local addresses = {}
+for host, port in string.gmatch(os.getenv("NODES") or "", "(%S+):(%d+)") do
+  table.insert(addresses, wrk.lookup(host, port)[1])
+end
 
 function setup(thread)
   thread:set("number", thread_count)
+  if #addresses > 0 then thread.addr = addresses[thread_count % #addresses + 1] end
   thread_count = thread_count + 1
 end
 
