@@ -23,6 +23,11 @@ def wrk(urls, mode, connections, seconds, stamp):
         ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s", "--latency",
          "-s", os.path.join(HERE, "write.lua"), urls[0], "--", mode, stamp],
         check=True, capture_output=True, text=True, env={**os.environ, "NODES": nodes}).stdout
+    return figures(out)
+
+
+def figures(out):
+    """Of what wrk prints."""
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
     p50 = milliseconds(re.search(r"^\s+50%\s+(\S+)", out, re.M).group(1))
     p99 = milliseconds(re.search(r"^\s+99%\s+(\S+)", out, re.M).group(1))

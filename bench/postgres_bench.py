@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trued on the PostgreSQL ledger, one node and three, beside DBOS on the same server in the same run.
+"""Trued on the PostgreSQL ledger, one node and three, beside DBOS on the same server.
 
 Usage: postgres_bench.py [--seconds S] [--rounds N] [--standby] [--only WORD] [--json]
 
@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "test", "support"))
 from generator import batch, wrk  # noqa: E402
 from postgres_systems import (Database, Dbos, NotThere, Trued,  # noqa: E402
-                              dbos_version)
+                              dbos_version, sync_ms)
 from trued_server import BINARY, Scratch  # noqa: E402
 
 TARGET = 10     # times DBOS on the whole operation
@@ -60,8 +60,11 @@ def one_run(system, database, mode, connections, seconds, number):
 
 def measure(database, plan, options):
     """All rounds of all rows: (system, mode, connections) -> runs."""
-    runs, away = {}, {}
+    runs, away, disk = {}, {}, []
     for number in range(options.rounds):
+        disk.append(sync_ms())
+        say(f"round {number + 1}  fdatasync p50 {disk[-1][0]} ms, p90 {disk[-1][1]} ms; "
+            f"load {os.getloadavg()[0]:.1f}")
         for mode, connections in TRUED_ROWS:
             for system, rows in plan:
                 if (mode, connections) not in rows or system.name in away:
@@ -75,7 +78,7 @@ def measure(database, plan, options):
                 runs.setdefault((system.name, mode, connections), []).append(run)
                 say(f"round {number + 1}  {mode:<6} c={connections:<3} {system.name:<18} "
                     f"{run['per_second']:9,.0f}/s")
-    return runs, away
+    return runs, away, disk
 
 
 def medians(runs):
@@ -95,21 +98,20 @@ def medians(runs):
             row[f"{name}_per_operation"] = (
                 round(total / done, 3) if done and mode != "repeat" else None)
         rows.append(row)
-    peers = {(row["mode"], row["connections"]): row for row in rows if row["system"] ==
-             "DBOS, 1 process"}
-    three = {(row["mode"], row["connections"]): row for row in rows if row["system"] ==
-             "DBOS, 3 processes"}
     for row in rows:
         place = (row["mode"], row["connections"])
-        row["times_dbos"] = ratio(row, peers.get(place))
-        row["times_dbos_3"] = ratio(row, three.get(place))
+        for name, peer in (("times_dbos", "DBOS, 1 process"),
+                           ("times_dbos_3", "DBOS, 3 processes")):
+            row[name] = ratio(row, runs.get((peer, *place)))
     return rows
 
 
 def ratio(row, peer):
+    """The median of each round's own ratio: what slows a round down slows both."""
     if peer is None or not row["system"].startswith("Trued"):
         return None
-    return round(row["per_second"] / peer["per_second"], 1)
+    return round(statistics.median(mine / other["per_second"]
+                                   for mine, other in zip(row["rounds"], peer)), 1)
 
 
 def cell(value, form):
@@ -185,16 +187,19 @@ def main():
                 database.add_standby()
                 title = "with a synchronous standby"
             say(title)
-            runs, away = measure(database, plan_of(options, scratch), options)
+            runs, away, disk = measure(database, plan_of(options, scratch), options)
             report["parts"].append({"title": title, "settings": database.settings(),
-                                    "rows": medians(runs), "left_out": away})
+                                    "fdatasync_ms": disk, "rows": medians(runs),
+                                    "left_out": away})
     if options.json:
         return print(json.dumps(report, indent=1))
     print(f"{report['cores']} cores, load {report['load_before']:.1f} before it began; medians of "
           f"{options.rounds} runs of {options.seconds} s; DBOS {report['dbos']}, "
           f"{options.pool} connections a process")
     for part in report["parts"]:
-        table(f"PostgreSQL {part['settings']['server_version']}, {part['title']}", part["rows"])
+        disk = ", ".join(f"{p50} / {p90}" for p50, p90 in part["fdatasync_ms"])
+        table(f"PostgreSQL {part['settings']['server_version']}, {part['title']}; fdatasync "
+              f"p50 / p90 before each round: {disk} ms", part["rows"])
         print()
         for line in verdicts(part["rows"]):
             print(line)

@@ -1,5 +1,5 @@
-"""What postgres_bench.py measures: Trued's nodes and DBOS's processes, each on a database of its own
-on one PostgreSQL server, and that server, alone or with a synchronous standby."""
+"""What postgres_bench.py measures: Trued's nodes and DBOS's processes, each on a database of its
+own on one PostgreSQL server, and that server, alone or with a synchronous standby."""
 
 import hashlib
 import json
@@ -7,9 +7,11 @@ import os
 import pwd
 import queue
 import shutil
+import statistics
 import subprocess
 import tempfile
 import threading
+import time
 
 import postgres_server
 from ports import free_port
@@ -21,6 +23,23 @@ DBOS = os.path.join(HERE, "dbos")
 SETTINGS = ("fsync=on", "synchronous_commit=on", "full_page_writes=on", "max_connections=200")
 SHOWN = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers",
          "max_wal_size", "wal_sync_method", "synchronous_standby_names")
+
+
+def sync_ms(count=200):
+    """How long the disk takes for 8 KiB at the moment: median and 90th percentile. What others do
+    to the same disk is the greatest noise in all of these figures."""
+    taken = []
+    with tempfile.NamedTemporaryFile(prefix="trued-sync-") as file:
+        number = file.fileno()
+        os.pwrite(number, bytes(8192 * count), 0)
+        os.fsync(number)
+        for turn in range(count):
+            os.pwrite(number, bytes([turn % 256]) * 8192, turn * 8192)
+            begin = time.perf_counter()
+            os.fdatasync(number)
+            taken.append((time.perf_counter() - begin) * 1000)
+    taken.sort()
+    return round(statistics.median(taken), 2), round(taken[count * 9 // 10], 2)
 
 
 class NotThere(Exception):

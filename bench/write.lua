@@ -4,12 +4,16 @@
 local thread_count = 0
 local addresses = {}
 for host, port in string.gmatch(os.getenv("NODES") or "", "(%S+):(%d+)") do
-  table.insert(addresses, wrk.lookup(host, port)[1])
+  table.insert(addresses, { name = host .. ":" .. port, at = wrk.lookup(host, port)[1] })
 end
 
 function setup(thread)
   thread:set("number", thread_count)
-  if #addresses > 0 then thread.addr = addresses[thread_count % #addresses + 1] end
+  if #addresses > 0 then
+    local address = addresses[thread_count % #addresses + 1]
+    thread.addr = address.at
+    thread:set("host", address.name)  -- a server answers to its own name alone
+  end
   thread_count = thread_count + 1
 end
 
@@ -28,6 +32,7 @@ function request()
   local body = '{"type":"write","key":"' .. key .. '","input":{"target":"bench","artifacts":[{"path":"'
     .. artifact .. '","content":"' .. content .. '"}]}}'
   local headers = { ["Content-Type"] = "application/json" }
+  if host then headers["Host"] = host end
   if mode ~= "accept" then headers["Prefer"] = "wait=30" end
   return wrk.format("POST", "/v1/operations", headers, body)
 end
