@@ -153,7 +153,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=4, help="of each run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pool", type=int, default=20,
-                        help="DBOS's connections; 10 is its default, more than 20 gains nothing")
+                        help="DBOS's connections a process; its own default is 10")
     parser.add_argument("--standby", action="store_true",
                         help="the same once more with a synchronous standby")
     parser.add_argument("--only", default="", help="only the rows of one mode: whole, accept, …")
