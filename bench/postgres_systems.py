@@ -284,7 +284,11 @@ def dbos_version():
     with open(lock, "rb") as file:
         text = file.read()
     digest = hashlib.sha256(text).hexdigest()
-    if not (os.path.exists(stamp) and open(stamp, encoding="ascii").read() == digest):
+    installed = ""
+    if os.path.exists(stamp):
+        with open(stamp, encoding="ascii") as file:
+            installed = file.read()
+    if installed != digest:
         subprocess.run(["npm", "ci", "--prefix", DBOS, "--no-audit", "--no-fund",
                         "--ignore-scripts", "--loglevel=error"], check=True, stdout=2)
         with open(stamp, "w", encoding="ascii") as file:

@@ -52,13 +52,14 @@ class Figures(unittest.TestCase):
         self.assertIsNone(rows[1]["times_dbos"])
 
     def test_the_target_is_said_to_be_met_or_missed(self):
-        def verdict(rate):
+        def verdict(rate, **more):
             return postgres_bench.verdicts(postgres_bench.medians({
-                ("Trued, 3 nodes", "whole", 1): [run(rate)],
+                ("Trued, 3 nodes", "whole", 1): [run(rate, **more)],
                 ("DBOS, 1 process", "whole", 1): [run(100)]}))
         self.assertEqual(len(verdict(1000)), 1)
         self.assertIn("met", verdict(1000)[0])
         self.assertIn("missed", verdict(990)[0])
+        self.assertIn("7 requests were refused", verdict(9000, refused=7)[0])
 
     def test_what_was_left_out_or_has_no_peer_leaves_no_figure_behind(self):
         rows = postgres_bench.medians({
