@@ -5,16 +5,13 @@ The target is in-process and trivial, as the peers' handlers are; the ledger is 
 """
 
 import argparse
-import json
 import os
-import re
 import statistics
-import subprocess
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "test", "support"))
+from generator import batch, resident_mib, wrk  # noqa: E402
 from trued_server import Scratch, Server  # noqa: E402
 
 PEERS = {  # figures of other systems on another machine of this size: ratios need one machine
@@ -23,43 +20,6 @@ PEERS = {  # figures of other systems on another machine of this size: ratios ne
     ("accept", 64): "Restate send 2,030/s (tuned)",
     ("repeat", 64): "Restate repeat 3,191/s, p99 39 ms; Express 2,006/s",
 }
-
-
-def milliseconds(text):
-    number, unit = re.match(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-
-
-def wrk(server, mode, connections, seconds, stamp):
-    """Requests a second, p50 and p99 in milliseconds, refused requests."""
-    threads = 1 if connections == 1 else 2
-    out = subprocess.run(
-        ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s", "--latency",
-         "-s", os.path.join(HERE, "write.lua"), server.url, "--", mode, stamp],
-        check=True, capture_output=True, text=True).stdout
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
-    p50 = milliseconds(re.search(r"^\s+50%\s+(\S+)", out, re.M).group(1))
-    p99 = milliseconds(re.search(r"^\s+99%\s+(\S+)", out, re.M).group(1))
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
-    return rate, p50, p99, int(refused.group(1)) if refused else 0
-
-
-def batch(server, stamp, lines=5000):
-    """Operations a second through one NDJSON batch after another."""
-    body = "\n".join(json.dumps({"type": "write", "key": f"{stamp}-{i}", "input": {
-        "target": "bench", "artifacts": [{"path": f"b/{i}", "content": "x" * 200}]}})
-        for i in range(lines))
-    begin = time.perf_counter()
-    status, _, answer = server.request("POST", "/v1/operations/batch", body,
-                                       {"Content-Type": "application/x-ndjson"})
-    seconds = time.perf_counter() - begin
-    assert status == 200 and answer.count(b"\n") == lines
-    return lines / seconds
-
-
-def resident_mib(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1)) / 1024
 
 
 def main():
@@ -74,7 +34,7 @@ def main():
             for number in range(options.rounds):
                 with Server(scratch.sub(f"{mode}{connections}-{number}"),
                             ["bench=memory:"]) as server:
-                    runs.append(wrk(server, mode, connections, options.seconds, f"s{number}"))
+                    runs.append(wrk([server.url], mode, connections, options.seconds, f"s{number}"))
                     resident = resident_mib(server.process.pid)
             rate, p50, p99 = (statistics.median(run[i] for run in runs) for i in range(3))
             refused = sum(run[3] for run in runs)

@@ -26,7 +26,8 @@ class PortTaken(RuntimeError):
 class PostgresServer:
     """Role `app` owns database `app`; role `postgres` may do everything. No passwords."""
 
-    def __init__(self, *settings):
+    def __init__(self, *settings, wal_segment=1):
+        """`wal_segment`: MiB; small for tests, which write little and start many of these."""
         self.root = tempfile.mkdtemp(prefix="trued-pg-")
         self.process = None
         # initdb refuses root. The server ends with whoever started it, whatever becomes of them.
@@ -39,7 +40,7 @@ class PostgresServer:
             subprocess.run([*self.prefix, os.path.join(_binaries(), "initdb"), "-D",
                             self.data, "-N",
                             "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale",
-                            "--wal-segsize=1"], check=True, capture_output=True)
+                            f"--wal-segsize={wal_segment}"], check=True, capture_output=True)
             self._begin(settings)
             self._psql("postgres", "CREATE ROLE app LOGIN")
             self._psql("postgres", "CREATE DATABASE app OWNER app")
