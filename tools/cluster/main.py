@@ -6,6 +6,7 @@
     ./dev cluster failover      ends the primary, promotes a standby, brings the old one back
     ./dev cluster kill NODE     ends a node at once; `start NODE` starts it again
     ./dev cluster pause NODE    stops it in the middle; `resume NODE` lets it go on
+    ./dev cluster audit         recomputes the ledger, row by row
     ./dev cluster stop
 """
 
@@ -26,7 +27,7 @@ from typing import Any
 
 from cluster import KEPT, Cluster
 from node import Node
-from processes import ClusterError
+from processes import ClusterError, until
 
 EXIT_USAGE = 64
 EXIT_UNAVAILABLE = 69
@@ -70,10 +71,9 @@ def advice(cluster: Cluster) -> str:
     return "\n".join([
         "Submit something, at any node, and have everything checked:",
         f"  {cluster.binary} write site --text hello.txt=Hello --server {cluster.nodes[-1].url}",
-        f"  PGPASSFILE={cluster.path('pgpass')} {cluster.binary} audit --ledger '{cluster.url}'",
+        "  ./dev cluster audit",
         f"Everything is in {cluster.directory}.",
-        "Break something: ./dev cluster failover | kill NODE | start NODE | pause NODE | "
-        "resume NODE",
+        "Break something: ./dev cluster failover, kill NODE, pause NODE",
         "Ctrl-C or ./dev cluster stop ends all of it."])
 
 
@@ -209,6 +209,8 @@ class Foreground:
             if what == "start":
                 node.wait_for("standby", "acting")
             return {"node": name, "done": what}
+        if what == "audit":
+            return cluster.audit()
         return cluster.status()
 
 
@@ -243,6 +245,13 @@ def ask(directory: str, what: str, name: str = "") -> dict[str, Any]:
 
 def _none(directory: str) -> ClusterError:
     return ClusterError(f"no cluster is ready in {directory}; ./dev cluster starts one")
+
+
+def is_ready(directory: str) -> bool:
+    try:
+        return bool(ask(directory, "status"))
+    except ClusterError:
+        return False
 
 
 def stop(directory: str) -> None:
@@ -281,11 +290,17 @@ def follow_up(options: argparse.Namespace) -> int:
         stop(directory)
         print(json.dumps({"stopped": directory}) if options.json else "stopped")
         return 0
+    if options.wait:
+        until(lambda: is_ready(directory), f"a cluster is ready in {directory}", 180)
     answer = ask(directory, options.command, options.node or "")
     if options.json:
         print(json.dumps(answer))
     elif options.command == "status":
         print(shown(answer))
+    elif options.command == "audit":
+        print(f"clean: {answer['operations']} operation(s), {answer['batches']} batch(es)"
+              if answer["clean"] else f"a difference: {json.dumps(answer)}")
+        return 0 if answer["clean"] else 1
     elif options.command == "failover":
         print(f"{answer['old']} was killed, {answer['new']} is the primary, and {answer['old']} "
               "follows it")
@@ -300,9 +315,11 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev cluster", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", nargs="?", default="start",
-                        choices=["start", "status", "failover", "kill", "pause", "resume", "stop"])
+                        choices=["start", "status", "failover", "kill", "pause", "resume", "audit",
+                                 "stop"])
     parser.add_argument("node", nargs="?", help="a, b or c")
     parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--wait", action="store_true", help="of status: until a cluster is ready")
     parser.add_argument("--keep", metavar="DIR", help="everything there, and left there at the end; "
                         "what is there already goes on. Give it to the other commands as well")
     parser.add_argument("--config", metavar="FILE",
