@@ -1,6 +1,6 @@
 """The primary of the ledger dies under load and a standby takes its place: nothing is lost.
 
-All of the issue's rounds:  TRUED_CLUSTER_ROUNDS=20 TRUED_BINARY=… python3 test/cluster/failover_test.py
+All rounds:  TRUED_CLUSTER_ROUNDS=20 TRUED_BINARY=… python3 test/cluster/failover_test.py
 """
 
 import os
@@ -8,8 +8,8 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from crowd import (BINARY, FILES, Crowd, a_cluster, call_of, effects, missing_files, rounds,  # noqa: E402
-                   sanitized, write_of, wrong_effects)
+from crowd import (BINARY, FILES, Crowd, a_cluster, call_of, effects,  # noqa: E402
+                   missing_files, rounds, sanitized, write_of, wrong_effects)
 import shop as shops  # noqa: E402
 from processes import ClusterError  # noqa: E402
 from trued_server import Scratch  # noqa: E402

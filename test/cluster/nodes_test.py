@@ -1,7 +1,7 @@
 """Nodes are killed, stopped and cut off from the ledger under load, in random order; what they have
 carried out is counted at the counterparts.
 
-All of the issue's rounds:  TRUED_CLUSTER_ROUNDS=50 TRUED_BINARY=… python3 test/cluster/nodes_test.py
+All rounds:  TRUED_CLUSTER_ROUNDS=50 TRUED_BINARY=… python3 test/cluster/nodes_test.py
 Nodes are cut off by network namespaces where the machine allows it (as root), else by proxies in
 front of their databases; it says which.
 """
@@ -13,8 +13,8 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from crowd import (BINARY, Crowd, a_cluster, best_network, call_of, effects, rounds, sanitized,  # noqa: E402
-                   seed, until, wrong_effects)
+from crowd import (BINARY, Crowd, a_cluster, best_network, call_of, effects,  # noqa: E402
+                   rounds, sanitized, seed, until, wrong_effects)
 import shop as shops  # noqa: E402
 from node import OVERTAKEN, UNAVAILABLE  # noqa: E402
 

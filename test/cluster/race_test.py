@@ -1,6 +1,6 @@
 """Three nodes race on the same keys, with the same and with other payloads.
 
-All of the issue's keys:  TRUED_CLUSTER_KEYS=10000 TRUED_BINARY=… python3 test/cluster/race_test.py
+All keys:  TRUED_CLUSTER_KEYS=10000 TRUED_BINARY=… python3 test/cluster/race_test.py
 """
 
 import collections

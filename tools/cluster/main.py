@@ -48,8 +48,8 @@ def default_directory() -> str:
 
 def table(rows: list[list[str]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-                     for row in rows)
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows)
+    return "\n".join(("  " + line).rstrip() for line in lines)
 
 
 def shown(status: dict[str, Any]) -> str:
@@ -320,8 +320,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("node", nargs="?", help="a, b or c")
     parser.add_argument("--json", action="store_true", help="one object a line")
     parser.add_argument("--wait", action="store_true", help="of status: until a cluster is ready")
-    parser.add_argument("--keep", metavar="DIR", help="everything there, and left there at the end; "
-                        "what is there already goes on. Give it to the other commands as well")
+    parser.add_argument("--keep", metavar="DIR",
+                        help="everything there, and left there at the end; what is there already "
+                        "goes on. Give it to the other commands as well")
     parser.add_argument("--config", metavar="FILE",
                         help="goes into trued.toml of every node: targets, operations")
     parser.add_argument("--port", type=int, default=0,

@@ -164,8 +164,8 @@ class Postgres:
         self.place.write(os.path.join(self.data, "standby.signal"), "")
 
     def write_settings(self) -> None:
-        """What it waits for as a primary stands there also while it is a standby: once promoted, not
-        one commit is accepted that is on its disk alone."""
+        """What it waits for as a primary stands there also while it is a standby: once promoted,
+        not one commit is accepted that is on its disk alone."""
         names = ", ".join(self.waits_for)
         lines = [SETTINGS, f"cluster_name = '{self.name}'", f"port = {self.port}",
                  f"data_directory = '{self.data}'", f"hba_file = '{self.place.hba}'",
@@ -261,7 +261,7 @@ class Postgres:
         self.follows = None
         if self.sql("SELECT pg_promote(true, 60)") != "t":
             raise ClusterError(f"{self.name} was not promoted within 60 s: see {self.log}")
-        # pg_rewind looks at the control file, where the new timeline stands after a checkpoint only.
+        # pg_rewind looks at the control file; the new timeline stands there after a checkpoint.
         self.sql("CHECKPOINT")
 
     def standbys(self) -> list[dict[str, str]]:

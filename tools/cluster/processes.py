@@ -17,7 +17,8 @@ class ClusterError(RuntimeError):
     """Says what went wrong and what to do about it."""
 
 
-def until(condition: Callable[[], Value], what: str | Callable[[], str], within: float = 60) -> Value:
+def until(condition: Callable[[], Value], what: str | Callable[[], str],
+          within: float = 60) -> Value:
     """Asks again until it is true; what it said then."""
     end = time.monotonic() + within
     while True:
