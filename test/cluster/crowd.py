@@ -15,7 +15,7 @@ from cluster import Cluster, Loopback, best_network  # noqa: E402,F401
 from processes import until  # noqa: E402
 from trued_server import BINARY, sanitized  # noqa: E402
 
-CLIENT_PATIENCE_S = 12
+CLIENT_PATIENCE_S = 15
 NOT_NOW = (429, 502, 503, 504)
 FILES = """
 [target.site]

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from crowd import BINARY, a_cluster, effects, sanitized, seed  # noqa: E402
 import shop as shops  # noqa: E402
 
-KEYS = int(os.environ.get("TRUED_CLUSTER_KEYS") or (60 if sanitized() else 300))
+KEYS = int(os.environ.get("TRUED_CLUSTER_KEYS") or (60 if sanitized() else 500))
 LANES = 4  # races at a time
 CHARGE = """
 [operation.charge]
