@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import unittest
 
@@ -37,9 +36,7 @@ class AsyncFailoverTest(unittest.TestCase):
     @staticmethod
     def hold_replication(primary):
         """As a network that gets slow. They are killed with the rest of the primary."""
-        done = subprocess.run(["pgrep", "-P", str(primary.process.pid), "-f", "walsender"],
-                              capture_output=True, text=True, check=True)
-        for each in done.stdout.split():
+        for each in primary.sql("SELECT pid FROM pg_stat_replication").split():
             os.kill(int(each), signal.SIGSTOP)
 
 
