@@ -127,6 +127,16 @@ class Dev(unittest.TestCase):
         self.assertEqual(done.returncode, EXIT_UNAVAILABLE)
         self.assertIn("could not install: clang-format-19", done.stderr)
 
+    def test_a_cluster_that_is_not_there_is_said_to_be_not_there(self) -> None:
+        for command in ("status", "failover", "audit", "stop"):
+            done = self.dev("cluster", command, TRUED_CLUSTER=str(self.bin))
+            self.assertEqual(done.returncode, EXIT_UNAVAILABLE, done.stderr)
+            self.assertIn("./dev cluster starts one", done.stderr)
+        for arguments in (("kill",), ("status", "a"), ("stop", "nonsense", "b")):
+            self.assertEqual(self.dev("cluster", *arguments).returncode, EXIT_USAGE, arguments)
+        # Asking installs and builds nothing.
+        self.assertEqual(self.called("apt-get"), [])
+
     def test_ci_runs_dev_test(self) -> None:
         self.assertIn("exec ./dev test", (ROOT / ".ci" / "run").read_text())
 

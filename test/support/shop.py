@@ -27,7 +27,7 @@ KEPT_ALIVE = "HTTP/1.1"
 class Shop:
     """Serves until closed; `executed` holds every execution in order."""
 
-    def __init__(self, deduplicates=True, port=0):
+    def __init__(self, deduplicates=True, port=0, host="127.0.0.1"):
         self.deduplicates = deduplicates
         self.executed = []          # (identity or None, body, id)
         self.by_key = {}            # identity -> the ids of its executions
@@ -39,9 +39,10 @@ class Shop:
         self.always = None          # what every POST meets
         self.down = False
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", port), backlog=256)
+        self.host = host
+        self.listener = socket.create_server((host, port), backlog=256)
         self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.open = set()
         self.closing = threading.Event()
         self.thread = None
@@ -79,7 +80,7 @@ class Shop:
 
     def listen(self):
         """At the same port again."""
-        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
+        self.listener = socket.create_server((self.host, self.port), backlog=256)
         self._start()
 
     # ---- what tests ask ---------------------------------------------------------------------
