@@ -13,22 +13,17 @@ constexpr CopyColumn kRecord[] = {{"sequence", number}, {"batch", number}, {"ope
                                   {"digest", bytes}};
 constexpr CopyColumn kBatch[] = {
     {"no", number}, {"at", number}, {"records", number}, {"hash", bytes}};
-constexpr CopyColumn kOperation[] = {{"no", number},         {"id", bytes},
-                                     {"identity", bytes},    {"state", number},
-                                     {"created_at", number}, {"expires_at", number},
-                                     {"last", number},       {"scope", text},
-                                     {"type", text},         {"key", text},
-                                     {"target", text},       {"body", either}};
+constexpr CopyColumn kOperation[] = {
+    {"no", number},         {"id", bytes},          {"identity", bytes}, {"state", number},
+    {"created_at", number}, {"expires_at", number}, {"last", number},    {"scope", text},
+    {"type", text},         {"key", text},          {"target", text},    {"body", either}};
 constexpr CopyColumn kIntent[] = {{"no", number}, {"body", text}};
-constexpr CopyColumn kTombstone[] = {{"operation", number},  {"identity", bytes},
-                                     {"id", bytes},          {"fingerprint", bytes},
-                                     {"state", number},      {"settled_at", number},
-                                     {"retired_at", number}, {"record", number}};
-constexpr std::array<CopyTable, kCopyTables> kTables{CopyTable{"record", kRecord},
-                                                     CopyTable{"batch", kBatch},
-                                                     CopyTable{"operation", kOperation},
-                                                     CopyTable{"intent", kIntent},
-                                                     CopyTable{"tombstone", kTombstone}};
+constexpr CopyColumn kTombstone[] = {
+    {"operation", number}, {"identity", bytes},    {"id", bytes},          {"fingerprint", bytes},
+    {"state", number},     {"settled_at", number}, {"retired_at", number}, {"record", number}};
+constexpr std::array<CopyTable, kCopyTables> kTables{
+    CopyTable{"record", kRecord}, CopyTable{"batch", kBatch}, CopyTable{"operation", kOperation},
+    CopyTable{"intent", kIntent}, CopyTable{"tombstone", kTombstone}};
 
 std::uint64_t sum(const std::array<std::uint64_t, kCopyTables>& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});

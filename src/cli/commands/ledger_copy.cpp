@@ -158,10 +158,8 @@ int ledger_copy(const Common& common, const LedgerCopyOptions& options) {
   const auto from = open_source(places->from, stages);
   if (!from.has_value()) return fail(from.error());
   LedgerCopy copy(**from, **to,
-                  {.progress =
-                       [&](std::string_view stage, std::uint64_t done, std::uint64_t total) {
-                         stages.update(stage, done, total);
-                       },
+                  {.progress = [&](std::string_view stage, std::uint64_t done,
+                                   std::uint64_t total) { stages.update(stage, done, total); },
                    .notice = [&](const std::string& text) { stages.notice(text); }});
   const auto report = copy.run();
   begun = copy.begun();

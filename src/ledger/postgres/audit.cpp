@@ -1,11 +1,12 @@
 // The audit of a ledger on a server: one snapshot, page by page, beside whoever acts on it.
+#include "ledger/postgres/audit.h"
+
 #include <deque>
 #include <map>
 #include <vector>
 
 #include "ledger/audit_core.h"
 #include "ledger/codec.h"
-#include "ledger/postgres/audit.h"
 #include "ledger/postgres/link.h"
 #include "ledger/postgres/postgres_ledger.h"
 #include "ledger/postgres/rows.h"

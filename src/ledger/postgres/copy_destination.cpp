@@ -117,11 +117,11 @@ Result<CopyOrigin> Destination::origin() {
     TRUED_TRY_VOID(row.check());
   }
   if (!hash || version != kPostgresSchema) {
-    return Error{.code = hash ? ErrorCode::unsupported : ErrorCode::conflict,
-                 .message = name() + " is an unfinished copy that " +
-                            (hash ? "a program of another version began"
-                                  : "does not say what it is of") +
-                            ": take it away (" + how_to_remove() + ")"};
+    return Error{
+        .code = hash ? ErrorCode::unsupported : ErrorCode::conflict,
+        .message = name() + " is an unfinished copy that " +
+                   (hash ? "a program of another version began" : "does not say what it is of") +
+                   ": take it away (" + how_to_remove() + ")"};
   }
   origin.hash = *hash;
   return origin;
@@ -161,14 +161,14 @@ Result<void> Destination::resume() {
 }
 
 Result<void> Destination::note(const CopyOrigin& origin) {
-  TRUED_TRY(const pg::Rows noted,
-            ask(link_,
-                "INSERT INTO @copying(run, pages, oldest, source, batch, hash) SELECT $1::text, 0, "
-                "oldest, $2::bytea, $3::bigint, $4::bytea FROM @head",
-                {run_, bytea(origin.source), std::to_string(origin.batch),
-                 bytea(blob_of(origin.hash))}));
-  TRUED_TRY(const pg::Rows marked, ask(link_, "UPDATE @head SET oldest = $1::integer",
-                                       {std::to_string(kUnfinishedCopy)}));
+  TRUED_TRY(
+      const pg::Rows noted,
+      ask(link_,
+          "INSERT INTO @copying(run, pages, oldest, source, batch, hash) SELECT $1::text, 0, "
+          "oldest, $2::bytea, $3::bigint, $4::bytea FROM @head",
+          {run_, bytea(origin.source), std::to_string(origin.batch), bytea(blob_of(origin.hash))}));
+  TRUED_TRY(const pg::Rows marked,
+            ask(link_, "UPDATE @head SET oldest = $1::integer", {std::to_string(kUnfinishedCopy)}));
   return {};
 }
 
@@ -179,11 +179,10 @@ Result<void> Destination::begin_anew(const CopyOrigin& origin) {
     for (const CopyTable& table : copy_tables()) {
       TRUED_TRY_VOID(script("TRUNCATE @" + std::string(table.name)));
     }
-    TRUED_TRY(const pg::Rows noted,
-              ask(link_,
-                  "UPDATE @copying SET source = $1::bytea, batch = $2::bigint, hash = $3::bytea",
-                  {bytea(origin.source), std::to_string(origin.batch),
-                   bytea(blob_of(origin.hash))}));
+    TRUED_TRY(
+        const pg::Rows noted,
+        ask(link_, "UPDATE @copying SET source = $1::bytea, batch = $2::bigint, hash = $3::bytea",
+            {bytea(origin.source), std::to_string(origin.batch), bytea(blob_of(origin.hash))}));
     return {};
   });
 }
@@ -228,12 +227,12 @@ Result<void> Destination::add(const CopyTable& table, const std::vector<CopyRow>
     parameters.emplace_back(column.text());
   }
   const std::string columns = column_list(table);
-  TRUED_TRY(const pg::Rows added,
-            ask(link_,
-                kMine + ("INSERT INTO @" + std::string(table.name)) + "(" + columns + ") SELECT " +
-                    column_list(table, "u.") + " FROM mine, unnest(" + arrays + ") AS u(" +
-                    columns + ")",
-                parameters));
+  TRUED_TRY(
+      const pg::Rows added,
+      ask(link_,
+          kMine + ("INSERT INTO @" + std::string(table.name)) + "(" + columns + ") SELECT " +
+              column_list(table, "u.") + " FROM mine, unnest(" + arrays + ") AS u(" + columns + ")",
+          parameters));
   return added.count == rows.size() ? Result<void>{} : overtaken();
 }
 

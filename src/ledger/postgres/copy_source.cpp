@@ -38,13 +38,13 @@ struct Hold {
 };
 
 Result<Hold> look(Link& link) {
-  TRUED_TRY(const pg::Rows rows, ask(link,
-                                     "SELECT o.epoch, o.beat, o.lease, o.released, o.node, h.batch, "
-                                     "h.sequence, h.operation, h.hash FROM @holder o, @head h"));
+  TRUED_TRY(const pg::Rows rows,
+            ask(link,
+                "SELECT o.epoch, o.beat, o.lease, o.released, o.node, h.batch, "
+                "h.sequence, h.operation, h.hash FROM @holder o, @head h"));
   if (rows.values.size() != 1) {
-    return Error{
-        .code = ErrorCode::corrupt,
-        .message = "the ledger at " + link.site().shown() + " does not say who holds it"};
+    return Error{.code = ErrorCode::corrupt,
+                 .message = "the ledger at " + link.site().shown() + " does not say who holds it"};
   }
   Fields row(rows.values.front());
   Hold hold;
@@ -121,8 +121,8 @@ Result<void> Source::open(const std::function<void(const std::string&)>& notice)
 Result<void> Source::wait_for_silence(const std::function<void(const std::string&)>& notice) {
   const Duration silence = hold_.lease + std::max(hold_.lease / kMarginShare, kMarginMin);
   if (notice) {
-    notice("the node " + hold_.node + " has not given back the ledger at " + name() +
-           ": waiting " + format_duration(silence) + " to see that it is gone");
+    notice("the node " + hold_.node + " has not given back the ledger at " + name() + ": waiting " +
+           format_duration(silence) + " to see that it is gone");
   }
   const Mono begin = SystemClock().monotonic();
   while (SystemClock().monotonic() - begin < Mono(silence)) {
@@ -146,8 +146,8 @@ Result<void> Source::take_snapshot() {
 }
 
 Result<std::optional<Digest>> Source::hash_of(std::uint64_t batch) {
-  TRUED_TRY(const pg::Rows rows, ask(link_, "SELECT hash FROM @batch WHERE no = $1::bigint",
-                                     {std::to_string(batch)}));
+  TRUED_TRY(const pg::Rows rows,
+            ask(link_, "SELECT hash FROM @batch WHERE no = $1::bigint", {std::to_string(batch)}));
   if (rows.values.empty()) return std::optional<Digest>();
   Fields row(rows.values.front());
   return digest_of(row.bytes());

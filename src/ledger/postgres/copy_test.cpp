@@ -88,8 +88,8 @@ TEST(PostgresCopy, T3_there_and_back_the_file_has_the_same_rows) {
                        "' AS b; CREATE TEMP TABLE differs(x CHECK (0));";
     std::string typed;
     for (const CopyColumn& column : table.columns) {
-      typed += (typed.empty() ? "" : ", ") + std::string(column.name) + ", typeof(" + column.name +
-               ")";
+      typed +=
+          (typed.empty() ? "" : ", ") + std::string(column.name) + ", typeof(" + column.name + ")";
     }
     for (const auto& [one, other] : {std::pair("a", "b"), std::pair("b", "a")}) {
       same += " INSERT INTO differs SELECT 1 FROM (SELECT " + typed + " FROM " + one + "." +
@@ -138,7 +138,7 @@ TEST(PostgresCopy, T3_what_an_overtaken_run_still_sends_does_nothing) {
   ASSERT_TRUE(second->resume().has_value());
   const CopyTable& record = copy_tables().front();
   const std::string before = area.sql("SELECT count(*) FROM @record");
-  const CopyRow row{std::int64_t{1'000}, std::int64_t{1},    std::int64_t{1}, std::int64_t{0},
+  const CopyRow row{std::int64_t{1'000}, std::int64_t{1},     std::int64_t{1}, std::int64_t{0},
                     std::int64_t{0},     std::string("body"), std::monostate{}};
   for (const auto& late : {first->add(record, {row}), first->set_frame({}), first->finish()}) {
     ASSERT_FALSE(late.has_value());
@@ -206,15 +206,16 @@ TEST(PostgresCopy, a_destination_that_holds_something_else_is_refused) {
   }
   area.sql("UPDATE @holder SET released = true");
   const auto head = audit_of(area)->head;
-  EXPECT_NE(message_of(copy_once(source_of(source), destination_of(area)))
-                .find("holds a ledger already"),
-            std::string::npos);
+  EXPECT_NE(
+      message_of(copy_once(source_of(source), destination_of(area))).find("holds a ledger already"),
+      std::string::npos);
   EXPECT_EQ(audit_of(area)->head, head);
   const auto itself = copy_once(source_of(area), destination_of(area));
   EXPECT_NE(message_of(itself).find("are the same ledger"), std::string::npos)
       << message_of(itself);
   const Area strange;
-  strange.sql("CREATE SCHEMA " + strange.name() + " AUTHORIZATION app; CREATE TABLE @orders(a int)");
+  strange.sql("CREATE SCHEMA " + strange.name() +
+              " AUTHORIZATION app; CREATE TABLE @orders(a int)");
   EXPECT_NE(message_of(copy_once(source_of(source), destination_of(strange)))
                 .find("holds something else (orders)"),
             std::string::npos);
@@ -225,11 +226,11 @@ TEST(PostgresCopy, T3_ids_the_epoch_and_the_uuid_move_along) {
   const Area copy;
   fill(area);
   ASSERT_TRUE(copy_once(source_of(area), destination_of(copy)).has_value());
-  for (const char* what : {"SELECT ledger FROM @head", "SELECT epoch FROM @head",
-                           "SELECT epoch FROM @holder", "SELECT oldest FROM @head",
-                           "SELECT version FROM @head",
-                           "SELECT string_agg(no::text || id::text, ',' ORDER BY no) FROM "
-                           "@operation"}) {
+  for (const char* what :
+       {"SELECT ledger FROM @head", "SELECT epoch FROM @head", "SELECT epoch FROM @holder",
+        "SELECT oldest FROM @head", "SELECT version FROM @head",
+        "SELECT string_agg(no::text || id::text, ',' ORDER BY no) FROM "
+        "@operation"}) {
     EXPECT_EQ(area.sql(what), copy.sql(what)) << what;
   }
   EXPECT_EQ(copy.sql("SELECT to_regclass('@copying')"), "NULL");

@@ -9,6 +9,8 @@
 //   operation, intent, record, batch, tombstone, base: as in the SQLite ledger (sqlite/schema.h),
 //              bodies packed (codec.h); all that others wrote is bytea, whatever it holds
 //
+//   copying    only while they are an unfinished copy of another ledger (unfinished.h)
+//
 // `version` is what the tables are; `oldest` the oldest program's version that may still use them:
 // a change that only adds raises the first alone, so that nodes can be replaced one by one.
 #pragma once

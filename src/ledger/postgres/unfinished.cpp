@@ -17,10 +17,11 @@ Error unfinished(Link& link) {
     Fields row(rows->values.front());
     source = row.bytes();
   }
-  return {.code = ErrorCode::invalid_argument,
-          .message = "the ledger at " + link.site().shown() + " is an unfinished copy of " + source +
-                     ": the same 'trued ledger copy' again goes on where it was; or take it away (" +
-                     dropping(link.site()) + ")"};
+  return {
+      .code = ErrorCode::invalid_argument,
+      .message = "the ledger at " + link.site().shown() + " is an unfinished copy of " + source +
+                 ": the same 'trued ledger copy' again goes on where it was; or take it away (" +
+                 dropping(link.site()) + ")"};
 }
 
 }  // namespace trued::postgres

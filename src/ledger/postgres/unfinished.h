@@ -1,4 +1,5 @@
-// unfinished.h: how the tables of an unfinished copy (ledger/copy.h) say that they are one. Private.
+// unfinished.h: how the tables of an unfinished copy (ledger/copy.h) say that they are one.
+// Private.
 //
 // `head.oldest` is a version that no program has, so that none uses them, older ones among them.
 // The table `copying` says what they are a copy of, and keeps what `oldest` will be.

@@ -101,18 +101,19 @@ Result<void> Destination::note(const CopyOrigin& origin) {
 }
 
 Result<CopyOrigin> Destination::origin() {
-  TRUED_TRY(Statement row, connection_->prepare("SELECT version, source, batch, hash FROM copying"));
+  TRUED_TRY(Statement row,
+            connection_->prepare("SELECT version, source, batch, hash FROM copying"));
   const int code = row.step();
   if (code != SQLITE_ROW && code != SQLITE_DONE) {
     return connection_->failure("cannot read what the copy is of");
   }
   const auto hash = code == SQLITE_ROW ? digest_of(row.bytes(3)) : std::nullopt;
   if (!hash || row.integer(0) != kSchemaVersion) {
-    return Error{.code = hash ? ErrorCode::unsupported : ErrorCode::conflict,
-                 .message = name() + " is an unfinished copy that " +
-                            (hash ? "a program of another version began"
-                                  : "does not say what it is of") +
-                            ": take it away (" + how_to_remove() + ")"};
+    return Error{
+        .code = hash ? ErrorCode::unsupported : ErrorCode::conflict,
+        .message = name() + " is an unfinished copy that " +
+                   (hash ? "a program of another version began" : "does not say what it is of") +
+                   ": take it away (" + how_to_remove() + ")"};
   }
   return CopyOrigin{.source = row.text(1), .batch = row.unsigned_integer(2), .hash = *hash};
 }

@@ -45,9 +45,8 @@ Result<std::vector<CopyRow>> read_rows(Connection& connection, const CopyTable& 
 Result<std::array<std::uint64_t, kCopyTables>> count_rows(Connection& connection) {
   std::array<std::uint64_t, kCopyTables> counts{};
   for (std::size_t i = 0; i < kCopyTables; ++i) {
-    TRUED_TRY(
-        const std::int64_t rows,
-        connection.integer(std::string("SELECT count(*) FROM ") + copy_tables().at(i).name));
+    TRUED_TRY(const std::int64_t rows,
+              connection.integer(std::string("SELECT count(*) FROM ") + copy_tables().at(i).name));
     counts.at(i) = static_cast<std::uint64_t>(rows);
   }
   return counts;

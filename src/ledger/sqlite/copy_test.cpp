@@ -172,9 +172,9 @@ TEST(LedgerCopy, a_destination_that_holds_something_else_is_refused) {
   const auto report = copy_once([&] { return open_sqlite_source(other.file()); }, move.to());
   ASSERT_FALSE(report.has_value());
   EXPECT_EQ(report.error().code, ErrorCode::conflict);
-  EXPECT_NE(message_of(report).find("unfinished copy of another ledger (of sqlite:" +
-                                    move.source.file()),
-            std::string::npos)
+  EXPECT_NE(
+      message_of(report).find("unfinished copy of another ledger (of sqlite:" + move.source.file()),
+      std::string::npos)
       << message_of(report);
   EXPECT_TRUE(move.once().has_value()) << "and can still be finished";
 }
@@ -201,7 +201,8 @@ TEST(LedgerCopy, T3_what_was_finished_is_checked_again_and_said_to_be_finished) 
   EXPECT_TRUE(again->before);
   EXPECT_EQ(again->written, 0U);
   // A row that nobody looks up by its key any more is looked at, too.
-  run_sql(move.copy.file(), "UPDATE intent SET body=body||' ' WHERE no=(SELECT max(no) FROM intent)");
+  run_sql(move.copy.file(),
+          "UPDATE intent SET body=body||' ' WHERE no=(SELECT max(no) FROM intent)");
   EXPECT_NE(message_of(move.once()).find("its body is another"), std::string::npos);
 }
 

@@ -193,8 +193,9 @@ Result<void> bring_forward(Connection& connection, int found) {
 Error newer(const std::string& path, int found) {
   if (found == kUnfinishedCopy) {
     return {.code = ErrorCode::invalid_argument,
-            .message = path + " holds no ledger yet but an unfinished copy of one: the same "
-                              "'trued ledger copy' again goes on where it was; or remove the file"};
+            .message = path +
+                       " holds no ledger yet but an unfinished copy of one: the same "
+                       "'trued ledger copy' again goes on where it was; or remove the file"};
   }
   return {.code = ErrorCode::unsupported,
           .message = "the ledger " + path + " has schema version " + std::to_string(found) +
