@@ -131,6 +131,14 @@ struct LedgerFileOptions {
 int audit(const Common& common, const LedgerFileOptions& options);
 int backup(const Common& common, const LedgerFileOptions& options);
 
+struct LedgerCopyOptions {
+  std::string from, to;
+  std::string schema;       ///< of the one on a server; of the destination, if both are
+  std::string from_schema;  ///< of the source then
+};
+/// Moves a ledger between a file and a server, or between servers.
+int ledger_copy(const Common& common, const LedgerCopyOptions& options);
+
 struct ExecOptions {
   std::string key;
   std::string verify;

@@ -35,6 +35,7 @@ struct Options {
   DeadLetterOptions letters;
   WorklistOptions worklist;
   LedgerFileOptions file;
+  LedgerCopyOptions ledger_copy;
   ExecOptions exec;
   LabCommandOptions lab;
   std::string shell;
@@ -304,6 +305,22 @@ void add_files(CLI::App& root, Options& o, std::function<int()>& run) {
   copy->callback([&] { run = [&o] { return backup(o.common, o.file); }; });
 }
 
+void add_ledger(CLI::App& root, Options& o, std::function<int()>& run) {
+  CLI::App* ledger = root.add_subcommand("ledger", "Move a ledger");
+  ledger->require_subcommand(1);
+  CLI::App* app = ledger->add_subcommand(
+      "copy", "Copy a ledger that nothing acts on to a server or from one, every row compared");
+  add_common(*app, o.common);
+  app->add_option("--from", o.ledger_copy.from, "sqlite:PATH or postgresql://USER@HOST/DATABASE")
+      ->required();
+  app->add_option("--to", o.ledger_copy.to, "The same; empty, or this copy, unfinished")
+      ->required();
+  app->add_option("--schema", o.ledger_copy.schema, "Of the ledger on a server (trued)");
+  app->add_option("--from-schema", o.ledger_copy.from_schema,
+                  "Of the source (trued), where both are on servers");
+  app->callback([&] { run = [&o] { return ledger_copy(o.common, o.ledger_copy); }; });
+}
+
 void add_exec(CLI::App& root, Options& o, std::function<int()>& run) {
   CLI::App* app = root.add_subcommand(
       "exec", "Run a command once under a key, and check that it did what it should");
@@ -439,6 +456,7 @@ int main(int argc, char** argv) {
   add_worklist(root, options, run);
   add_nodes(root, options, run);
   add_files(root, options, run);
+  add_ledger(root, options, run);
   add_exec(root, options, run);
   add_work(root, options, run);
   add_lab(root, options, run);

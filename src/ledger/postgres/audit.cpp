@@ -1,4 +1,6 @@
 // The audit of a ledger on a server: one snapshot, page by page, beside whoever acts on it.
+#include "ledger/postgres/audit.h"
+
 #include <deque>
 #include <map>
 #include <vector>
@@ -65,7 +67,7 @@ class Audit {
   Audit(Link& link, const PostgresProgress& progress)
       : link_(link), progress_(progress), core_(kContent) {}
 
-  Result<AuditReport> run();
+  Result<AuditReport> run(int version);
 
  private:
   Result<pg::Rows> ask(std::string_view sql, const pg::Parameters& parameters = {}) {
@@ -99,8 +101,7 @@ class Audit {
   std::uint64_t total_ = 0;
 };
 
-Result<AuditReport> Audit::run() {
-  TRUED_TRY(const int version, schema_version(link_));
+Result<AuditReport> Audit::run(int version) {
   core_.report().schema = version;
   auto begun = link_.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   if (!begun.has_value()) return plain(link_.site(), begun.error());
@@ -399,13 +400,19 @@ Result<bool> Audit::check_page_of_tombstones(std::uint64_t& after) {
 }
 
 }  // namespace
+
+Result<AuditReport> audit_tables(Link& link, int version, const PostgresProgress& progress) {
+  return Audit(link, progress).run(version);
+}
+
 }  // namespace postgres
 
 Result<AuditReport> audit_postgres(const PostgresPlace& place, const PostgresProgress& progress) {
   TRUED_TRY(const postgres::Site site, postgres::Site::parse(place));
   postgres::Link link(site, "trued audit", postgres::kPatience);
   if (auto up = link.connect(); !up.has_value()) return plain(site, up.error());
-  return postgres::Audit(link, progress).run();
+  TRUED_TRY(const int version, postgres::schema_version(link));
+  return postgres::audit_tables(link, version, progress);
 }
 
 }  // namespace trued

@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include "ledger/postgres/unfinished.h"
 #include "ledger/postgres/values.h"
 #include "pg/text.h"
 
@@ -156,6 +157,7 @@ Result<int> version_of(Link& link) {
   const auto version = static_cast<int>(row.integer());
   const auto oldest = static_cast<int>(row.integer());
   TRUED_TRY_VOID(row.check());
+  if (oldest == kUnfinishedCopy) return unfinished(link);
   if (oldest > kPostgresSchema) return newer(link.site(), version, oldest);
   return version;
 }
@@ -181,14 +183,19 @@ Result<void> bring_forward(Link& link, int version, int goal) {
   return {};
 }
 
-// In a transaction that holds the lock.
-Result<void> create_or_bring(Link& link, Bring older) {
+// In a transaction that holds the lock. `more` belongs to a creation, and asks for one.
+Result<void> create_or_bring(Link& link, Bring older,
+                             const std::function<Result<void>()>& more = {}) {
   const std::string schema = pg::quoted_identifier(link.site().schema);
   auto begun = link.script("BEGIN; SELECT pg_advisory_xact_lock(" + std::string(kLock) +
                            ", hashtext(" + pg::quoted_literal(link.site().schema) + "))");
   if (!begun.has_value()) return plain(link.site(), begun.error());
   TRUED_TRY(const bool there, is_there(link));
   int version = 0;
+  if (there && more) {
+    return Error{.code = ErrorCode::conflict,
+                 .message = "somebody made a ledger at " + link.site().shown() + " meanwhile"};
+  }
   if (there) {
     TRUED_TRY(version, version_of(link));
   } else {
@@ -203,12 +210,20 @@ Result<void> create_or_bring(Link& link, Bring older) {
     }
   }
   TRUED_TRY_VOID(bring_forward(link, version, goal_of(version, older)));
+  if (more) TRUED_TRY_VOID(more());
   auto committed = link.commit();
   if (!committed.has_value()) return plain(link.site(), committed.error());
   return {};
 }
 
 }  // namespace
+
+Result<void> create_schema(Link& link, const std::function<Result<void>()>& more) {
+  if (auto up = link.connect(); !up.has_value()) return plain(link.site(), up.error());
+  auto done = create_or_bring(link, Bring::nothing, more);
+  if (!done.has_value()) link.rollback();
+  return done;
+}
 
 Result<int> schema_version(Link& link) {
   if (auto up = link.connect(); !up.has_value()) return plain(link.site(), up.error());

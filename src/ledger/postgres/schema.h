@@ -10,9 +10,13 @@
 //   operation, intent, record, batch, tombstone, base: as in the SQLite ledger (sqlite/schema.h),
 //              bodies packed (codec.h); all that others wrote is bytea, whatever it holds
 //
+//   copying    only while they are an unfinished copy of another ledger (unfinished.h)
+//
 // `version` is what the tables are; `oldest` the oldest program's version that may still use them:
 // a change that only adds raises the first alone, so that nodes can be replaced one by one.
 #pragma once
+
+#include <functional>
 
 #include "base/result.h"
 #include "ledger/postgres/link.h"
@@ -26,7 +30,11 @@ enum class Bring : std::uint8_t { forward, additions };
 /// Creates the tables if there are none, under a lock. `unsupported`: a newer program wrote them.
 [[nodiscard]] Result<void> ensure_schema(Link& link, Bring older);
 
-/// The version found; `not_found` if there is no ledger, `unsupported` if it is too new.
+/// Creates the tables and runs `more` in the same transaction. `conflict`: there are some already.
+[[nodiscard]] Result<void> create_schema(Link& link, const std::function<Result<void>()>& more);
+
+/// The version found; `not_found` if there is no ledger, `unsupported` if it is too new,
+/// `invalid_argument` if it is an unfinished copy (unfinished.h).
 [[nodiscard]] Result<int> schema_version(Link& link);
 
 }  // namespace trued::postgres

@@ -21,6 +21,7 @@ class Column {
   void add(WallTime value) { add(value.time_since_epoch().count()); }
   void add(std::optional<WallTime> value);
   void add(std::string_view bytes);
+  void add_null() { next() += "NULL"; }
   [[nodiscard]] std::size_t size() const { return size_; }
   /// "{…}"
   [[nodiscard]] std::string text() const { return text_.empty() ? "{}" : text_ + "}"; }

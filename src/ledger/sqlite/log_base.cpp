@@ -11,13 +11,13 @@ Result<void> run_one(Connection& connection, Statement& statement, std::string_v
   return {};
 }
 
-Result<Ends> read_ends(Connection& connection) {
+Result<Ends> read_ends(Connection& connection, int version) {
   Ends ends;
   TRUED_TRY(const std::int64_t operation,
             connection.integer("SELECT max(coalesce((SELECT max(no) FROM operation), 0), "
                                "coalesce((SELECT max(operation) FROM tombstone), 0))"));
   ends.operation = static_cast<std::uint64_t>(operation);
-  TRUED_TRY(const LogBase base, read_base(connection));
+  TRUED_TRY(const LogBase base, read_base(connection, version));
   ends.batch = base.batch;
   ends.hash = base.hash;
   ends.sequence = base.sequence;

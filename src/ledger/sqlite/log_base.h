@@ -15,7 +15,8 @@
 
 namespace trued::sqlite {
 
-[[nodiscard]] Result<Ends> read_ends(Connection& connection);
+/// `version` of the schema that the file has.
+[[nodiscard]] Result<Ends> read_ends(Connection& connection, int version = kSchemaVersion);
 /// `version` of the schema that the file has: the first knew of no hash over dropped marks.
 [[nodiscard]] Result<LogBase> read_base(Connection& connection, int version = kSchemaVersion);
 

@@ -191,6 +191,12 @@ Result<void> bring_forward(Connection& connection, int found) {
 }
 
 Error newer(const std::string& path, int found) {
+  if (found == kUnfinishedCopy) {
+    return {.code = ErrorCode::invalid_argument,
+            .message = path +
+                       " holds no ledger yet but an unfinished copy of one: the same "
+                       "'trued ledger copy' again goes on where it was; or remove the file"};
+  }
   return {.code = ErrorCode::unsupported,
           .message = "the ledger " + path + " has schema version " + std::to_string(found) +
                      "; this program knows up to " + std::to_string(kSchemaVersion) +
@@ -236,6 +242,21 @@ Error too_old(const std::string& path, int found) {
 }
 
 }  // namespace
+
+Result<void> create_unfinished(Connection& connection, const std::function<Result<void>()>& more) {
+  const auto all = [&]() -> Result<void> {
+    TRUED_TRY_VOID(connection.run("BEGIN IMMEDIATE"));
+    for (int version = 0; version < kSchemaVersion; ++version) {
+      TRUED_TRY_VOID(bring_to_next(connection, version));
+    }
+    TRUED_TRY_VOID(more());
+    const std::string stamp = "PRAGMA user_version=" + std::to_string(kUnfinishedCopy) + "; COMMIT";
+    return connection.run(stamp.c_str());
+  };
+  auto done = all();
+  if (!done.has_value() && connection.in_transaction()) (void)connection.run("ROLLBACK");
+  return done;
+}
 
 Result<int> schema_version(Connection& connection) {
   TRUED_TRY(const std::int64_t version, connection.integer("PRAGMA user_version"));

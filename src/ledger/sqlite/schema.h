@@ -37,6 +37,15 @@ inline constexpr int kSchemaVersion = kLedgerSchema;
 [[nodiscard]] Result<void> migrate(Connection& connection, const std::string& path,
                                    const std::function<void(const std::string&)>& notice);
 
+/// The version of an unfinished copy (ledger/copy.h): newer than any program knows, so that none
+/// uses it, and older ones say something, too.
+inline constexpr int kUnfinishedCopy = 2'147'483'647;
+
+/// Makes the tables of a ledger in an empty file and runs `more`, in one transaction; its version
+/// is kUnfinishedCopy.
+[[nodiscard]] Result<void> create_unfinished(Connection& connection,
+                                             const std::function<Result<void>()>& more);
+
 /// The version found; 0 for an empty file.
 [[nodiscard]] Result<int> schema_version(Connection& connection);
 
@@ -52,8 +61,8 @@ struct ReadOnly {
   std::unique_ptr<Connection> connection;
   int version = 0;
 };
-/// Opens a ledger to read it. `not_found`; `invalid_argument`: something else is there;
-/// `unsupported` names both versions and the next step.
+/// Opens a ledger to read it. `not_found`; `invalid_argument`: something else is there, or an
+/// unfinished copy; `unsupported` names both versions and the next step.
 [[nodiscard]] Result<ReadOnly> open_read_only(const std::string& path, Older older);
 
 }  // namespace trued::sqlite
