@@ -34,7 +34,7 @@ class Served {
     engine_.emplace(EnginePorts{ledger_, targets_, runner_, clock_, random_}, EngineOptions{});
     TRUED_ASSERT(engine_->recover().has_value());
     service_.emplace(
-        api::ServicePorts{*engine_, targets_, clock_, pool_, ledger_.open_reader().value()},
+        api::ServicePorts{&*engine_, targets_, clock_, pool_, ledger_.open_reader().value()},
         api::ServiceOptions{.auth = {}, .version = "fuzz", .durability = "memory", .cares = {}});
     io::HttpServer::Options options;
     options.body_bytes_max = std::size_t{1} << 20;

@@ -132,7 +132,6 @@ class Cluster:
         self.wait_replicated()
 
     def _make_nodes(self, ports: list[int]) -> None:
-        speaks_of_nodes = "\n  nodes " in self.run("--help").stdout
         token = ""
         if self.network.networks:  # beyond loopback nobody is let in without
             token = secrets.token_hex(16)
@@ -142,21 +141,19 @@ class Cluster:
             self.network.add_node(index, database)
             os.makedirs(self.path(name), mode=0o700, exist_ok=True)
             address = self.network.listen_at(index, ports[index])
-            config = file_of(self.path(f"{name}.toml"), self._toml(index, name, address, token,
-                                                                   speaks_of_nodes))
+            config = file_of(self.path(f"{name}.toml"), self._toml(index, name, address, token))
             command = [*self.network.prefix(index), self.binary, "serve", "--json", "--config",
                        config]
             self.nodes.append(Node(name, index, command, address, self.path(f"{name}.log"),
                                    token, self.tell))
 
-    def _toml(self, index: int, name: str, address: str, token: str, speaks_of_nodes: bool) -> str:
+    def _toml(self, index: int, name: str, address: str, token: str) -> str:
         hosts = self.network.database_hosts(index, [each.port for each in self.servers])
         out = [f'listen = "{address}"', f'state_dir = "{self.path(name)}"', self.config,
                "[ledger]", f'url = "{self._url(hosts)}"',
                f'password = "${{file:{self.path("password")}}}"',
-               f'schema = "{self.schema}"', f'lease = "{self.lease}"']
-        if speaks_of_nodes:
-            out += ["[node]", f'name = "{name}"', f'advertise = "http://{address}"']
+               f'schema = "{self.schema}"', f'lease = "{self.lease}"',
+               "[node]", f'name = "{name}"', f'advertise = "http://{address}"']
         if token:
             out += ["[token.cluster]", f'secret = "${{file:{self.path("token")}}}"']
         return "\n".join(out) + "\n"

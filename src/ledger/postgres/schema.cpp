@@ -220,7 +220,7 @@ Result<void> create_or_bring(Link& link, Bring older,
 
 Result<void> create_schema(Link& link, const std::function<Result<void>()>& more) {
   if (auto up = link.connect(); !up.has_value()) return plain(link.site(), up.error());
-  auto done = create_or_bring(link, Bring::nothing, more);
+  auto done = create_or_bring(link, Bring::additions, more);
   if (!done.has_value()) link.rollback();
   return done;
 }
