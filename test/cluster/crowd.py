@@ -86,7 +86,7 @@ class Crowd:
         try:
             self._until_stopped(node, self.cluster.nodes, connections)
         finally:
-            for connection in connections.values():
+            for connection, _ in connections.values():
                 connection.close()
 
     def _until_stopped(self, node, nodes, connections):
@@ -105,14 +105,18 @@ class Crowd:
         """Whether it was answered for good."""
         moves, listened = node.moves, node.listening
         begin = time.monotonic()
-        connection = connections.get(node.name)
+        connection, since = connections.get(node.name, (None, None))
+        if connection is not None and since != node.lives:  # to a process that has gone
+            connections.pop(node.name)[0].close()
+            connection = None
         if connection is None:
-            connection = connections[node.name] = node.connect(CLIENT_PATIENCE_S)
+            connection = node.connect(CLIENT_PATIENCE_S)
+            connections[node.name] = (connection, node.lives)
         try:
             status, headers, answer = node.request(
                 "POST", "/v1/operations", body, {"Prefer": f"wait={self.wait}"}, connection)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            connections.pop(node.name).close()
+            connections.pop(node.name)[0].close()
             self._unheard(node, moves, listened, begin, error)
             return False
         with self.lock:
