@@ -55,6 +55,7 @@ inline constexpr std::array kProblems{
     ProblemType{"internal", 500, "Something went wrong here"},
     ProblemType{"draining", 503, "The server is stopping"},
     ProblemType{"ledger-unavailable", 503, "The ledger cannot be written or read"},
+    ProblemType{"durability-below-floor", 503, "The ledger keeps less than it must"},
     ProblemType{"outcome-unknown", 503, "It is not known whether the request was accepted"},
 };
 

@@ -24,6 +24,7 @@
 #include "engine/engine.h"
 #include "io/blocking_pool.h"
 #include "io/http_server.h"
+#include "ledger/durability_watch.h"
 #include "ledger/ledger.h"
 #include "target/target.h"
 
@@ -32,7 +33,7 @@ namespace trued::api {
 struct ServiceOptions {
   AuthOptions auth;
   std::string version;
-  std::string durability;  ///< Ledger::durability()
+  std::string durability;  ///< Ledger::durability(), where nobody watches it (ServicePorts)
   std::size_t batch_lines_max = 10'000;
   std::size_t batch_line_bytes_max = std::size_t{16} << 20;
   /// Submissions of one batch that the engine has at a time: enough for it to commit them in few
@@ -49,6 +50,8 @@ struct ServicePorts {
   io::BlockingPool& pool;
   std::unique_ptr<LedgerReader> reader;  ///< its own; used on the pool only
   define::Registry* types = nullptr;     ///< null: only `write`
+  /// Null: the ledger never promises anything else than ServiceOptions::durability.
+  const DurabilityWatch* durability = nullptr;
 };
 
 /// Method and path pattern of a route, for the test that holds them to openapi.yaml.

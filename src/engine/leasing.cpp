@@ -121,6 +121,12 @@ void Engine::Impl::on_lease(TurnState& turn, LeaseMessage& message) {
                                        .detail = "the server is stopping; ask again in a moment",
                                        .retry_after = Duration{2'000}});
   }
+  if (!turn.below.empty()) {
+    return message.reply(EngineProblem{.code = ProblemCode::below_floor,
+                                       .name = {},
+                                       .detail = turn.below + "; no work is handed out",
+                                       .retry_after = Duration{5'000}});
+  }
   leases_.ask(std::move(message.ask), turn.mono + message.wait, turn.now, std::move(message.reply));
 }
 
@@ -141,6 +147,10 @@ void Engine::Impl::hand_over(TurnState& turn, Work& work, Heartbeat beat) {
                           beat.attempt.value() == operation.attempts;
   if (!waited_for) return;
   const AttemptNo attempt = beat.attempt;
+  if (!turn.below.empty()) {
+    apply(turn, work, never_sent(attempt, "it was not handed to a worker: " + turn.below));
+    return;
+  }
   const LeaseAsk* taker = leases_.taker(operation);
   if (taker == nullptr) {
     apply(turn, work, never_sent(attempt, "no worker waits for it any more"));
