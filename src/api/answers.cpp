@@ -83,9 +83,8 @@ io::HttpResponse Service::Impl::answer_of(const Answer& answer, std::string_view
   if (answer.decision == SubmitDecision::late) return respond(late(*answer.tombstone), instance);
   const Operation& operation = *answer.operation;
   if (is_news_of_stale_state(answer)) {
-    return respond(
-        stale_state(operation, base, receipt(operation, answer.decision, durability())),
-        instance);
+    return respond(stale_state(operation, base, receipt(operation, answer.decision, durability())),
+                   instance);
   }
   const bool settled = is_settled(operation.state);
   // What this submission set going is no replay, whether it is new or runs again.

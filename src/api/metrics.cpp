@@ -77,9 +77,10 @@ void add_operations(const EngineStats& s, Families& out) {
   out.push_back(by_word<SubmitDecision>(
       family("trued_submissions_total", "Submissions, by what was decided.", kCounter), "decision",
       s.decisions));
-  out.push_back(single("trued_submissions_refused_total",
-                       "Submissions refused: overloaded, draining, or the ledger not writable or below its floor.",
-                       kCounter, s.refused));
+  out.push_back(single(
+      "trued_submissions_refused_total",
+      "Submissions refused: overloaded, draining, or the ledger not writable or below its floor.",
+      kCounter, s.refused));
   out.push_back(by_word<State>(
       family("trued_operations_settled_total", "Operations that settled, by state.", kCounter),
       "state", s.settled, &is_settled));
@@ -306,8 +307,8 @@ void add_durability(const DurabilityReport& report, Families& out) {
                                "What a commit survives now: 1 for the level in force.", kGauge);
   for (std::size_t i = 0; i < kDurabilityLevels; ++i) {
     const auto level = static_cast<DurabilityLevel>(i);
-    levels.metric.push_back(labelled(level == report.now.level ? 1 : 0,
-                                     {{"level", std::string(to_string(level))}}));
+    levels.metric.push_back(
+        labelled(level == report.now.level ? 1 : 0, {{"level", std::string(to_string(level))}}));
   }
   out.push_back(std::move(levels));
   out.push_back(single("trued_ledger_durability_age_seconds",
@@ -328,8 +329,8 @@ void add_durability(const DurabilityReport& report, Families& out) {
   std::map<std::pair<std::string, std::string>, std::uint64_t> counts;
   for (const Standby& standby : *report.now.standbys) ++counts[{standby.state, standby.sync}];
   for (const auto& [key, count] : counts) {
-    standbys.metric.push_back(labelled(static_cast<double>(count),
-                                       {{"state", key.first}, {"sync", key.second}}));
+    standbys.metric.push_back(
+        labelled(static_cast<double>(count), {{"state", key.first}, {"sync", key.second}}));
   }
   if (!standbys.metric.empty()) out.push_back(std::move(standbys));
 }

@@ -200,8 +200,7 @@ void Service::Impl::get(Call call) {
     if (!found.value() || !later.caller.rights->covers(found.value()->identity.scope)) {
       return later.fail(no_such_operation(later.id));
     }
-    later.answer(
-        json_response(200, receipt(*found.value(), std::nullopt, self->durability())));
+    later.answer(json_response(200, receipt(*found.value(), std::nullopt, self->durability())));
   });
 }
 

@@ -37,8 +37,7 @@ void write_promise(json::Writer& out, const DurabilityReport& report) {
   out.end_array();
 }
 
-void write_ledger(json::Writer& out, const DurabilityReport& report,
-                  const Result<Counts>& counts) {
+void write_ledger(json::Writer& out, const DurabilityReport& report, const Result<Counts>& counts) {
   out.key("ledger").begin_object();
   write_promise(out, report);
   out.member("readable", counts.has_value());

@@ -24,7 +24,7 @@ namespace trued::cli {
     const Common& common, const config::SharedLedger& shared,
     const std::function<bool(Duration)>& stop);
 
-/// Opens it for the node that holds `tenure`, and says what its server promises.
+/// Opens it for the node that holds `tenure`.
 [[nodiscard]] Result<std::unique_ptr<PostgresLedger>> open_shared(
     const config::SharedLedger& shared, const PostgresTenure& tenure);
 

@@ -43,7 +43,7 @@ struct Durability {
   std::string sentence;  ///< why, for people
   /// Who follows; nothing: it cannot be seen from here.
   std::optional<std::vector<Standby>> standbys = std::vector<Standby>();
-  bool commits_wait = false;            ///< for standbys that are not there now
+  bool commits_wait = false;             ///< for standbys that are not there now
   std::vector<std::string> unseen = {};  ///< what cannot be told from here, and what would help
 
   friend bool operator==(const Durability&, const Durability&) = default;

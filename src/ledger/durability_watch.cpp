@@ -52,7 +52,7 @@ class DurabilityWatch::Impl {
     say_if_changed();
   }
 
-  void told(const Durability& durability) {
+  bool told(const Durability& durability) {
     {
       const std::scoped_lock lock(mutex_);
       ++told_;
@@ -62,6 +62,7 @@ class DurabilityWatch::Impl {
       failure_.clear();
     }
     look_again();
+    return !is_below(durability.level);
   }
 
   void look_again() {
@@ -167,7 +168,7 @@ DurabilityWatch::~DurabilityWatch() = default;
 DurabilityReport DurabilityWatch::report() const { return impl_->report(); }
 std::string DurabilityWatch::below() const { return impl_->below(); }
 void DurabilityWatch::look_again() { impl_->look_again(); }
-void DurabilityWatch::told(const Durability& durability) { impl_->told(durability); }
+bool DurabilityWatch::told(const Durability& durability) { return impl_->told(durability); }
 void DurabilityWatch::look() { impl_->look(); }
 
 }  // namespace trued

@@ -39,8 +39,8 @@ class DurabilityWatch final : public DurabilityFloor {
   [[nodiscard]] DurabilityReport report() const;
   [[nodiscard]] std::string below() const override;
   void look_again() override;
-  /// What the ledger found out by itself.
-  void told(const Durability& durability);
+  /// What the ledger found out by itself; false: it is less than the floor.
+  bool told(const Durability& durability);
   /// Asks now, on this thread.
   void look();
 

@@ -185,8 +185,9 @@ class Ledger {
     return fixed_durability(durability());
   }
   /// `found` is called, on the thread that commits, when a commit finds that the ledger promises
-  /// something else than it did. Set before the first commit; may never be called.
-  virtual void on_durability(std::function<void(const Durability&)> found) { (void)found; }
+  /// something else than it did; false: that is not enough, and if it is less than before, nothing
+  /// is written (`conflict`). Set before the first commit; may never be called.
+  virtual void on_durability(std::function<bool(const Durability&)> found) { (void)found; }
 };
 
 }  // namespace trued

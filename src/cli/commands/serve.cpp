@@ -1,5 +1,6 @@
 // The server: ledger, targets, engine, HTTP, put together and taken down in order.
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +18,7 @@
 #include "api/definitions.h"
 #include "api/service.h"
 #include "cli/commands.h"
+#include "cli/durability.h"
 #include "cli/exit_codes.h"
 #include "cli/settings.h"
 #include "cli/shared_ledger.h"
@@ -127,6 +129,8 @@ struct Running {
   std::unique_ptr<io::Loop> loop;
   std::unique_ptr<PostgresTenure> tenure;  ///< of a ledger that others may act on
   std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<DurabilityWatch> durability;
+  std::atomic<bool> unapplied{false};  ///< what the file declares, because of the ledger's floor
   Targets targets;
   std::unique_ptr<define::Registry> types;
   std::unique_ptr<ThreadRunner> runner;
@@ -185,6 +189,11 @@ Result<void> apply_file(const config::Config& config, Running& r) {
           change.name, change.from);
     }
     if (!api::is_change(change)) continue;
+    if (const std::string below = r.durability->below(); !below.empty()) {
+      spdlog::warn("the file's operations are applied later: {}", below);
+      r.unapplied = true;
+      return {};
+    }
     ++waiting;
     r.engine->submit(api::submission_of(change, "serve"), Duration{60'000},
                      [&waiting, &wrong, &change](std::variant<Answer, EngineProblem> reply) {
@@ -209,6 +218,31 @@ Result<void> apply_file(const config::Config& config, Running& r) {
   return {};
 }
 
+// The same once the ledger keeps what it must, beside whatever else goes on.
+void apply_what_waits(const config::Config& config, Running& r) {
+  if (!r.unapplied || !r.durability->below().empty()) return;
+  r.unapplied = false;
+  for (const auto& change : define::plan_changes(*r.types, config.operations, false)) {
+    if (!api::is_change(change)) continue;
+    r.engine->submit(api::submission_of(change, "serve"), Duration{60'000},
+                     [&r, change](std::variant<Answer, EngineProblem> reply) {
+                       const auto* answer = std::get_if<Answer>(&reply);
+                       const auto* problem = std::get_if<EngineProblem>(&reply);
+                       if (problem != nullptr) {
+                         // What stood in the way may pass.
+                         r.unapplied = problem->code != ProblemCode::refused;
+                       } else if (!answer->operation ||
+                                  status_of(answer->operation->state) != Status::confirmed) {
+                         spdlog::error("the operation '{}' was not applied: {}", change.name,
+                                       answer->operation ? answer->operation->reason : "");
+                       } else {
+                         spdlog::info("the operation '{}' is at version {}", change.name,
+                                      change.to);
+                       }
+                     });
+  }
+}
+
 Result<void> open_ledger(const config::Config& config, const std::string& path, Running& r) {
   if (config.shared_ledger) {
     TRUED_TRY(r.ledger, open_shared(*config.shared_ledger, *r.tenure));
@@ -223,12 +257,13 @@ Result<void> open_ledger(const config::Config& config, const std::string& path, 
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
   TRUED_TRY_VOID(open_ledger(config, ledger_path, r));
+  r.durability = watch_durability(*r.ledger, config, r.clock);
   TRUED_TRY(r.targets, build_targets(config, state));
   TRUED_TRY_VOID(know_definitions(config, r));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
   r.engine = std::make_unique<Engine>(
-      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random, r.types.get(),
-                  r.tenure.get()},
+      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random, r.types.get(), r.tenure.get(),
+                  nullptr, r.durability.get()},
       EngineOptions{.open_max = config.open_max,
                     .jobs_per_target_max = jobs_per_target(config.runner_threads)});
   TRUED_TRY_VOID(r.engine->recover());
@@ -238,7 +273,8 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
   if (r.loop == nullptr) r.loop = std::make_unique<io::Loop>();
   r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
   r.service = std::make_unique<api::Service>(
-      api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader), r.types.get()},
+      api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader), r.types.get(),
+                        r.durability.get()},
       api::ServiceOptions{.auth = auth_of(config),
                           .version = TRUED_VERSION,
                           .durability = r.ledger->durability(),
@@ -287,7 +323,7 @@ Result<bool> take_ledger(const Common& common, const config::Config& config, Run
 }
 
 // True if it was told to stop; false if another node took the ledger over.
-bool wait_for_end(Running& r, StopSignal& stop) {
+bool wait_for_end(const config::Config& config, Running& r, StopSignal& stop) {
   constexpr Duration kLook{100};
   if (r.tenure == nullptr) {
     stop.wait();
@@ -295,6 +331,7 @@ bool wait_for_end(Running& r, StopSignal& stop) {
   }
   while (!stop.wait_for(kLook)) {
     if (r.engine->fenced() || r.tenure->lost()) return false;
+    apply_what_waits(config, r);
   }
   return true;
 }
@@ -363,7 +400,7 @@ int serve(const Common& common, const ServeOptions& options) {
   const std::uint64_t open = running.engine->stats().open;
   announce(common, config, running.server->port(), open, ledger);
   notify_systemd("READY=1\nSTATUS=acting");
-  if (!wait_for_end(running, *stop)) stand_aside(common, running);
+  if (!wait_for_end(config, running, *stop)) stand_aside(common, running);
   return stop_serving(config, running);
 }
 

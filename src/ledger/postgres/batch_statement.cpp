@@ -5,10 +5,10 @@
 
 namespace trued::postgres {
 
-// Everything hangs on `ended`: where the head is not what it must be, or the server is set to promise
-// something else than was last read (`terms`, as in kReadTerms), there is no row to join with.
-// The parts run on one snapshot and in any order; the last line alone tells whether all of it fits,
-// and an error there takes back all of it.
+// Everything hangs on `ended`: where the head is not what it must be, or the server is set to
+// promise something else than was last read (`terms`, as in kReadTerms), there is no row to join
+// with. The parts run on one snapshot and in any order; the last line alone tells whether all of it
+// fits, and an error there takes back all of it.
 const char* const kCommitBatch = R"sql(
 WITH terms AS (
   SELECT concat_ws(' ', current_setting('fsync', true), current_setting('full_page_writes', true),

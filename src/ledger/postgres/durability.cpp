@@ -152,8 +152,8 @@ void judge(Durability& out, const Terms& terms, const Names& names) {
   }
   const auto candidates =
       static_cast<std::size_t>(std::ranges::count_if(*out.standbys, may_be_waited_for));
-  const auto ready = static_cast<std::size_t>(
-      std::ranges::count_if(*out.standbys, [](const Standby& standby) {
+  const auto ready =
+      static_cast<std::size_t>(std::ranges::count_if(*out.standbys, [](const Standby& standby) {
         return may_be_waited_for(standby) && streams(standby);
       }));
   if (!names.everybody && candidates > names.names.size()) {
@@ -207,8 +207,7 @@ Durability durability_of(const Terms& terms, std::optional<std::vector<Standby>>
     out.sentence = "fsync is " + terms.fsync +
                    ": a crash of the machine can take back or destroy what was committed";
   } else if (terms.synchronous_commit == "off") {
-    out.sentence =
-        "synchronous_commit is off: a crash of the server takes back the last commits";
+    out.sentence = "synchronous_commit is off: a crash of the server takes back the last commits";
   } else if (terms.full_page_writes != "on") {
     out.sentence = "full_page_writes is " + terms.full_page_writes +
                    ": a loss of power can tear a page, unless the file system never does";

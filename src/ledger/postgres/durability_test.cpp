@@ -111,7 +111,10 @@ class PostgresPromise : public ::testing::Test {
  protected:
   void SetUp() override {
     ledger_ = area_.open();
-    ledger_->on_durability([this](const Durability& now) { found_.push_back(now.level); });
+    ledger_->on_durability([this](const Durability& now) {
+      found_.push_back(now.level);
+      return now.level >= floor_;
+    });
     lives_.put(*ledger_, "before");
   }
   /// Until a new session sees it, and with it one that asks next.
@@ -138,6 +141,7 @@ class PostgresPromise : public ::testing::Test {
   Area area_{one_};
   Lives lives_;
   std::vector<DurabilityLevel> found_;
+  DurabilityLevel floor_ = DurabilityLevel::fsync;
   std::unique_ptr<PostgresLedger> ledger_;
   int number_ = 0;
 };
@@ -153,6 +157,17 @@ TEST_F(PostgresPromise, T6_the_first_commit_under_less_writes_nothing_and_the_ne
   // What is told is what the ledger goes on with: who keeps to a floor has heard of it.
   lives_.put(*ledger_, "under-less");
   EXPECT_TRUE(area_.sql("SELECT count(*) FROM @batch") != "0");
+}
+
+TEST_F(PostgresPromise, T6_less_than_before_that_is_still_enough_refuses_nothing) {
+  floor_ = DurabilityLevel::none;
+  set("synchronous_commit", "off");
+  for (int tries = 0; tries < 500 && found_.empty(); ++tries) {
+    lives_.put(*ledger_, "again-" + std::to_string(tries));
+    pg::pause(10);
+  }
+  ASSERT_FALSE(found_.empty());
+  EXPECT_EQ(found_.back(), DurabilityLevel::none);
 }
 
 TEST_F(PostgresPromise, T6_more_than_before_is_no_reason_to_refuse) {
@@ -179,8 +194,9 @@ TEST_F(PostgresPromise, T6_what_the_role_is_set_to_counts_from_the_next_connecti
 TEST_F(PostgresPromise, T6_a_failover_to_a_server_that_promises_less_is_noticed_by_the_commit) {
   // The connection ends, and the next one leads to a server that is set otherwise.
   one_.sql("ALTER ROLE app SET synchronous_commit = off");
-  one_.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
-           "'trued'");
+  one_.sql(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+      "'trued'");
   CommitResult result = ledger_->commit(batch_of(lives_, "over"));
   while (result.outcome == CommitOutcome::unknown) result = ledger_->settle_unknown();
   if (result.outcome == CommitOutcome::rolled_back) {

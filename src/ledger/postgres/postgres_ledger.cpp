@@ -177,7 +177,7 @@ std::string PostgresLedger::durability() const {
   return impl_->level();
 }
 Result<Durability> PostgresLedger::durability_now() { return impl_->durability(); }
-void PostgresLedger::on_durability(std::function<void(const Durability&)> found) {
+void PostgresLedger::on_durability(std::function<bool(const Durability&)> found) {
   impl_->writer().on_durability(std::move(found));
 }
 

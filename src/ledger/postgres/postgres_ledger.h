@@ -7,8 +7,8 @@
 // sent or carried out late, by a node that was overtaken or by this one, finds another head and
 // writes nothing.
 //
-// A commit is conditional as well on the settings that decide on durability: under others than those
-// that were last read it writes nothing, and what the server promises now is read first.
+// A commit is conditional as well on the settings that decide on durability: under others than
+// those that were last read it writes nothing, and what the server promises now is read first.
 //
 // A commit without an answer is `unknown`, and so is one that the server stopped waiting for its
 // standbys for: it stands on the primary alone and would be gone with it. settle_unknown() moves
@@ -53,7 +53,7 @@ class PostgresLedger final : public Ledger {
   std::string durability() const override;
   /// `unavailable` where a standby answers: what a primary promises is not known there.
   Result<Durability> durability_now() override;
-  void on_durability(std::function<void(const Durability&)> found) override;
+  void on_durability(std::function<bool(const Durability&)> found) override;
 
  private:
   class Impl;

@@ -158,9 +158,9 @@ CommitResult Writer::send(BatchStatement& statement) {
     if (!written && row.truth()) return mismatch();
     if (!written) {
       link_.close();
-      const auto less = read_promise();
-      if (!less.has_value()) return {CommitOutcome::rolled_back, less.error().message};
-      if (*less) return {CommitOutcome::conflict, kPromisesLess};
+      const auto enough = read_promise();
+      if (!enough.has_value()) return {CommitOutcome::rolled_back, enough.error().message};
+      if (!*enough) return {CommitOutcome::conflict, kPromisesLess};
       if (tries >= kTriesMax) return {CommitOutcome::conflict, kPromisesOther};
       parameters.back() = condition_.terms;
       continue;
@@ -184,8 +184,8 @@ Result<bool> Writer::read_promise() {
   const bool less = now.level < level_;
   condition_.terms = terms.text;
   level_ = now.level;
-  if (found_) found_(now);
-  return less;
+  const bool enough = !found_ || found_(now);
+  return enough || !less;
 }
 
 void Writer::terms_elsewhere(const std::string& text) {
@@ -203,8 +203,7 @@ Result<bool> Writer::keeps_promise() {
   }
   if (!elsewhere || *elsewhere == condition_.terms) return true;
   link_.close();
-  TRUED_TRY(const bool less, read_promise());
-  return !less;
+  return read_promise();
 }
 
 // The server refused the statement and took all of it back.
