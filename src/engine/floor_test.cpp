@@ -1,7 +1,7 @@
 // What an engine does while its ledger promises less than it must.
 #include <gtest/gtest.h>
 
-#include "engine/engine_test_support.h"
+#include "engine/leases_test_support.h"
 #include "ledger/durability.h"
 
 namespace trued {
@@ -182,6 +182,57 @@ TEST(EngineFloor, T6_a_commit_that_was_none_has_the_promise_read_again) {
   world.submit("k1", "a.md", "x");
   world.step();
   EXPECT_EQ(world.floor.looks, 1);
+}
+
+class FloorDesk : public Desk {
+ public:
+  FloorDesk() { restart(); }
+  void restart() {
+    engine.reset();
+    EnginePorts ports{ledger, targets, runner, clock, chance};
+    ports.floor = &floor;
+    engine = std::make_unique<Engine>(ports, EngineOptions{});
+    ASSERT_TRUE(engine->recover().has_value());
+  }
+  HandFloor floor;
+};
+
+TEST(EngineFloor, T6_workers_get_nothing_new_below_the_floor) {
+  FloorDesk desk;
+  const auto early = desk.ask(Duration{20'000});
+  desk.run();
+  const OperationId id = desk.submit("a");  // before the one that asked is served
+  ASSERT_TRUE(early->leases && early->leases->size() == 1U);
+  const OperationId other = desk.submit("b");
+  desk.floor.is_below = true;
+  const auto late = desk.ask(Duration{20'000});
+  desk.run();
+  ASSERT_TRUE(late->problem);
+  EXPECT_EQ(late->problem->code, ProblemCode::below_floor);
+  EXPECT_EQ(desk.now(other).attempts, 0U);
+  // What is in its hands is its own until it has said what came of it.
+  desk.clock.now += kLease / 2;
+  EXPECT_EQ(desk.beat(id, 1)->refused, "");
+  desk.execute(early->only());
+  const auto said = desk.complete(id, 1, EffectKind::acknowledged);
+  ASSERT_TRUE(said->answer) << said->refused;
+  EXPECT_TRUE(said->answer->counted);
+  EXPECT_EQ(desk.now(id).state, State::confirmed) << "read back as well";
+  desk.floor.is_below = false;
+  const auto again = desk.ask(Duration{20'000});
+  desk.run();
+  ASSERT_TRUE(again->leases && again->leases->size() == 1U);
+  EXPECT_EQ(again->only().operation->id, other);
+}
+
+TEST(EngineFloor, T6_who_waited_for_work_when_the_level_fell_is_handed_none) {
+  FloorDesk desk;
+  const auto waiting = desk.ask(Duration{20'000});
+  desk.run();
+  desk.floor.is_below = true;
+  desk.pass(Duration{30'000});
+  ASSERT_TRUE(waiting->leases);
+  EXPECT_TRUE(waiting->leases->empty());
 }
 
 }  // namespace

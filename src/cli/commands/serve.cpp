@@ -230,7 +230,7 @@ void apply_what_waits(const config::Config& config, Running& r) {
                        const auto* problem = std::get_if<EngineProblem>(&reply);
                        if (problem != nullptr) {
                          // What stood in the way may pass.
-                         r.unapplied = problem->code != ProblemCode::refused;
+                         if (problem->code != ProblemCode::refused) r.unapplied = true;
                        } else if (!answer->operation ||
                                   status_of(answer->operation->state) != Status::confirmed) {
                          spdlog::error("the operation '{}' was not applied: {}", change.name,
