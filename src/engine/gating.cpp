@@ -54,6 +54,17 @@ std::optional<GateCall> call_of(const Operation& operation, const GateTicket& ti
 
 }  // namespace
 
+bool is_early(const Operation& operation, WallTime now) {
+  const bool starts = operation.due_for == Due::start;
+  const auto& due = starts ? operation.not_before : operation.due_at;
+  return due && now < *due;
+}
+
+Input call_to(const Operation& operation) {
+  if (operation.due_for == Due::start) return Start{};
+  return TimerDue{};
+}
+
 GateCall attempt_of(const Operation& operation, const GateTicket& ticket) {
   if (!is_retry(operation, ticket)) return {.kind = CallKind::first, .anew = ticket.unbegun};
   const bool unknown = operation.effect == EffectKind::unknown;
@@ -135,7 +146,7 @@ void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line, st
     gate.pop(line);
     gate.leave(line);
     entry.ticket.line = Line::none;
-    if (operation.due_at && turn.now < *operation.due_at) {
+    if (is_early(operation, turn.now)) {
       // The wall clock was set back, or the gate opened before it was thought to: it asks then.
       set_timer(entry, id, operation.due_at);
       continue;
@@ -146,7 +157,7 @@ void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line, st
     entry.ticket.admitted = true;
     gate.count_released(line);
     --most;
-    turn.messages.emplace_back(MoveMessage{id, TimerDue{}});
+    turn.messages.emplace_back(MoveMessage{.id = id, .input = call_to(operation)});
   }
 }
 
@@ -215,10 +226,8 @@ void Engine::Impl::release_from_floor(TurnState& turn) {
     const auto entry = entries_.find(id);
     if (entry == entries_.end()) continue;
     const Operation& operation = *entry->second.operation;
-    const bool starts = operation.due_for == Due::start || operation.state == State::compensating;
-    if (!starts && operation.due_for != Due::attempt) continue;
-    turn.messages.emplace_back(
-        MoveMessage{.id = id, .input = starts ? Input(Start{}) : Input(TimerDue{})});
+    if (operation.due_for != Due::start && operation.due_for != Due::attempt) continue;
+    turn.messages.emplace_back(MoveMessage{.id = id, .input = call_to(operation)});
   }
 }
 
@@ -256,7 +265,8 @@ void Engine::Impl::note_wait(TurnState& turn, Work& work, WallTime again, std::s
   if (operation.due_for == Due::attempt && !operation.reason.empty()) {
     reason += "; " + operation.reason;
   }
-  const WallTime due = std::max(again, operation.due_at.value_or(again));
+  const bool starts = operation.due_for == Due::start;
+  const WallTime due = starts ? again : std::max(again, operation.due_at.value_or(again));
   const Event wait = WaitScheduled{.due_for = operation.due_for,
                                    .due_at = std::min(due, operation.deadline),
                                    .reason = std::string(kHeld) + std::move(reason)};

@@ -100,6 +100,13 @@ struct TurnState {
 /// for.
 [[nodiscard]] Answered answered_now(const Operation& operation, const Input& input, WallTime now);
 
+/// Whether what it is due for is still to come. What starts is due from when it may start: where it
+/// waited for its turn, `due_at` is only the deadline that would have ended that.
+[[nodiscard]] bool is_early(const Operation& operation, WallTime now);
+
+/// What calls it to what it is due for.
+[[nodiscard]] Input call_to(const Operation& operation);
+
 /// The call that its next attempt is to the gate of its target.
 [[nodiscard]] GateCall attempt_of(const Operation& operation, const GateTicket& ticket);
 

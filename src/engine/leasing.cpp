@@ -82,7 +82,7 @@ void Engine::Impl::serve_workers(TurnState& turn) {
     }
     Entry& entry = found->second;
     const Operation& operation = *entry.operation;
-    if (operation.due_at && turn.now < *operation.due_at) {
+    if (is_early(operation, turn.now)) {
       leases_.forget(id);  // the wall clock was set back
       entry.ticket.wants_worker = false;
       set_timer(entry, id, operation.due_at);
@@ -110,7 +110,7 @@ void Engine::Impl::serve_workers(TurnState& turn) {
     leases_.reserve(*offer);
     entry.ticket.wants_worker = false;
     entry.ticket.admitted = true;
-    turn.messages.emplace_back(MoveMessage{.id = id, .input = TimerDue{}});
+    turn.messages.emplace_back(MoveMessage{.id = id, .input = call_to(operation)});
   }
 }
 
