@@ -89,8 +89,8 @@ TEST(DurabilityApi, T6_below_the_floor_writes_are_refused_and_reads_go_on) {
   refused(server.write("k2", "b.md", "x"));
   refused(server.post("/v1/operations/" + id + "/retry", R"({"why":"because"})"));
   refused(server.post("/v1/definitions",
-                      R"({"definitions":{"p":{"identity":["slug"],"effect":{"target":
-                                  "docs"},"artifact":[{"path":"${input.slug}","content":"x"}]}}})"));
+                      R"({"definitions":{"p":{"identity":["slug"],"effect":{"target":"docs"},)"
+                      R"("artifact":[{"path":"${input.slug}","content":"x"}]}}})"));
   EXPECT_TRUE(server.get("/v1/definitions").at("definitions").items().empty());
   const Got batch = server.post("/v1/operations/batch",
                                 R"({"type":"write","key":"k3","input":{"target":"docs",)"

@@ -119,8 +119,8 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
       }
     }
     const auto may_begin = [&] {
-      return clock.wall() < begin_by && (floor == nullptr || floor->below().empty()) && claim() &&
-             (tenure == nullptr || tenure->holds());
+      if (floor != nullptr && !floor->below().empty()) return false;
+      return clock.wall() < begin_by && claim() && (tenure == nullptr || tenure->holds());
     };
     return as_input(run_attempt(target, job, clock, may_begin), job);
   };

@@ -116,4 +116,16 @@ MUTATIONS = [
     ("an undoing of before it was carried out again counts", "src/engine/undo.cpp",
      "    return ours ? by.actor != actor_ : came_before(by.settled_at);",
      "    return !ours && came_before(by.settled_at);"),
+    ("something new is taken on below the floor", "src/engine/turn.cpp",
+     "  if (begins && !turn.below.empty()) {",
+     "  if (begins && turn.below.size() > 999) {"),
+    ("an effect begins that was decided above the floor", "src/engine/dispatch.cpp",
+     "      if (std::string below = floor->below(); !below.empty()) {\n"
+     "        return never_sent(job.attempt, std::move(below));\n"
+     "      }\n"
+     "    }\n"
+     "    const auto may_begin = [&] {\n"
+     "      if (floor != nullptr && !floor->below().empty()) return false;\n",
+     "    }\n"
+     "    const auto may_begin = [&] {\n"),
 ]
