@@ -23,7 +23,9 @@ class PostgresLedger::Impl {
  public:
   Impl(Site site, const PostgresOptions& options)
       : options_(options),
-        source_(std::make_shared<Source>(std::move(site), options.readers_max, options.call_max)),
+        // One more than there are readers: what is promised is asked for however busy those are.
+        source_(
+            std::make_shared<Source>(std::move(site), options.readers_max + 1, options.call_max)),
         writer_(source_->site, options.claim, options.call_max) {}
 
   Result<void> open() {
