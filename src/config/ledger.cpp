@@ -24,7 +24,7 @@ void read_file(Table& table, Config& config, const std::string& url) {
   }
 }
 
-void read_table(Table& table, Config& config) {
+void read_shared(Table& table, Config& config) {
   SharedLedger shared;
   bool secret = false;
   table.text_or_secret("url", shared.url, &secret);
@@ -58,7 +58,7 @@ void read_table(Table& table, Config& config) {
 void read_ledger(Table& root, Faults& faults, Config& config) {
   if (root.is_table("ledger")) {
     Table table(*root.table("ledger"), faults, "ledger");
-    return read_table(table, config);
+    return read_shared(table, config);
   }
   std::string text;
   root.text("ledger", text);

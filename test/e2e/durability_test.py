@@ -6,7 +6,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from postgres_server import PostgresServer  # noqa: E402
-from postgres_standby import PostgresStandby  # noqa: E402
+from postgres_standby import Standby  # noqa: E402
 from trued_server import Scratch, Server, run, until  # noqa: E402
 
 CONFIG = """
@@ -106,8 +106,8 @@ class DurabilityTest(unittest.TestCase):
 
     def test_C6_T6_a_quorum_is_told_held_to_and_missed_while_it_runs(self):
         with PostgresServer("fsync=on") as primary, \
-                PostgresStandby(primary, "s1") as first, \
-                PostgresStandby(primary, "s2") as second:
+                Standby(primary, "cluster_name=s1") as first, \
+                Standby(primary, "cluster_name=s2") as second:
             primary.sql("GRANT pg_monitor TO app")
             self.set(primary, "synchronous_standby_names", "ANY 1 (s1, s2)")
             until(lambda: primary.sql("SELECT count(*) FROM pg_stat_replication WHERE state = "
@@ -185,7 +185,7 @@ class DurabilityTest(unittest.TestCase):
         self.assert_written(bench, "quorum")
 
     def test_C6_what_a_role_may_not_see_is_said_and_not_guessed(self):
-        with PostgresServer("fsync=on") as primary, PostgresStandby(primary, "s1"):
+        with PostgresServer("fsync=on") as primary, Standby(primary, "cluster_name=s1"):
             self.set(primary, "synchronous_standby_names", "ANY 1 (s1)")
             with Bench(primary, "quorum") as bench:
                 bench.reaches("quorum")

@@ -1,32 +1,42 @@
-"""A standby of a PostgresServer, made by pg_basebackup, always stopped."""
+"""A real standby of a PostgresServer: it follows, serves reads, stands still when it is told to."""
 
 import os
 import pwd
 import subprocess
 import tempfile
+import time
 
-import postgres_server
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, _binaries
 
 
-class PostgresStandby(PostgresServer):
-    """Streams from `primary` under `name`, which synchronous_standby_names may name."""
+class Standby(PostgresServer):
+    """Follows `primary` from its first moment on."""
 
-    def __init__(self, primary, name, *settings):  # pylint: disable=super-init-not-called
+    def __init__(self, primary, *settings):  # pylint: disable=super-init-not-called
         self.root = tempfile.mkdtemp(prefix="trued-pg-")
         self.process = None
         self.prefix = list(primary.prefix)
         if os.getuid() == 0:
             os.chown(self.root, pwd.getpwnam("postgres").pw_uid, -1)
         self.data = os.path.join(self.root, "data")
-        binaries = postgres_server._binaries()  # pylint: disable=protected-access
         try:
-            # -R: it says itself from whom to stream. What it is called is its cluster_name.
-            subprocess.run([*self.prefix, os.path.join(binaries, "pg_basebackup"), "-D", self.data,
-                            "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres", "-R",
-                            "-X", "stream", "--checkpoint=fast", "--no-sync"],
+            subprocess.run([*self.prefix, os.path.join(_binaries(), "pg_basebackup"), "-h",
+                            "127.0.0.1", "-p", str(primary.port), "-U", "postgres", "-D", self.data,
+                            "-R", "-X", "stream", "-c", "fast", "--no-sync"],
                            check=True, capture_output=True)
-            self._begin((f"cluster_name={name}", *settings))
+            self._begin(settings)
         except BaseException:
             self.stop()
             raise
+
+    def pause(self):
+        """From now on it shows nothing newer, until resume()."""
+        self.sql("SELECT pg_wal_replay_pause()")
+        deadline = time.monotonic() + 30
+        while self.sql("SELECT pg_get_wal_replay_pause_state()") != "paused":
+            if time.monotonic() > deadline:
+                raise RuntimeError("it does not stand still")
+            time.sleep(0.01)
+
+    def resume(self):
+        self.sql("SELECT pg_wal_replay_resume()")
