@@ -401,7 +401,8 @@ void Auditor::on_reply(std::uint64_t submission, const std::variant<Answer, Engi
     cover("problem", std::to_string(static_cast<int>(problem->code)));
     sent.refused = problem->code == ProblemCode::overloaded ||
                    problem->code == ProblemCode::ledger_unavailable ||
-                   problem->code == ProblemCode::draining;
+                   problem->code == ProblemCode::draining ||
+                   problem->code == ProblemCode::below_floor;
     return;
   }
   answered(sent, std::get<Answer>(reply));

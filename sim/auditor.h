@@ -17,6 +17,9 @@
 //   (8) a target that is down is left alone (gate_auditor.h).
 //   (9) undone means that another operation, of which there is one for each, has done it, and that
 //       nothing of what it undoes has landed since.
+//  (10) nothing new is taken on, and no effect begins, while the ledger promises less than its
+//  floor
+//       (sim_ledger.cpp, sim_target.cpp).
 #pragma once
 
 #include <cstdint>

@@ -95,6 +95,14 @@ void draw_nodes(Chance& chance, Options& o) {
   }
 }
 
+// From chances of its own, so that the worlds without it stay what they were.
+void draw_floor(Options& o) {
+  Chance chance(o.seed ^ 0x666c6f6f72ULL);
+  if (!chance.in_thousand(300)) return;
+  o.floor_every = chance.span(500, 8'000);
+  o.floor_span = chance.span(50, 6'000);
+}
+
 template <class Put>
 void put_gates(const Put& put, const GatePolicy& gates) {
   put("breaker", static_cast<int>(gates.breaker.enabled));
@@ -145,6 +153,7 @@ Options draw_options(std::uint64_t seed) {
   if (may_undo && chance.in_thousand(400)) {
     o.undoing = static_cast<std::uint32_t>(chance.between(200, 900));
   }
+  draw_floor(o);
   return o;
 }
 
@@ -191,6 +200,8 @@ std::string to_string(const Options& o) {
   put("renewal_lost", o.renewal_lost);
   put("stall_every_ms", o.stall_every.count());
   put("stall_span_ms", o.stall_span.count());
+  put("floor_every_ms", o.floor_every.count());
+  put("floor_span_ms", o.floor_span.count());
   put("buggify", o.buggify);
   put("crash_every_ms", o.crash_every.count());
   put("jump_every_ms", o.jump_every.count());

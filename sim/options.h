@@ -60,6 +60,9 @@ struct Options {
   Duration stall_every{0};  ///< of one of them; 0 = never
   Duration stall_span{0};   ///< at most
 
+  Duration floor_every{0};  ///< the ledger promises too little, on average; 0 = never
+  Duration floor_span{0};   ///< at most
+
   std::uint32_t buggify = 0;  ///< at each site of the engine's that asks
 
   Duration crash_every{0};   ///< on average; 0 = never

@@ -1,5 +1,6 @@
 #include "sim/sim_ledger.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -9,6 +10,12 @@ namespace {
 
 Error unreadable() {
   return {.code = ErrorCode::io, .retryable = true, .message = "simulated: the disk is away"};
+}
+
+bool takes_on(const Change& change) {
+  return change.insert || std::ranges::any_of(change.events, [](const Event& event) {
+           return std::holds_alternative<PersonActed>(event);
+         });
 }
 
 }  // namespace
@@ -34,6 +41,9 @@ CommitResult SimLedger::apply(const Batch& batch) {
     trace_.say("ledger: fenced");
     auditor_.see("commit fenced");
     return {CommitOutcome::fenced, "simulated: another node has taken over"};
+  }
+  if (log_.below && std::ranges::any_of(batch.changes, &takes_on)) {
+    trace_.violation("(10) something new was taken on below the floor");
   }
   CommitResult result = log_.ledger.commit(batch);
   if (result.outcome == CommitOutcome::committed) auditor_.on_batch(batch);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "ledger/durability.h"
 #include "ledger/memory/memory_ledger.h"
 #include "sim/auditor.h"
 
@@ -24,6 +25,18 @@ struct SharedLog {
   MemoryLedger ledger;
   std::uint64_t epoch = 0;  ///< of the last node that took it; 0 = nobody has
   std::uint64_t beat = 0;   ///< counts its renewals
+  bool below = false;       ///< it promises less than its floor
+};
+
+/// What a node knows of the log's promise, which is all of it.
+class SimFloor final : public DurabilityFloor {
+ public:
+  explicit SimFloor(const SharedLog& log) : log_(log) {}
+  std::string below() const override { return log_.below ? "simulated: no standby follows" : ""; }
+  void look_again() override {}
+
+ private:
+  const SharedLog& log_;
 };
 
 /// The log as one node sees it.

@@ -18,6 +18,7 @@ Node::Node(const NodePorts& ports, std::uint32_t number)
     : ports_(ports),
       number_(number),
       alone_(ports.options.nodes == 1),
+      floor_(ports.log),
       runner_(ports.agenda, ports.chance, ports.options, ports.calm,
               [this](const std::function<void()>& work) {
                 if (stalled()) return false;
@@ -39,7 +40,7 @@ void Node::act() {
   ports_.auditor.on_takeover();
   engine_ = std::make_unique<Engine>(
       EnginePorts{ledger_, ports_.targets, runner_, ports_.clock, ports_.entropy, &ports_.types,
-                  alone_ ? nullptr : &lease_, &ports_.buggify},
+                  alone_ ? nullptr : &lease_, &ports_.buggify, &floor_},
       ports_.options.engine);
   const auto recovered = engine_->recover();
   if (!recovered.has_value()) ports_.trace.violation("(4) the ledger cannot be recovered");

@@ -99,6 +99,7 @@ class Node {
   const std::uint32_t number_;
   const bool alone_;
   Lease lease_{*this};
+  SimFloor floor_;
   SimRunner runner_;
   SimLedger ledger_;
   std::unique_ptr<Engine> engine_;

@@ -150,6 +150,9 @@ EffectResult SimStore::lie(const EffectRequest& request, Fate fate) {
 }
 
 EffectResult SimStore::perform(const EffectRequest& request) {
+  if (below_ != nullptr && *below_) {
+    trace_.violation("(10) an effect began below the floor");
+  }
   auditor_.on_perform(request);
   // Longer than an attempt may take: it has begun, and lands when everybody has given it up.
   const bool hangs = strikes(options_.hangs);

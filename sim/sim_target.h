@@ -32,6 +32,8 @@ class SimStore final : public Connector {
   /// How time goes on while an effect hangs inside the target; false if the process ended
   /// meanwhile.
   void on_hang(std::function<bool(Duration)> sleep) { sleep_ = std::move(sleep); }
+  /// No effect may begin while that is true. Not of what workers carry out.
+  void heed_floor(const bool& below) { below_ = &below; }
   /// Nobody gets an answer until it is said again that it is not down.
   void down(bool is_down);
   [[nodiscard]] bool is_down() const { return down_; }
@@ -83,6 +85,7 @@ class SimStore final : public Connector {
   std::function<bool(Duration)> sleep_;
   std::uint64_t outsiders_ = 0;
   bool down_ = false;
+  const bool* below_ = nullptr;
   bool lying_ = false;  ///< what is carried out now is not what was asked for
   /// What stood under each name since when.
   std::map<std::string, std::vector<std::pair<Duration, Content>>> past_;

@@ -55,6 +55,7 @@ class World {
   void schedule_person();
   void schedule_outsider();
   void schedule_outage();
+  void schedule_floor();
   void check_gates_at_rest();
   void person();
   std::string payload();
@@ -111,6 +112,7 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
       workers_.add(name, *handed);
       connector = std::move(handed);
     } else {
+      store->heed_floor(log_.below);
       connector = std::move(store);
     }
     targets_.emplace(name, make_target(name, "simulated", std::move(connector), std::move(serving),
@@ -328,6 +330,22 @@ void World::schedule_outsider() {
   });
 }
 
+void World::schedule_floor() {
+  if (options_.floor_every.count() == 0) return;
+  agenda_.after(chance_.span(1, 2 * options_.floor_every.count()), [this] {
+    if (calm_) return;
+    trace_.say("the ledger falls below its floor");
+    auditor_.see("below the floor");
+    log_.below = true;
+    agenda_.after(chance_.span(1, options_.floor_span.count()), [this] {
+      if (calm_) return;
+      trace_.say("the ledger is at its floor again");
+      log_.below = false;
+      schedule_floor();
+    });
+  });
+}
+
 void World::schedule_outage() {
   if (options_.outage_every.count() == 0) return;
   agenda_.after(chance_.span(1, 2 * options_.outage_every.count()), [this] {
@@ -397,10 +415,12 @@ Outcome World::run() {
   schedule_person();
   schedule_outsider();
   schedule_outage();
+  schedule_floor();
   workers_.start();
   live_until(options_.safety_phase, false);
   trace_.say("CALM");
   calm_ = true;
+  log_.below = false;
   for (SimStore* store : stores_) {
     if (store->is_down()) store->down(false);
   }
@@ -444,7 +464,7 @@ Options minimize(Options options) {
     if (before != 0 && !fails(options)) *fault = before;
   }
   for (Duration* every : {&options.stall_every, &options.crash_every, &options.jump_every,
-                          &options.person_every, &options.outage_every}) {
+                          &options.person_every, &options.outage_every, &options.floor_every}) {
     const Duration before = std::exchange(*every, Duration{0});
     if (before.count() != 0 && !fails(options)) *every = before;
   }

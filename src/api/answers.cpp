@@ -83,16 +83,15 @@ io::HttpResponse Service::Impl::answer_of(const Answer& answer, std::string_view
   if (answer.decision == SubmitDecision::late) return respond(late(*answer.tombstone), instance);
   const Operation& operation = *answer.operation;
   if (is_news_of_stale_state(answer)) {
-    return respond(
-        stale_state(operation, base, receipt(operation, answer.decision, options.durability)),
-        instance);
+    return respond(stale_state(operation, base, receipt(operation, answer.decision, durability())),
+                   instance);
   }
   const bool settled = is_settled(operation.state);
   // What this submission set going is no replay, whether it is new or runs again.
   const bool executes = answer.decision == SubmitDecision::fresh || answer.reexecutes;
   const int status = !settled ? 202 : executes ? 201 : 200;
   io::HttpResponse response =
-      json_response(status, receipt(operation, answer.decision, options.durability));
+      json_response(status, receipt(operation, answer.decision, durability()));
   response.headers.push_back({"Idempotent-Replayed", executes ? "false" : "true"});
   if (status != 200) {
     response.headers.push_back({"Location", "/v1/operations/" + to_string(operation.id)});
@@ -108,7 +107,7 @@ Problem Service::Impl::conflict_unread(const Answer& answer) const {
                     ", whose input is another; nothing was executed. Use a new key for a new "
                     "request",
           .differing = {"/input"},
-          .receipt = receipt(operation, answer.decision, options.durability)};
+          .receipt = receipt(operation, answer.decision, durability())};
 }
 
 Problem Service::Impl::conflict(const Answer& answer, std::string_view body) {
@@ -139,7 +138,7 @@ Reply Service::Impl::reply_with_receipt(Call call, Wait wait) {
     }
     shared->answer_made([self, wait, operation = std::get<Answer>(reply).operation] {
       io::HttpResponse response =
-          json_response(200, receipt(*operation, std::nullopt, self->options.durability));
+          json_response(200, receipt(*operation, std::nullopt, self->durability()));
       say_applied(wait, response);
       return response;
     });

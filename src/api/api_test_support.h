@@ -91,6 +91,10 @@ struct ServerOptions {
   /// Puts in targets besides the three that every server here has.
   std::function<void(Targets&, const Policy&)> more_targets;
   bool definitions = false;  ///< they can be applied
+  /// What the ledger says that it promises; null: nobody asks. Asked by hand, and when a commit
+  /// went wrong.
+  std::function<Result<Durability>()> promise = {};
+  DurabilityLevel floor = DurabilityLevel::none;
 };
 
 inline ServerOptions quick() {
@@ -154,6 +158,7 @@ class Server {
   MemoryLedger ledger_;
   Targets targets_;
   std::unique_ptr<define::Registry> types_;
+  std::unique_ptr<DurabilityWatch> durability_;
 
  public:
   explicit Server(ServerOptions options = quick()) : pool_(2, options.pool_queue_max) {
@@ -173,12 +178,25 @@ class Server {
       types_ = std::make_unique<define::Registry>(targets_, define::StatusOf());
       targets_.emplace(define::kRegistryTarget, make_registry_target(*types_));
     }
-    engine = std::make_unique<Engine>(
-        EnginePorts{ledger_, targets_, runner_, clock_, random_, types_.get()}, options.engine);
+    if (options.promise) {
+      durability_ = std::make_unique<DurabilityWatch>(
+          DurabilityWatchOptions{
+              .floor = options.floor, .every = std::chrono::hours(1), .ask = options.promise},
+          clock_);
+    }
+    engine =
+        std::make_unique<Engine>(EnginePorts{ledger_, targets_, runner_, clock_, random_,
+                                             types_.get(), nullptr, nullptr, durability_.get()},
+                                 options.engine);
     EXPECT_TRUE(engine->recover().has_value());
     service_ = std::make_unique<Service>(
-        ServicePorts{engine.get(), targets_, clock_, pool_, ledger_.open_reader().value(),
-                     types_.get()},
+        ServicePorts{.engine = engine.get(),
+                     .targets = targets_,
+                     .clock = clock_,
+                     .pool = pool_,
+                     .reader = ledger_.open_reader().value(),
+                     .types = types_.get(),
+                     .durability = durability_.get()},
         ServiceOptions{.auth = options.auth,
                        .version = "1.2.3",
                        .durability = ledger_.durability(),
@@ -227,6 +245,9 @@ class Server {
     if (value.has_value()) got.value = std::move(value).value();
     return got;
   }
+
+  /// The ledger is asked what it promises.
+  void look() { durability_->look(); }
 
   Got get(const std::string& path) { return call("GET", path); }
   Got post(const std::string& path, const std::string& body, std::vector<io::Header> headers = {}) {

@@ -192,7 +192,7 @@ void Service::Impl::dead_letters(Call call) {
       for (const DeadLetter& letter : found->letters) {
         if (letter.poison != poison) continue;
         write_letter(out, letter, self->care_of(letter.operation), self->why_left(letter, {}),
-                     self->options.durability);
+                     self->durability());
       }
       out.end_array();
     }

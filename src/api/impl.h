@@ -120,6 +120,12 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   // nodes.cpp
   void nodes(Call call);
   void ready_to_forward(Call call);
+  /// What is known of the ledger's promise, as it is now.
+  [[nodiscard]] DurabilityReport durability_report() const;
+  /// Its word, for receipts.
+  [[nodiscard]] std::string_view durability() const {
+    return to_string(durability_report().now.level);
+  }
   // metrics.cpp
   void metrics(Call call);
 

@@ -1,6 +1,7 @@
 // Prometheus metrics, sampled from the engine's counters and the ledger's.
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -76,9 +77,10 @@ void add_operations(const EngineStats& s, Families& out) {
   out.push_back(by_word<SubmitDecision>(
       family("trued_submissions_total", "Submissions, by what was decided.", kCounter), "decision",
       s.decisions));
-  out.push_back(single("trued_submissions_refused_total",
-                       "Submissions refused: overloaded, draining, or the ledger not writable.",
-                       kCounter, s.refused));
+  out.push_back(single(
+      "trued_submissions_refused_total",
+      "Submissions refused: overloaded, draining, or the ledger not writable or below its floor.",
+      kCounter, s.refused));
   out.push_back(by_word<State>(
       family("trued_operations_settled_total", "Operations that settled, by state.", kCounter),
       "state", s.settled, &is_settled));
@@ -299,11 +301,45 @@ void add_unknown(const EngineStats& s, const Backlog& backlog, Families& out) {
                        kGauge, open + backlog.unknown));
 }
 
-MetricFamily about(const std::string& version, const std::string& durability) {
+// One sample for each level, 1 for the one in force: what alerts are written on.
+void add_durability(const DurabilityReport& report, Families& out) {
+  MetricFamily levels = family("trued_ledger_durability",
+                               "What a commit survives now: 1 for the level in force.", kGauge);
+  for (std::size_t i = 0; i < kDurabilityLevels; ++i) {
+    const auto level = static_cast<DurabilityLevel>(i);
+    levels.metric.push_back(
+        labelled(level == report.now.level ? 1 : 0, {{"level", std::string(to_string(level))}}));
+  }
+  out.push_back(std::move(levels));
+  out.push_back(single("trued_ledger_durability_age_seconds",
+                       "Since the level was last confirmed, or since it was first asked for.",
+                       kGauge, static_cast<double>(report.age.count()) / 1'000));
+  out.push_back(single("trued_ledger_below_minimum_durability",
+                       "1 while writes are refused because the ledger keeps less than "
+                       "minimum_durability.",
+                       kGauge, report.below ? 1 : 0));
+  out.push_back(single("trued_ledger_commits_wait_for_standbys",
+                       "1 while fewer standbys stream than a commit waits for.", kGauge,
+                       report.now.commits_wait ? 1 : 0));
+  if (!report.now.standbys) return;
+  MetricFamily standbys = family("trued_ledger_standbys",
+                                 "Standbys that follow, by state and by how they are waited for; "
+                                 "missing where that cannot be seen.",
+                                 kGauge);
+  std::map<std::pair<std::string, std::string>, std::uint64_t> counts;
+  for (const Standby& standby : *report.now.standbys) ++counts[{standby.state, standby.sync}];
+  for (const auto& [key, count] : counts) {
+    standbys.metric.push_back(
+        labelled(static_cast<double>(count), {{"state", key.first}, {"sync", key.second}}));
+  }
+  if (!standbys.metric.empty()) out.push_back(std::move(standbys));
+}
+
+MetricFamily about(const std::string& version, std::string_view durability) {
   MetricFamily out = family("trued_info", "Version and durability, as labels of 1.", kGauge);
   ClientMetric metric = sample(1);
   metric.label.push_back({"version", version});
-  metric.label.push_back({"durability", durability});
+  metric.label.push_back({"durability", std::string(durability)});
   out.metric.push_back(std::move(metric));
   return out;
 }
@@ -329,7 +365,9 @@ void Service::Impl::metrics(Call call) {
   const auto answer = [self = shared_from_this()](Call& asked, const std::optional<Counts>& counts,
                                                   const std::optional<Backlog>& backlog) {
     std::string reason;
-    Families families{about(self->options.version, self->options.durability), acts(true)};
+    const DurabilityReport durability = self->durability_report();
+    Families families{about(self->options.version, to_string(durability.now.level)), acts(true)};
+    add_durability(durability, families);
     const EngineStats stats = self->ports.engine->stats();
     add_operations(stats, families);
     add_engine(stats, self->ports.engine->ready(reason), families);

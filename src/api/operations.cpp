@@ -200,8 +200,7 @@ void Service::Impl::get(Call call) {
     if (!found.value() || !later.caller.rights->covers(found.value()->identity.scope)) {
       return later.fail(no_such_operation(later.id));
     }
-    later.answer(
-        json_response(200, receipt(*found.value(), std::nullopt, self->options.durability)));
+    later.answer(json_response(200, receipt(*found.value(), std::nullopt, self->durability())));
   });
 }
 
@@ -224,7 +223,7 @@ void Service::Impl::list(Call call) {
     json::Writer out(body);
     out.begin_object().key("operations").begin_array();
     for (const Operation& operation : page->operations) {
-      write_receipt(out, operation, std::nullopt, self->options.durability);
+      write_receipt(out, operation, std::nullopt, self->durability());
     }
     out.end_array().key("cursor");
     if (page->more) {

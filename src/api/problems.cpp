@@ -115,6 +115,9 @@ Problem problem_of(const EngineProblem& problem) {
     case ProblemCode::draining:
       out.name = "draining";
       break;
+    case ProblemCode::below_floor:
+      out.name = "durability-below-floor";
+      break;
     case ProblemCode::not_found:
       out.name = "no-such-operation";
       break;

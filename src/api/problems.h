@@ -57,6 +57,7 @@ inline constexpr std::array kProblems{
     ProblemType{"ledger-unavailable", 503, "The ledger cannot be written or read"},
     ProblemType{"no-acting-node", 503, "No node acts on the ledger now"},
     ProblemType{"not-acting", 503, "This node does not act"},
+    ProblemType{"durability-below-floor", 503, "The ledger keeps less than it must"},
     ProblemType{"outcome-unknown", 503, "It is not known whether the request was accepted"},
 };
 

@@ -410,6 +410,7 @@ TEST(Problems, T10_each_refusal_of_the_engine_has_a_problem) {
   EXPECT_EQ(problem(ProblemCode::overloaded).name, "overloaded");
   EXPECT_EQ(problem(ProblemCode::draining).name, "draining");
   EXPECT_EQ(problem(ProblemCode::ledger_unavailable).name, "ledger-unavailable");
+  EXPECT_EQ(problem(ProblemCode::below_floor).name, "durability-below-floor");
   EXPECT_EQ(problem(ProblemCode::not_found).name, "no-such-operation");
   EXPECT_EQ(problem(ProblemCode::refused, "not-retryable").name, "not-retryable");
 }
@@ -463,6 +464,9 @@ TEST(Status, T4_decisions_are_in_the_metrics_which_prometheus_can_read) {
         "trued_operations_open{state=\"unknown\"} 0", "trued_operations_needing_action 0",
         "trued_tells_total{tell=\"empty_write\"} 0", "trued_ready 1",
         "trued_info{version=\"1.2.3\",durability=\"memory\"} 1",
+        "trued_ledger_durability{level=\"memory\"} 1",
+        "trued_ledger_durability{level=\"quorum\"} 0", "trued_ledger_durability_age_seconds 0",
+        "trued_ledger_below_minimum_durability 0",
         "trued_ledger_commit_seconds_bucket{le=\"+Inf\"}"}) {
     EXPECT_NE(text.find(sample), std::string::npos) << sample << "\n" << text;
   }

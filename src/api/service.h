@@ -27,6 +27,7 @@
 #include "engine/engine.h"
 #include "io/blocking_pool.h"
 #include "io/http_server.h"
+#include "ledger/durability_watch.h"
 #include "ledger/ledger.h"
 #include "ledger/nodes.h"
 #include "target/target.h"
@@ -36,7 +37,7 @@ namespace trued::api {
 struct ServiceOptions {
   AuthOptions auth;
   std::string version;
-  std::string durability;  ///< Ledger::durability()
+  std::string durability;  ///< Ledger::durability(), where nobody watches it (ServicePorts)
   std::size_t batch_lines_max = 10'000;
   std::size_t batch_line_bytes_max = std::size_t{16} << 20;
   /// Submissions of one batch that the engine has at a time: enough for it to commit them in few
@@ -56,6 +57,8 @@ struct ServicePorts {
   define::Registry* types = nullptr;     ///< null: only `write`
   std::shared_ptr<Forwarder> forwarder = {};  ///< of a node that stands by
   Nodes* nodes = nullptr;                     ///< who else serves the ledger; null: nobody
+  /// Null: the ledger never promises anything else than ServiceOptions::durability.
+  const DurabilityWatch* durability = nullptr;
 };
 
 /// Method and path pattern of a route, for the test that holds them to openapi.yaml.

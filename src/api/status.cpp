@@ -8,8 +8,38 @@
 namespace trued::api {
 namespace {
 
-void write_ledger(json::Writer& out, std::string_view durability, const Result<Counts>& counts) {
-  out.key("ledger").begin_object().member("durability", durability);
+void write_standbys(json::Writer& out, const std::optional<std::vector<Standby>>& standbys) {
+  out.key("standbys");
+  if (!standbys) {
+    out.null();
+    return;
+  }
+  out.begin_array();
+  for (const Standby& standby : *standbys) {
+    out.begin_object().member("name", std::string_view(standby.name));
+    out.member("state", std::string_view(standby.state));
+    out.member("sync", std::string_view(standby.sync)).end_object();
+  }
+  out.end_array();
+}
+
+void write_promise(json::Writer& out, const DurabilityReport& report) {
+  out.member("durability", to_string(report.now.level));
+  out.member("durability_because", std::string_view(report.now.sentence));
+  out.key("durability_seen_at");
+  report.seen_at ? out.string(format_rfc3339(*report.seen_at)) : out.null();
+  out.member("minimum_durability", to_string(report.floor));
+  out.member("takes_writes", !report.below);
+  out.member("commits_wait", report.now.commits_wait);
+  write_standbys(out, report.now.standbys);
+  out.key("not_seen").begin_array();
+  for (const std::string& text : report.now.unseen) out.string(text);
+  out.end_array();
+}
+
+void write_ledger(json::Writer& out, const DurabilityReport& report, const Result<Counts>& counts) {
+  out.key("ledger").begin_object();
+  write_promise(out, report);
   out.member("readable", counts.has_value());
   if (counts.has_value()) {
     out.member("operations", counts->operations).member("open", counts->open);
@@ -157,13 +187,18 @@ void Service::Impl::status(Call call) {
     out.member("started_at", std::string_view(format_rfc3339(self->started_at)));
     out.member("uptime_ms", static_cast<std::int64_t>(up.count()));
     write_readiness(out, *self->ports.engine);
-    write_ledger(out, self->options.durability, counts);
+    write_ledger(out, self->durability_report(), counts);
     const EngineStats stats = self->ports.engine->stats();
     write_engine(out, stats);
     write_targets(out, self->ports.targets, stats);
     out.end_object();
     later.answer(json_response(200, std::move(body)));
   });
+}
+
+DurabilityReport Service::Impl::durability_report() const {
+  if (ports.durability != nullptr) return ports.durability->report();
+  return {.now = fixed_durability(options.durability), .seen_at = ports.clock.wall()};
 }
 
 void Service::Impl::health(Call call) { call.answer(json_response(200, R"({"alive":true})")); }

@@ -155,7 +155,7 @@ void Service::Impl::write_work(json::Writer& out, const DeadLetter& letter,
   const WallTime by = decide_by(letter, care);
   const Policy* policy = policy_of(operation);
   out.begin_object().key("operation");
-  write_receipt(out, operation, std::nullopt, options.durability);
+  write_receipt(out, operation, std::nullopt, durability());
   out.member("cause", to_string(letter.cause));
   out.member("since", std::string_view(format_rfc3339(ended_at(operation))));
   out.member("owner", std::string_view(care.owner));

@@ -131,14 +131,7 @@ Result<std::unique_ptr<PostgresTenure>> stand_by(const Standby& standby) {
 
 Result<std::unique_ptr<PostgresLedger>> open_shared(const config::SharedLedger& shared,
                                                     const PostgresTenure& tenure) {
-  TRUED_TRY(auto ledger,
-            PostgresLedger::open({.place = place_of(shared), .claim = tenure.claim()}));
-  if (const auto durability = ledger->durability_now(); durability.has_value()) {
-    const auto level = durability->level == "none" ? spdlog::level::warn : spdlog::level::info;
-    spdlog::log(level, "durability of the ledger: {} ({})", durability->level,
-                durability->sentence);
-  }
-  return ledger;
+  return PostgresLedger::open({.place = place_of(shared), .claim = tenure.claim()});
 }
 
 }  // namespace trued::cli

@@ -54,7 +54,7 @@ struct Standby {
 /// and waited for; others are returned.
 [[nodiscard]] Result<std::unique_ptr<PostgresTenure>> stand_by(const Standby& standby);
 
-/// Opens it for the node that holds `tenure`, and says what its server promises.
+/// Opens it for the node that holds `tenure`.
 [[nodiscard]] Result<std::unique_ptr<PostgresLedger>> open_shared(
     const config::SharedLedger& shared, const PostgresTenure& tenure);
 

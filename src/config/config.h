@@ -49,6 +49,8 @@ struct Config {
   std::string ledger;  ///< path of the SQLite file; empty: in the state directory
   std::optional<SharedLedger> shared_ledger;  ///< instead of a file
   NodeSpec node;
+  /// "none", "fsync", "standby" or "quorum": what a commit must survive for writes to be taken.
+  std::string minimum_durability = "none";
   std::string state_dir;  ///< empty: by XDG
   std::vector<TargetSpec> targets;
   Cares cares;                     ///< of the targets of the file

@@ -12,6 +12,22 @@ namespace {
 constexpr Duration kLeaseMin{1'000};
 constexpr Duration kLeaseMax{10 * 60'000};
 
+void read_minimum(Table& table, Config& config) {
+  table.text("minimum_durability", config.minimum_durability);
+  const std::string& word = config.minimum_durability;
+  if (word == "quorum" || word == "standby" || word == "fsync" || word == "none") return;
+  table.fault("minimum_durability", "expected \"quorum\", \"standby\", \"fsync\" or \"none\"");
+  config.minimum_durability = "none";
+}
+
+// A ledger in a file, with a floor under it.
+void read_file(Table& table, Config& config, const std::string& url) {
+  if (!url.empty()) config.ledger = *ledger_path(url);
+  for (const char* name : {"password", "schema", "lease"}) {
+    if (table.has(name)) table.fault(name, "is for a ledger on a server; this one is a file");
+  }
+}
+
 void read_shared(Table& table, Config& config) {
   SharedLedger shared;
   bool secret = false;
@@ -19,12 +35,18 @@ void read_shared(Table& table, Config& config) {
   table.secret("password", shared.password);
   table.text("schema", shared.schema);
   table.duration("lease", shared.lease);
+  read_minimum(table, config);
+  const bool of_a_server = table.has("password") || table.has("schema") || table.has("lease");
+  const bool in_file = table.has("url") ? ledger_path(shared.url).has_value()
+                                        : table.has("minimum_durability") && !of_a_server;
+  if (in_file) {
+    read_file(table, config, shared.url);
+    return table.check_names();
+  }
   if (!table.has("url")) {
-    table.fault("url", "is missing: postgresql://USER@HOST/DATABASE");
+    table.fault("url", "is missing: postgresql://USER@HOST/DATABASE, or sqlite:/path/to/ledger.db");
   } else if (!is_shared_ledger(shared.url)) {
-    table.fault("url",
-                "expected postgresql://USER@HOST/DATABASE; a file is written as ledger = "
-                "\"sqlite:/path/to/ledger.db\"");
+    table.fault("url", "expected postgresql://USER@HOST/DATABASE or sqlite:/path/to/ledger.db");
   } else if (!secret && holds_password(shared.url)) {
     table.fault("url", "a password does not belong into the file; add password = \"${env:NAME}\"");
   }

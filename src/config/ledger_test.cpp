@@ -54,12 +54,47 @@ TEST(ConfigLedger, a_table_says_all_of_it) {
   EXPECT_EQ(shared.schema, "mine");
   EXPECT_EQ(shared.lease, Duration{3'000});
   EXPECT_NE(fault_of("[ledger]\nschema = \"mine\"\n").find("is missing"), std::string::npos);
-  EXPECT_NE(fault_of("[ledger]\nurl = \"sqlite:/a.db\"\n").find("sqlite:"), std::string::npos);
+  EXPECT_NE(fault_of("[ledger]\nurl = \"mysql://h/d\"\n").find("sqlite:"), std::string::npos);
   EXPECT_NE(fault_of("[ledger]\nurl = \"postgresql://u@h/d\"\nlease = \"1ms\"\n").find("1s to 10m"),
             std::string::npos);
   EXPECT_NE(fault_of("[ledger]\nurl = \"postgresql://u@h/d\"\nleas = \"1s\"\n").find("'lease'"),
             std::string::npos);
   EXPECT_NE(fault_of("[ledger]\nurl = \"postgresql://broken\"\n").find("is broken"),
+            std::string::npos);
+}
+
+TEST(ConfigLedger, C6_a_floor_is_one_of_four_words) {
+  const std::string server = "[ledger]\nurl = \"postgresql://u@h/db\"\n";
+  Loaded loaded = parse(server, "t.toml", rules());
+  ASSERT_TRUE(loaded.faults.empty());
+  EXPECT_EQ(loaded.config.minimum_durability, "none");
+  for (const std::string& word : {"none", "fsync", "standby", "quorum"}) {
+    loaded = parse(server + "minimum_durability = \"" + word + "\"\n", "t.toml", rules());
+    ASSERT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
+    EXPECT_EQ(loaded.config.minimum_durability, word);
+  }
+  const std::string fault = fault_of(server + "minimum_durability = \"memory\"\n");
+  EXPECT_NE(fault.find("t.toml:3"), std::string::npos) << fault;
+  EXPECT_NE(fault.find("\"quorum\", \"standby\", \"fsync\" or \"none\""), std::string::npos)
+      << fault;
+  EXPECT_NE(fault_of(server + "minimum_durability = 3\n"), "");
+}
+
+TEST(ConfigLedger, C6_a_file_has_no_floor_above_its_disk) {
+  Loaded loaded = parse("[ledger]\nurl = \"sqlite:/a/b.db\"\nminimum_durability = \"fsync\"\n",
+                        "t.toml", rules());
+  ASSERT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
+  EXPECT_EQ(loaded.config.ledger, "/a/b.db");
+  EXPECT_FALSE(loaded.config.shared_ledger);
+  loaded = parse("[ledger]\nminimum_durability = \"fsync\"\n", "t.toml", rules());
+  ASSERT_TRUE(loaded.faults.empty()) << "where it usually is";
+  EXPECT_EQ(loaded.config.ledger, "");
+  for (const std::string& word : {"standby", "quorum"}) {
+    const std::string fault = fault_of("[ledger]\nminimum_durability = \"" + word + "\"\n");
+    EXPECT_NE(fault.find("can never be met by a ledger in a file"), std::string::npos) << fault;
+    EXPECT_NE(fault.find("t.toml:2"), std::string::npos) << fault;
+  }
+  EXPECT_NE(fault_of("[ledger]\nurl = \"sqlite:/a.db\"\nlease = \"3s\"\n").find("is a file"),
             std::string::npos);
 }
 

@@ -223,6 +223,15 @@ std::vector<Wrong> wrong_with(const Config& config, const Rules& rules) {
                        " without a token: add [token.NAME] secret = \"${env:…}\" to the "
                        "configuration, or listen at 127.0.0.1"});
   }
+  const std::string& minimum = config.minimum_durability;
+  if (!config.shared_ledger && (minimum == "standby" || minimum == "quorum")) {
+    out.push_back({{"ledger", "minimum_durability"},
+                   "\"" + minimum +
+                       "\" can never be met by a ledger in a file: a commit there is on this "
+                       "machine's disk alone (\"fsync\"). Put the ledger on a PostgreSQL server "
+                       "with synchronous standbys (url = \"postgresql://…\"), or ask for "
+                       "\"fsync\""});
+  }
   if (config.shared_ledger && rules.postgres) {
     const PostgresSpec where{.url = config.shared_ledger->url,
                              .password = config.shared_ledger->password};

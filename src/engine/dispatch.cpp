@@ -110,9 +110,16 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
   const TargetGate* gate = gate_of(operation);
   auto shut = gate != nullptr ? gate->shut() : nullptr;
   auto work = [&target, &clock = ports_.clock, begin_by, shut = std::move(shut),
-               tenure = ports_.tenure, job = std::move(job)](const Jobs::Claim& claim) -> Input {
+               tenure = ports_.tenure, floor = ports_.floor,
+               job = std::move(job)](const Jobs::Claim& claim) -> Input {
     if (shut && shut->load()) return never_sent(job.attempt, std::string(kShut));
+    if (floor != nullptr) {
+      if (std::string below = floor->below(); !below.empty()) {
+        return never_sent(job.attempt, std::move(below));
+      }
+    }
     const auto may_begin = [&] {
+      if (floor != nullptr && !floor->below().empty()) return false;
       return clock.wall() < begin_by && claim() && (tenure == nullptr || tenure->holds());
     };
     return as_input(run_attempt(target, job, clock, may_begin), job);

@@ -61,6 +61,10 @@ bool Engine::ready(std::string& reason) const {
     reason = "draining";
     return false;
   }
+  if (std::string below = impl_->below_floor(); !below.empty()) {
+    reason = std::move(below);
+    return false;
+  }
   if (impl_->ledger_down.load()) {
     reason = "the ledger cannot be written";
     return false;

@@ -19,6 +19,8 @@
 //   (7) What a worker is handed is durably its own before it hears of it (leases.h).
 //   (8) No effect begins when another node may act (ledger/tenure.h). Once a commit was fenced,
 //       nothing is decided any more, and whoever asks is refused.
+//   (9) While the ledger promises less than its floor (ledger/durability.h) nothing new is accepted
+//       and no effect begins; what is under way is read, heard and recorded.
 //
 // Threads: submit(), person(), wait_for(), lease(), heartbeat(), complete() and stats() from any
 // thread; the rest from the one thread that steps it.
@@ -73,6 +75,7 @@ struct EnginePorts {
   const OperationTypes* types = nullptr;  ///< null: only `write`
   const Tenure* tenure = nullptr;         ///< null: nobody else can act on this ledger
   Buggify* buggify = nullptr;             ///< null: rare things stay rare
+  DurabilityFloor* floor = nullptr;       ///< null: whatever the ledger promises will do
 };
 
 /// What a call of step() came to.
@@ -132,7 +135,8 @@ class Engine {
 
   /// True once another node has taken over: what is left is to end. Any thread.
   [[nodiscard]] bool fenced() const;
-  /// False while the ledger cannot be written or the engine drains; why is in `reason`.
+  /// False while the ledger cannot be written, promises less than its floor, or the engine drains;
+  /// why is in `reason`.
   [[nodiscard]] bool ready(std::string& reason) const;
   [[nodiscard]] EngineStats stats() const;
 

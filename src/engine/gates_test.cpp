@@ -445,6 +445,19 @@ TEST(Gates, T5_a_call_is_given_no_more_time_than_the_deadline_leaves) {
   EXPECT_EQ(world.frail->timeout, Duration{12'000});
 }
 
+TEST(Gates, T1_who_waited_for_its_turn_does_not_wait_for_its_deadline_too) {
+  Policy policy = quick_policy();
+  policy.gates.rate = {.per_second = 1, .burst = 1};
+  World world(policy);
+  const auto first = world.submit("a", "same.md", "x");
+  const auto second = world.submit("b", "same.md", "y");
+  const WallTime begin = world.clock.now;
+  world.live(10'000, [&] { return first->answered() && second->answered(); });
+  ASSERT_TRUE(second->answered());
+  EXPECT_EQ(second->operation().state, State::confirmed);
+  EXPECT_LE(world.clock.now - begin, Duration{5'000}) << "a second for each";
+}
+
 TEST(Gates, T5_a_target_has_the_concurrency_it_is_given) {
   Policy policy = DownWorld::patient();
   policy.gates.concurrency = 2;

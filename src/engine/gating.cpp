@@ -54,6 +54,17 @@ std::optional<GateCall> call_of(const Operation& operation, const GateTicket& ti
 
 }  // namespace
 
+bool is_early(const Operation& operation, WallTime now) {
+  const bool starts = operation.due_for == Due::start;
+  const auto& due = starts ? operation.not_before : operation.due_at;
+  return due && now < *due;
+}
+
+Input call_to(const Operation& operation) {
+  if (operation.due_for == Due::start) return Start{};
+  return TimerDue{};
+}
+
 GateCall attempt_of(const Operation& operation, const GateTicket& ticket) {
   if (!is_retry(operation, ticket)) return {.kind = CallKind::first, .anew = ticket.unbegun};
   const bool unknown = operation.effect == EffectKind::unknown;
@@ -105,6 +116,7 @@ void Engine::Impl::release_held(TurnState& turn) {
     gate.pass(turn.mono, ports_.random);
     if (!gate.any_held()) continue;
     release_line(turn, gate, Line::reads);
+    if (!turn.below.empty()) continue;
     release_line(turn, gate, Line::attempts);
     while (gate.owes_retry() && gate.has_room(turn.mono)) {
       release_line(turn, gate, Line::retries, 1);
@@ -134,7 +146,7 @@ void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line, st
     gate.pop(line);
     gate.leave(line);
     entry.ticket.line = Line::none;
-    if (operation.due_at && turn.now < *operation.due_at) {
+    if (is_early(operation, turn.now)) {
       // The wall clock was set back, or the gate opened before it was thought to: it asks then.
       set_timer(entry, id, operation.due_at);
       continue;
@@ -145,7 +157,7 @@ void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line, st
     entry.ticket.admitted = true;
     gate.count_released(line);
     --most;
-    turn.messages.emplace_back(MoveMessage{id, TimerDue{}});
+    turn.messages.emplace_back(MoveMessage{.id = id, .input = call_to(operation)});
   }
 }
 
@@ -164,11 +176,14 @@ std::optional<Duration> Engine::Impl::next_release(Mono now) {
 
 bool Engine::Impl::held_at_gate(TurnState& turn, Work& work) {
   TargetGate* gate = gate_of(work.operation);
-  if (gate == nullptr) return false;
   GateTicket& ticket = work.ticket;
-  if (std::exchange(ticket.admitted, false)) return false;
   const Policy& policy = policy_of(work.operation.definition, work.operation.target);
   const auto call = call_of(work.operation, ticket, policy, turn.now);
+  const bool begins = call && call->kind != CallKind::read;
+  const bool waits = ticket.line != Line::none || ticket.wants_worker;
+  if (begins && !waits && held_by_floor(turn, work)) return true;
+  if (gate == nullptr) return false;
+  if (std::exchange(ticket.admitted, false)) return false;
   const bool may_pass = !call || call->urgent;
   // What is under way (a round of reading, or the look before an attempt) is asked for again and
   // not made twice; nor does it stand in line for what it has.
@@ -182,6 +197,38 @@ bool Engine::Impl::held_at_gate(TurnState& turn, Work& work) {
   gate->count_held(ticket, refused->by);
   hold(turn, work, *call, *refused);
   return true;
+}
+
+// While the ledger promises less than its floor, what has not begun waits, in memory and with one
+// record that says why. What has begun goes on to its end, reads and records included: an effect
+// that is out cannot be called back, and the ledger as it is still is the best place for what came
+// of it. Not to write that down would make certain the very loss that the floor is against, and the
+// operation would be resolved by reading as if this server had crashed. Not to begin loses nothing:
+// the operation was accepted under the floor, and is as durable as that.
+bool Engine::Impl::held_by_floor(TurnState& turn, Work& work) {
+  if (turn.below.empty()) return false;
+  work.below_floor = true;
+  if (!work.operation.reason.starts_with(kHeld)) note_wait(turn, work, turn.now, turn.below);
+  return true;
+}
+
+// It is called from there. Its deadline ends the wait of what may only begin before that.
+void Engine::Impl::wait_for_floor(Entry& entry) {
+  const Operation& operation = *entry.operation;
+  below_floor_.insert(operation.id);
+  const bool ends = operation.state != State::compensating;
+  set_timer(entry, operation.id, ends ? std::optional(operation.deadline) : std::nullopt);
+}
+
+void Engine::Impl::release_from_floor(TurnState& turn) {
+  while (!below_floor_.empty() && turn.messages.size() < options_.inputs_per_turn_max) {
+    const OperationId id = below_floor_.extract(below_floor_.begin()).value();
+    const auto entry = entries_.find(id);
+    if (entry == entries_.end()) continue;
+    const Operation& operation = *entry->second.operation;
+    if (operation.due_for != Due::start && operation.due_for != Due::attempt) continue;
+    turn.messages.emplace_back(MoveMessage{.id = id, .input = call_to(operation)});
+  }
 }
 
 void Engine::Impl::hold(TurnState& turn, Work& work, const GateCall& call,
@@ -218,7 +265,8 @@ void Engine::Impl::note_wait(TurnState& turn, Work& work, WallTime again, std::s
   if (operation.due_for == Due::attempt && !operation.reason.empty()) {
     reason += "; " + operation.reason;
   }
-  const WallTime due = std::max(again, operation.due_at.value_or(again));
+  const bool starts = operation.due_for == Due::start;
+  const WallTime due = starts ? again : std::max(again, operation.due_at.value_or(again));
   const Event wait = WaitScheduled{.due_for = operation.due_for,
                                    .due_at = std::min(due, operation.deadline),
                                    .reason = std::string(kHeld) + std::move(reason)};

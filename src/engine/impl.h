@@ -67,6 +67,7 @@ struct Work {
   GateTaken taken;
   Answered answered = Answered::not_asked;  ///< by its target, within this turn
   std::uint64_t answered_probe = 0;
+  bool below_floor = false;  ///< it would begin, and may not: the ledger promises too little
 };
 
 /// An answer that does not depend on an operation's further life.
@@ -79,6 +80,7 @@ struct DirectAnswer {
 struct TurnState {
   WallTime now{};
   Mono mono{};
+  std::string below;  ///< why nothing new may begin; empty: it may
   std::vector<Message> messages;
   std::map<OperationId, Work> works;
   std::vector<OperationId> order;                               ///< of works, as first touched
@@ -98,6 +100,13 @@ struct TurnState {
 /// for.
 [[nodiscard]] Answered answered_now(const Operation& operation, const Input& input, WallTime now);
 
+/// Whether what it is due for is still to come. What starts is due from when it may start: where it
+/// waited for its turn, `due_at` is only the deadline that would have ended that.
+[[nodiscard]] bool is_early(const Operation& operation, WallTime now);
+
+/// What calls it to what it is due for.
+[[nodiscard]] Input call_to(const Operation& operation);
+
 /// The call that its next attempt is to the gate of its target.
 [[nodiscard]] GateCall attempt_of(const Operation& operation, const GateTicket& ticket);
 
@@ -109,6 +118,10 @@ class Engine::Impl {
   Turn step();
   void release_waiters();
   EngineStats stats() const;
+  /// Why nothing new may begin; empty: it may.
+  std::string below_floor() const {
+    return ports_.floor == nullptr ? std::string() : ports_.floor->below();
+  }
 
   /// For a caller, on any thread: refused at once when nobody steps the engine any more.
   void push_or_refuse(Message message);
@@ -155,6 +168,9 @@ class Engine::Impl {
   void release_line(TurnState& turn, TargetGate& gate, Line line,
                     std::uint32_t most = std::numeric_limits<std::uint32_t>::max());
   bool held_at_gate(TurnState& turn, Work& work);
+  bool held_by_floor(TurnState& turn, Work& work);
+  void release_from_floor(TurnState& turn);
+  void wait_for_floor(Entry& entry);
   bool tells_nothing(TurnState& turn, Work& work, const Input& input);
   void hold(TurnState& turn, Work& work, const GateCall& call, const GateRefusal& refused);
   void note_wait(TurnState& turn, Work& work, WallTime again, std::string reason);
@@ -247,6 +263,7 @@ class Engine::Impl {
   /// By target. What is asked is asked before it is decided, and undone with the turn.
   std::map<std::string, TargetGate, std::less<>> gates_;
   Leases leases_;
+  std::set<OperationId> below_floor_;  ///< what would begin if the ledger promised enough
   WallTime gates_since_{};             ///< when the breakers were closed
   std::size_t open_bytes_ = 0;         ///< of the contents in entries_
   std::vector<DirectAnswer> answers_;  ///< not sent yet: show()

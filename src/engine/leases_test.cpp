@@ -411,6 +411,22 @@ TEST(Leases, T1_the_deadline_and_a_person_end_the_waiting) {
   EXPECT_EQ(desk.stats().queued, 0U);
 }
 
+TEST(Leases, T1_who_waited_for_its_turn_is_handed_out_when_it_comes) {
+  Desk desk;
+  const OperationId first = desk.submit("same");
+  const OperationId second = desk.submit("same", Priority::normal, "another");
+  const auto poll = desk.ask();
+  desk.run();
+  ASSERT_TRUE(poll->leases && poll->leases->size() == 1U);
+  desk.execute(poll->only());
+  EXPECT_EQ(desk.complete(first, 1, EffectKind::acknowledged)->refused, "");
+  desk.store->put_outside("same", "something else");
+  const auto next = desk.ask();
+  desk.run();
+  ASSERT_TRUE(next->leases && next->leases->size() == 1U) << desk.now(second).reason;
+  EXPECT_EQ(next->only().operation->id, second);
+}
+
 TEST(Leases, T6_a_stop_answers_those_who_ask_and_lets_leases_live) {
   Desk desk;
   const auto idle = desk.ask(Duration{60'000});

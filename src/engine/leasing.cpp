@@ -82,7 +82,7 @@ void Engine::Impl::serve_workers(TurnState& turn) {
     }
     Entry& entry = found->second;
     const Operation& operation = *entry.operation;
-    if (operation.due_at && turn.now < *operation.due_at) {
+    if (is_early(operation, turn.now)) {
       leases_.forget(id);  // the wall clock was set back
       entry.ticket.wants_worker = false;
       set_timer(entry, id, operation.due_at);
@@ -110,7 +110,7 @@ void Engine::Impl::serve_workers(TurnState& turn) {
     leases_.reserve(*offer);
     entry.ticket.wants_worker = false;
     entry.ticket.admitted = true;
-    turn.messages.emplace_back(MoveMessage{.id = id, .input = TimerDue{}});
+    turn.messages.emplace_back(MoveMessage{.id = id, .input = call_to(operation)});
   }
 }
 
@@ -120,6 +120,12 @@ void Engine::Impl::on_lease(TurnState& turn, LeaseMessage& message) {
                                        .name = {},
                                        .detail = "the server is stopping; ask again in a moment",
                                        .retry_after = Duration{2'000}});
+  }
+  if (!turn.below.empty()) {
+    return message.reply(EngineProblem{.code = ProblemCode::below_floor,
+                                       .name = {},
+                                       .detail = turn.below + "; no work is handed out",
+                                       .retry_after = Duration{5'000}});
   }
   leases_.ask(std::move(message.ask), turn.mono + message.wait, turn.now, std::move(message.reply));
 }
@@ -141,6 +147,10 @@ void Engine::Impl::hand_over(TurnState& turn, Work& work, Heartbeat beat) {
                           beat.attempt.value() == operation.attempts;
   if (!waited_for) return;
   const AttemptNo attempt = beat.attempt;
+  if (!turn.below.empty()) {
+    apply(turn, work, never_sent(attempt, "it was not handed to a worker: " + turn.below));
+    return;
+  }
   const LeaseAsk* taker = leases_.taker(operation);
   if (taker == nullptr) {
     apply(turn, work, never_sent(attempt, "no worker waits for it any more"));

@@ -12,6 +12,7 @@ namespace trued {
 namespace {
 
 constexpr Duration kLedgerPause{500};
+constexpr Duration kFloorPause{200};  ///< before it is looked again whether what waits may begin
 constexpr Duration kHeldPatience{5'000};  ///< with a commit of unknown outcome, for every caller
 
 double seconds_of(std::chrono::nanoseconds span) {
@@ -112,6 +113,7 @@ TurnState Engine::Impl::new_turn() const {
   TurnState turn;
   turn.now = ports_.clock.wall();
   turn.mono = std::chrono::floor<Mono>(ports_.clock.monotonic());
+  turn.below = below_floor();
   return turn;
 }
 
@@ -225,6 +227,9 @@ Turn Engine::Impl::commit(TurnState turn) {
 }
 
 Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
+  if (ports_.floor != nullptr && result.outcome != CommitOutcome::committed) {
+    ports_.floor->look_again();
+  }
   switch (result.outcome) {
     case CommitOutcome::committed:
       // A turn that wrote nothing says nothing of the ledger.
@@ -300,6 +305,7 @@ void Engine::Impl::keep(TurnState& turn, Entry& entry, Work& work) {
   ++counters_.open_by_state.at(std::to_underlying(operation.state));
   // A record that moves nothing must not wake what is already under way.
   if (!std::ranges::all_of(work.events, moves_nothing)) {
+    below_floor_.erase(operation.id);
     const bool timed = operation.due_for != Due::none;
     set_timer(entry, operation.id, timed ? operation.due_at : std::nullopt);
   }
@@ -316,6 +322,7 @@ void Engine::Impl::attend(TurnState& turn, Entry& entry, Work& work) {
   answer_waiters(entry, turn.mono, false);
   for (const Action& action : work.actions) dispatch(*operation, entry, action);
   // Whoever is in line is called from there; the deadline ends every wait.
+  if (work.below_floor) return wait_for_floor(entry);
   const bool called = entry.ticket.line != Line::none || entry.ticket.wants_worker;
   if (called) set_timer(entry, operation->id, operation->deadline);
 }
@@ -327,6 +334,7 @@ void Engine::Impl::close(TurnState& turn, const Operation& operation) {
   counters_.settle_seconds.add(seconds_of(age(operation, turn.now)));
   open_identities_.erase(identity_digest(operation.identity));
   if (entry->second.intent) open_bytes_ -= bytes_of(*entry->second.intent);
+  below_floor_.erase(operation.id);
   entries_.erase(entry);
 }
 
@@ -448,6 +456,7 @@ Duration Engine::Impl::next_in(const TurnState& turn) {
     span = std::min(span, *release);
   }
   if (!waits_.empty()) span = std::min<Duration>(span, waits_.begin()->first - turn.mono);
+  if (!below_floor_.empty()) span = std::min(span, kFloorPause);
   if (const auto work = leases_.wake(turn.mono)) span = std::min<Duration>(span, *work - turn.mono);
   if (!repeats_.empty()) span = std::min<Duration>(span, repeats_due_ - turn.mono);
   return std::max(span, Duration{0});

@@ -44,6 +44,7 @@ enum class ProblemCode : std::uint8_t {
   draining,            ///< the server is stopping; nothing was accepted
   not_found,           ///< no such operation
   refused,             ///< the operation's state does not allow it; `detail` says why
+  below_floor,         ///< the ledger keeps less than it must; nothing was accepted
 };
 
 struct EngineProblem {

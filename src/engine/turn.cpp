@@ -12,6 +12,14 @@ namespace trued {
 namespace {
 
 constexpr Duration kOverloadRetryAfter{2'000};
+constexpr Duration kFloorRetryAfter{5'000};
+
+EngineProblem below_floor_problem(const TurnState& turn) {
+  return {.code = ProblemCode::below_floor,
+          .name = {},
+          .detail = turn.below + "; nothing was accepted",
+          .retry_after = kFloorRetryAfter};
+}
 
 ArtifactSummary summary_of(const ArtifactIntent& artifact) {
   return {.name = artifact.name, .absent = artifact.absent, .id = artifact.id};
@@ -63,7 +71,10 @@ void Engine::Impl::take_messages(TurnState& turn) {
     return;
   }
   release_held(turn);
-  serve_workers(turn);
+  if (turn.below.empty()) {
+    release_from_floor(turn);
+    serve_workers(turn);
+  }
   while (!timers_.empty() && timers_.begin()->first <= turn.now &&
          turn.messages.size() < 2 * options_.inputs_per_turn_max) {
     const OperationId id = timers_.begin()->second;
@@ -178,7 +189,7 @@ std::optional<Refusal> Engine::Impl::apply(TurnState& turn, Work& work, const In
 void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
   const Operation& operation = work.operation;
   if (operation.state == State::compensating) {
-    apply(turn, work, TimerDue{});
+    if (!held_by_floor(turn, work)) apply(turn, work, TimerDue{});
     return;
   }
   const bool asked_again = operation.state == State::unknown && operation.due_for == Due::start;
@@ -230,6 +241,12 @@ void Engine::Impl::on_submit(TurnState& turn, SubmitMessage& message) {
   const Operation* known = known_operation(turn, message.submission.identity, &tombstone);
   const SubmitVerdict verdict = decide_submit(known, tombstone, message.submission.fingerprint);
   const auto counter = static_cast<std::size_t>(std::to_underlying(verdict.decision));
+  const bool begins = verdict.decision == SubmitDecision::fresh || verdict.reexecute;
+  if (begins && !turn.below.empty()) {
+    ++counters_.refused;
+    turn.answers.push_back({std::move(message.reply), below_floor_problem(turn)});
+    return;
+  }
   if (verdict.decision == SubmitDecision::fresh) return on_fresh(turn, message);
   ++counters_.decisions.at(counter);
   if (verdict.decision == SubmitDecision::late) {
@@ -318,6 +335,11 @@ void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
 }
 
 void Engine::Impl::on_person(TurnState& turn, PersonMessage& message) {
+  if (!turn.below.empty()) {
+    ++counters_.refused;
+    turn.answers.push_back({std::move(message.reply), below_floor_problem(turn)});
+    return;
+  }
   Work* work = work_on(turn, message.id);
   if (work == nullptr) {
     turn.answers.push_back(

@@ -180,20 +180,21 @@ TEST(Relay, what_is_given_up_while_it_waits_counts_as_sent) {
 
 TEST(Relay, a_client_that_goes_while_it_is_answered_ends_the_other_side_too) {
   std::atomic<bool> gone{false};
+  std::atomic<bool> ended{false};
   CountingServer server([&](const SeenRequest&, Peer& peer) {
     peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 1'000 && !gone; ++i) {
       peer.send("5\r\nhello\r\n");
       gone = peer.gone_within(10);
     }
+    ended = true;
+    ended.notify_all();
     return false;
   });
   Front front(server.port());
   HttpClient hasty({.total_timeout = Duration{300}});
   (void)hasty.call({.url = front.url("/")});
-  for (int i = 0; i < 1'000 && !gone; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  ended.wait(false);
   EXPECT_TRUE(gone);
 }
 

@@ -32,6 +32,7 @@
 #include "core/cause.h"
 #include "core/identity.h"
 #include "core/operation.h"
+#include "ledger/durability.h"
 
 namespace trued {
 
@@ -52,7 +53,8 @@ struct Batch {
 enum class CommitOutcome : std::uint8_t {
   committed,
   rolled_back,  ///< nothing of it is in the ledger
-  conflict,     ///< nothing of it is in the ledger: another writer holds one of the identities
+  conflict,     ///< nothing of it is in the ledger, and it is decided anew: another writer holds
+                ///< one of the identities, or the ledger promises less than it did
   unknown,      ///< storage failed: it may be in the ledger; see settle_unknown()
   fenced,  ///< nothing of it is or ever will be in the ledger: another node acts now (tenure.h)
 };
@@ -177,6 +179,15 @@ class Ledger {
   [[nodiscard]] virtual Result<std::unique_ptr<LedgerReader>> open_reader() = 0;
   /// What a committed batch survives: "fsync", "memory", …
   [[nodiscard]] virtual std::string durability() const = 0;
+  /// The same with why and who follows, asked anew; may block as a read may. Any thread. Fails: it
+  /// cannot be told now.
+  [[nodiscard]] virtual Result<Durability> durability_now() {
+    return fixed_durability(durability());
+  }
+  /// `found` is called, on the thread that commits, when a commit finds that the ledger promises
+  /// something else than it did; false: that is not enough, and if it is less than before, nothing
+  /// is written (`conflict`). Set before the first commit; may never be called.
+  virtual void on_durability(std::function<bool(const Durability&)> found) { (void)found; }
 };
 
 }  // namespace trued

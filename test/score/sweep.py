@@ -15,7 +15,7 @@ from trued_server import Scratch, Server, audit
 
 # What a server says of a request that it did not take. Whoever hears `outcome-unknown` or
 # `internal`, or nothing, was told nothing.
-REFUSALS = {"ledger-unavailable", "draining", "overloaded"}
+REFUSALS = {"ledger-unavailable", "draining", "overloaded", "durability-below-floor"}
 WAIT = 2       # seconds for which the client asks for the end of it
 PATIENCE = 20  # seconds for one answer: a server that takes longer hangs
 

@@ -121,4 +121,16 @@ MUTATIONS = [
      "    return !ours && came_before(by.settled_at);",
      # It takes a person who settles the undoing by hand, another writer, and a second person.
      "src/engine/trued_engine_test"),
+    ("something new is taken on below the floor", "src/engine/turn.cpp",
+     "  if (begins && !turn.below.empty()) {",
+     "  if (begins && turn.below.size() > 999) {"),
+    ("an effect begins that was decided above the floor", "src/engine/dispatch.cpp",
+     "      if (std::string below = floor->below(); !below.empty()) {\n"
+     "        return never_sent(job.attempt, std::move(below));\n"
+     "      }\n"
+     "    }\n"
+     "    const auto may_begin = [&] {\n"
+     "      if (floor != nullptr && !floor->below().empty()) return false;\n",
+     "    }\n"
+     "    const auto may_begin = [&] {\n"),
 ]

@@ -188,6 +188,7 @@ int show_reply(const Common& common, const ExecOptions& options, const Place& pl
     case ProblemCode::overloaded:
     case ProblemCode::ledger_unavailable:
     case ProblemCode::draining:
+    case ProblemCode::below_floor:
       return complain(common, kUnreachable, problem->detail + "; nothing was run");
   }
   return kInternal;

@@ -18,6 +18,7 @@
 #include "api/definitions.h"
 #include "api/service.h"
 #include "cli/commands.h"
+#include "cli/durability.h"
 #include "cli/exit_codes.h"
 #include "cli/settings.h"
 #include "cli/shared_ledger.h"
@@ -175,6 +176,8 @@ struct Running {
   std::unique_ptr<Sighting> sighting;      ///< of a ledger that others may act on
   std::unique_ptr<PostgresTenure> tenure;  ///< the same
   std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<DurabilityWatch> durability;
+  std::atomic<bool> unapplied{false};  ///< what the file declares, because of the ledger's floor
   Targets targets;
   std::unique_ptr<define::Registry> types;
   std::unique_ptr<ThreadRunner> runner;
@@ -244,6 +247,11 @@ Result<void> apply_file(const config::Config& config, Running& r) {
           change.name, change.from);
     }
     if (!api::is_change(change)) continue;
+    if (const std::string below = r.durability->below(); !below.empty()) {
+      spdlog::warn("the file's operations are applied later: {}", below);
+      r.unapplied = true;
+      return {};
+    }
     ++waiting;
     r.engine->submit(api::submission_of(change, "serve"), Duration{60'000},
                      [&waiting, &wrong, &change](std::variant<Answer, EngineProblem> reply) {
@@ -266,6 +274,31 @@ Result<void> apply_file(const config::Config& config, Running& r) {
     spdlog::info("the operation '{}' is at version {}", change.name, change.to);
   }
   return {};
+}
+
+// The same once the ledger keeps what it must, beside whatever else goes on.
+void apply_what_waits(const config::Config& config, Running& r) {
+  if (!r.unapplied || !r.durability->below().empty()) return;
+  r.unapplied = false;
+  for (const auto& change : define::plan_changes(*r.types, config.operations, false)) {
+    if (!api::is_change(change)) continue;
+    r.engine->submit(api::submission_of(change, "serve"), Duration{60'000},
+                     [&r, change](std::variant<Answer, EngineProblem> reply) {
+                       const auto* answer = std::get_if<Answer>(&reply);
+                       const auto* problem = std::get_if<EngineProblem>(&reply);
+                       if (problem != nullptr) {
+                         // What stood in the way may pass.
+                         if (problem->code != ProblemCode::refused) r.unapplied = true;
+                       } else if (!answer->operation ||
+                                  status_of(answer->operation->state) != Status::confirmed) {
+                         spdlog::error("the operation '{}' was not applied: {}", change.name,
+                                       answer->operation ? answer->operation->reason : "");
+                       } else {
+                         spdlog::info("the operation '{}' is at version {}", change.name,
+                                      change.to);
+                       }
+                     });
+  }
 }
 
 Result<void> open_ledger(const config::Config& config, const std::string& path, Running& r) {
@@ -315,12 +348,13 @@ Result<void> listen(const config::Config& config, Running& r) {
 Result<void> start(const config::Config& config, const std::string& ledger_path,
                    const std::string& state, Running& r) {
   TRUED_TRY_VOID(open_ledger(config, ledger_path, r));
+  r.durability = watch_durability(*r.ledger, config, r.clock);
   TRUED_TRY(r.targets, build_targets(config, state));
   TRUED_TRY_VOID(know_definitions(config, r));
   r.runner = std::make_unique<ThreadRunner>(config.runner_threads);
   r.engine = std::make_unique<Engine>(
-      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random, r.types.get(),
-                  r.tenure.get()},
+      EnginePorts{*r.ledger, r.targets, *r.runner, r.clock, r.random, r.types.get(), r.tenure.get(),
+                  nullptr, r.durability.get()},
       EngineOptions{.open_max = config.open_max,
                     .jobs_per_target_max = jobs_per_target(config.runner_threads)});
   TRUED_TRY_VOID(r.engine->recover());
@@ -333,7 +367,8 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
                                                                .pool = *r.pool,
                                                                .reader = std::move(reader),
                                                                .types = r.types.get(),
-                                                               .nodes = r.nodes.get()},
+                                                               .nodes = r.nodes.get(),
+                                                               .durability = r.durability.get()},
                                              service_options(config, *r.ledger));
   r.pump = std::make_unique<EnginePump>(*r.engine);
   return {};
@@ -432,7 +467,7 @@ void take_over(Running& r) {
 }
 
 // True if it was told to stop; false if another node took the ledger over.
-bool wait_for_end(Running& r, StopSignal& stop) {
+bool wait_for_end(const config::Config& config, Running& r, StopSignal& stop) {
   constexpr Duration kLook{100};
   if (r.tenure == nullptr) {
     stop.wait();
@@ -440,6 +475,7 @@ bool wait_for_end(Running& r, StopSignal& stop) {
   }
   while (!stop.wait_for(kLook)) {
     if (r.engine->fenced() || r.tenure->lost()) return false;
+    apply_what_waits(config, r);
   }
   return true;
 }
@@ -540,7 +576,7 @@ int serve(const Common& common, const ServeOptions& options) {
   const auto code = config.shared_ledger ? run_node(common, config, *state, ledger, running, stop)
                                          : run_alone(common, config, *file, *state, running);
   if (code) return *code;
-  if (!wait_for_end(running, stop)) stand_aside(common, running);
+  if (!wait_for_end(config, running, stop)) stand_aside(common, running);
   return stop_serving(config, running);
 }
 

@@ -5,15 +5,21 @@
 
 namespace trued::postgres {
 
-// Everything hangs on `ended`: where the head is not what it must be, there is no row to join with.
-// The parts run on one snapshot and in any order; the last line alone tells whether all of it fits,
-// and an error there takes back all of it.
+// Everything hangs on `ended`: where the head is not what it must be, or the server is set to
+// promise something else than was last read (`terms`, as in kReadTerms), there is no row to join
+// with. The parts run on one snapshot and in any order; the last line alone tells whether all of it
+// fits, and an error there takes back all of it.
 const char* const kCommitBatch = R"sql(
-WITH ended AS (
+WITH terms AS (
+  SELECT concat_ws(' ', current_setting('fsync', true), current_setting('full_page_writes', true),
+    current_setting('synchronous_commit', true),
+    current_setting('synchronous_standby_names', true)) = $36::text AS same
+), ended AS (
   UPDATE @head SET batch = $6::bigint, sequence = $7::bigint, operation = $8::bigint,
     hash = $9::bytea
   WHERE epoch = $1::bigint AND holder = $2::text AND settled = $3::bigint
     AND batch = $4::bigint AND hash = $5::bytea
+    AND (SELECT same FROM terms)
   RETURNING 1 AS one
 ), link AS (
   INSERT INTO @batch(no, at, records, hash)
@@ -48,7 +54,7 @@ SELECT (SELECT count(*) FROM ended), 1 / (CASE
   WHEN NOT EXISTS (SELECT FROM ended) THEN 1
   WHEN (SELECT count(*) FROM fresh) = cardinality($17::bigint[])
    AND (SELECT count(*) FROM moved) = cardinality($30::bigint[]) THEN 1
-  ELSE 0 END)
+  ELSE 0 END), (SELECT same FROM terms)
 )sql";
 
 namespace {
@@ -136,7 +142,8 @@ pg::Parameters BatchStatement::finish(const Condition& condition) {
           moved_.state.text(),
           moved_.expires.text(),
           moved_.last.text(),
-          moved_.body.text()};
+          moved_.body.text(),
+          condition.terms};
 }
 
 }  // namespace trued::postgres

@@ -23,11 +23,13 @@ struct Condition {
   std::uint64_t epoch = 0;
   std::string holder;
   std::uint64_t settled = 0;
+  std::string terms;  ///< Terms::text; the last of the parameters
 };
 
-/// The statement's one row: whether the head was as expected (1 or 0). It fails with
-/// division_by_zero if the head was, and an operation is not: a tombstone holds the identity of a
-/// new one, or one that is changed is not where it was. Either way nothing is written then.
+/// The statement's one row: whether head and terms were as expected (1 or 0), 1, and whether the
+/// terms were. It fails with division_by_zero if both were, and an operation is not: a tombstone
+/// holds the identity of a new one, or one that is changed is not where it was. Either way nothing
+/// is written then.
 extern const char* const kCommitBatch;
 inline constexpr const char* kNotAsExpected = "22012";
 /// The constraint that decides who was first.

@@ -1,24 +1,38 @@
 // durability.h: what settings of a server make of a commit. Private. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
-#include "ledger/postgres/postgres_ledger.h"
+#include "base/result.h"
+#include "ledger/durability.h"
+#include "ledger/postgres/values.h"
+#include "pg/session.h"
 
 namespace trued::postgres {
 
-/// As the server shows them.
-struct Settings {
+/// The settings that decide, as the server shows them to a session.
+struct Terms {
   std::string fsync;
   std::string full_page_writes;
   std::string synchronous_commit;
   std::string synchronous_standby_names;
-  int streaming = -1;  ///< synchronous standbys that stream now; -1 = this role may not see it
+  std::string text = {};  ///< all of them in one, as kCommitBatch compares them
+  bool in_recovery = false;
 };
 
-/// Asked for with kReadSettings, one row, in their order.
-extern const char* const kReadSettings;
+/// One row for read_terms().
+extern const char* const kReadTerms;
+[[nodiscard]] Result<Terms> read_terms(Fields& row);
 
-[[nodiscard]] PostgresDurability durability_of(const Settings& settings);
+/// For read_standbys(). Who may not look at others' replication sees rows without their state.
+extern const char* const kReadStandbys;
+/// Nothing if this role may not see them.
+[[nodiscard]] std::optional<std::vector<Standby>> read_standbys(const pg::Rows& rows);
+
+/// `standbys`: those that follow now; nothing if that cannot be seen.
+[[nodiscard]] Durability durability_of(const Terms& terms,
+                                       std::optional<std::vector<Standby>> standbys);
 
 }  // namespace trued::postgres

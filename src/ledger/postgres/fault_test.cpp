@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "ledger/postgres/batch_statement.h"
+#include "ledger/postgres/durability.h"
 #include "ledger/postgres/link.h"
 #include "ledger/postgres/postgres_test_support.h"
 #include "ledger/postgres/rows.h"
@@ -132,8 +133,12 @@ TEST(PostgresFaults, T6_what_was_sent_before_a_doubt_was_settled_does_nothing_af
   const auto rows = late.ask("SELECT batch, sequence, operation, hash, settled FROM @head");
   postgres::Fields row(rows->values.front());
   const Ends ends = postgres::read_ends(row).value();
-  const postgres::Condition then{
-      .epoch = claim.epoch, .holder = claim.holder, .settled = row.number()};
+  const auto shown = late.ask(postgres::kReadTerms);
+  postgres::Fields terms(shown->values.front());
+  const postgres::Condition then{.epoch = claim.epoch,
+                                 .holder = claim.holder,
+                                 .settled = row.number(),
+                                 .terms = postgres::read_terms(terms)->text};
   const Batch batch = batch_of(lives, "ghost");
   postgres::BatchStatement ghost(ends, batch.at);
   ghost.add(batch.changes.front(), {.no = ghost.next_number()});
@@ -144,6 +149,7 @@ TEST(PostgresFaults, T6_what_was_sent_before_a_doubt_was_settled_does_nothing_af
   const auto arrived = late.ask(postgres::kCommitBatch, ghost.finish(then));
   ASSERT_TRUE(arrived.has_value()) << arrived.error().error.message;
   EXPECT_EQ(arrived->values.front().front(), "0");
+  EXPECT_EQ(arrived->values.front().back(), "t") << "it is the head that is another";
   EXPECT_FALSE(is_there(*ledger, "ghost"));
   EXPECT_EQ(area.sql("SELECT count(*) FROM @batch"), "0");
   lives.put(*ledger, "after");

@@ -23,7 +23,9 @@ class PostgresLedger::Impl {
  public:
   Impl(Site site, const PostgresOptions& options)
       : options_(options),
-        source_(std::make_shared<Source>(std::move(site), options.readers_max, options.call_max)),
+        // One more than there are readers: what is promised is asked for however busy those are.
+        source_(
+            std::make_shared<Source>(std::move(site), options.readers_max + 1, options.call_max)),
         writer_(source_->site, options.claim, options.call_max) {}
 
   Result<void> open() {
@@ -38,7 +40,7 @@ class PostgresLedger::Impl {
   Result<void> each_open(const std::function<void(Operation&&)>& visit);
   Writer& writer() { return writer_; }
   std::unique_ptr<LedgerReader> reader() { return postgres::make_reader(source_); }
-  Result<PostgresDurability> durability();
+  Result<Durability> durability();
   std::string level() {
     const std::lock_guard lock(mutex_);
     return level_;
@@ -124,19 +126,25 @@ Result<void> PostgresLedger::Impl::each_open(const std::function<void(Operation&
   }
 }
 
-Result<PostgresDurability> PostgresLedger::Impl::durability() {
-  TRUED_TRY(const pg::Rows rows, source_->ask(postgres::kReadSettings, {}));
-  Fields row(rows.values.front());
-  postgres::Settings settings;
-  settings.fsync = row.text();
-  settings.full_page_writes = row.text();
-  settings.synchronous_commit = row.text();
-  settings.synchronous_standby_names = row.text();
-  settings.streaming = static_cast<int>(row.integer());
-  TRUED_TRY_VOID(row.check());
-  PostgresDurability found = postgres::durability_of(settings);
+// Two questions, since not every engine that is asked the first can answer the second.
+Result<Durability> PostgresLedger::Impl::durability() {
+  TRUED_TRY(const pg::Rows terms, source_->ask(postgres::kReadTerms, {}));
+  if (terms.values.size() != 1) {
+    return Error{.code = ErrorCode::corrupt, .message = "the server does not show its settings"};
+  }
+  Fields row(terms.values.front());
+  TRUED_TRY(const postgres::Terms now, postgres::read_terms(row));
+  if (now.in_recovery) {
+    return Error{.code = ErrorCode::unavailable,
+                 .retryable = true,
+                 .message = "a standby answered: what the primary promises is not known"};
+  }
+  writer_.terms_elsewhere(now.text);
+  const auto followers = source_->ask(postgres::kReadStandbys, {});
+  Durability found = postgres::durability_of(
+      now, followers.has_value() ? postgres::read_standbys(*followers) : std::nullopt);
   const std::lock_guard lock(mutex_);
-  level_ = found.level;
+  level_ = std::string(to_string(found.level));
   return found;
 }
 
@@ -170,6 +178,9 @@ std::string PostgresLedger::durability() const {
   (void)impl_->durability();
   return impl_->level();
 }
-Result<PostgresDurability> PostgresLedger::durability_now() const { return impl_->durability(); }
+Result<Durability> PostgresLedger::durability_now() { return impl_->durability(); }
+void PostgresLedger::on_durability(std::function<bool(const Durability&)> found) {
+  impl_->writer().on_durability(std::move(found));
+}
 
 }  // namespace trued

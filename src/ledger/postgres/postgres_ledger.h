@@ -7,6 +7,9 @@
 // sent or carried out late, by a node that was overtaken or by this one, finds another head and
 // writes nothing.
 //
+// A commit is conditional as well on the settings that decide on durability: under others than
+// those that were last read it writes nothing, and what the server promises now is read first.
+//
 // A commit without an answer is `unknown`, and so is one that the server stopped waiting for its
 // standbys for: it stands on the primary alone and would be gone with it. settle_unknown() moves
 // the head by a commit of its own; when that one is through, all before it is, and what has not
@@ -22,14 +25,6 @@
 #include "ledger/postgres/postgres_tenure.h"
 
 namespace trued {
-
-/// What the server is set to promise, as far as it can be read from here.
-struct PostgresDurability {
-  /// "quorum": on a majority of the machines; "standby": on this machine and another; "fsync": on
-  /// this machine's disk; "none": less than that.
-  std::string level = "none";
-  std::string sentence;  ///< why, for people
-};
 
 struct PostgresOptions {
   PostgresPlace place;
@@ -56,8 +51,9 @@ class PostgresLedger final : public Ledger {
   Result<std::unique_ptr<LedgerReader>> open_reader() override;
   /// The level of durability_now(), or of the last time that it could be read.
   std::string durability() const override;
-  /// Asks the server. Any thread.
-  [[nodiscard]] Result<PostgresDurability> durability_now() const;
+  /// `unavailable` where a standby answers: what a primary promises is not known there.
+  Result<Durability> durability_now() override;
+  void on_durability(std::function<bool(const Durability&)> found) override;
 
  private:
   class Impl;

@@ -26,6 +26,11 @@ constexpr const char* kOvertaken = "another node acts on this ledger now";
 constexpr const char* kCut =
     "the server stopped waiting for its standbys: the batch stands on its primary alone";
 
+constexpr const char* kPromisesLess =
+    "the server is set to promise less of a commit than it did; nothing was written";
+constexpr const char* kPromisesOther =
+    "the settings of the server that decide on durability change all the time; nothing was written";
+
 bool settled(const Change& change) { return is_settled(change.row.state); }
 
 }  // namespace
@@ -39,7 +44,10 @@ std::size_t IdHash::operator()(const OperationId& id) const {
 Result<void> Writer::open() {
   if (auto up = link_.connect(); !up.has_value()) return failure(up.error());
   TRUED_TRY(const Head head, hold_head());
-  if (head == Head::ours) return {};
+  if (head == Head::ours) {
+    TRUED_TRY_VOID(read_promise());
+    return {};
+  }
   return Error{.code = ErrorCode::conflict,
                .message = "the ledger at " + link_.site().shown() + ": " + kOvertaken};
 }
@@ -122,13 +130,16 @@ CommitResult Writer::commit(const Batch& batch) {
     if (!head.has_value()) return {CommitOutcome::rolled_back, head.error().message};
     if (*head == Head::overtaken) return {CommitOutcome::fenced, kOvertaken};
   }
+  const auto kept = keeps_promise();
+  if (!kept.has_value()) return {CommitOutcome::rolled_back, kept.error().message};
+  if (!*kept) return {CommitOutcome::conflict, kPromisesLess};
   auto statement = statement_of(batch);
   if (!statement.has_value()) return {CommitOutcome::rolled_back, statement.error().message};
   return send(**statement);
 }
 
 CommitResult Writer::send(BatchStatement& statement) {
-  const pg::Parameters parameters = statement.finish(condition_);
+  pg::Parameters parameters = statement.finish(condition_);
   for (int tries = 1;; ++tries) {
     const auto rows = link_.ask(kCommitBatch, parameters);
     if (!rows.has_value()) {
@@ -142,11 +153,57 @@ CommitResult Writer::send(BatchStatement& statement) {
       return doubt(statement.next(), "the server answered a commit without a row");
     }
     Fields row(rows->values.front());
-    if (row.number() == 0) return mismatch();
+    const bool written = row.number() != 0;
+    row.skip();
+    if (!written && row.truth()) return mismatch();
+    if (!written) {
+      link_.close();
+      const auto enough = read_promise();
+      if (!enough.has_value()) return {CommitOutcome::rolled_back, enough.error().message};
+      if (!*enough) return {CommitOutcome::conflict, kPromisesLess};
+      if (tries >= kTriesMax) return {CommitOutcome::conflict, kPromisesOther};
+      parameters.back() = condition_.terms;
+      continue;
+    }
     if (link_.lost_replication()) return doubt(statement.next(), kCut);
     apply(statement.next());
     return {CommitOutcome::committed, ""};
   }
+}
+
+Result<bool> Writer::read_promise() {
+  TRUED_TRY(const pg::Rows rows, read(kReadTerms, {}));
+  if (rows.values.size() != 1) {
+    return Error{.code = ErrorCode::corrupt, .message = "the server does not show its settings"};
+  }
+  Fields row(rows.values.front());
+  TRUED_TRY(const Terms terms, read_terms(row));
+  const auto followers = read(kReadStandbys, {});
+  const Durability now =
+      durability_of(terms, followers.has_value() ? read_standbys(*followers) : std::nullopt);
+  const bool less = now.level < level_;
+  condition_.terms = terms.text;
+  level_ = now.level;
+  const bool enough = !found_ || found_(now);
+  return enough || !less;
+}
+
+void Writer::terms_elsewhere(const std::string& text) {
+  const std::scoped_lock lock(elsewhere_mutex_);
+  elsewhere_ = text;
+}
+
+// What a role or a database is set to counts from the next connection on. Where another one shows
+// other terms than this, this one is not what is reported, and gives way.
+Result<bool> Writer::keeps_promise() {
+  std::optional<std::string> elsewhere;
+  {
+    const std::scoped_lock lock(elsewhere_mutex_);
+    elsewhere = std::exchange(elsewhere_, std::nullopt);
+  }
+  if (!elsewhere || *elsewhere == condition_.terms) return true;
+  link_.close();
+  return read_promise();
 }
 
 // The server refused the statement and took all of it back.

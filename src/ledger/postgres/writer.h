@@ -8,13 +8,17 @@
 // Threads: one.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "ledger/postgres/batch_statement.h"
+#include "ledger/postgres/durability.h"
 #include "ledger/postgres/link.h"
 #include "ledger/postgres/postgres_tenure.h"
 #include "ledger/postgres/rows.h"
@@ -29,7 +33,8 @@ class Writer {
  public:
   Writer(const Site& site, Claim claim, Duration call_max)
       : link_(site, "trued", call_max, Link::Flush::as_set, Link::Plans::by_index),
-        condition_{.epoch = claim.epoch, .holder = std::move(claim.holder)} {}
+        condition_{
+            .epoch = claim.epoch, .holder = std::move(claim.holder), .settled = 0, .terms = {}} {}
 
   /// Reads where the log ends; `conflict` if the claim does not hold.
   Result<void> open();
@@ -41,6 +46,10 @@ class Writer {
   CommitResult commit(const Batch& batch);
   CommitResult settle_unknown();
   Result<std::uint32_t> retire(WallTime now, std::uint32_t limit);
+  /// Called with what the server promises, when a commit found out that it is something else.
+  void on_durability(std::function<bool(const Durability&)> found) { found_ = std::move(found); }
+  /// Somebody else read the terms. Any thread.
+  void terms_elsewhere(const std::string& text);
 
  private:
   enum class Head : std::uint8_t { ours, overtaken };
@@ -49,6 +58,10 @@ class Writer {
   Result<void> find_places(const Batch& batch);
   Result<std::unique_ptr<BatchStatement>> statement_of(const Batch& batch);
   CommitResult send(BatchStatement& statement);
+  /// Reads what the server promises now: false if that is less than it was, and not enough.
+  Result<bool> read_promise();
+  /// The same on a connection of its own age, unless nobody found anything else elsewhere.
+  Result<bool> keeps_promise();
   CommitResult judge(const pg::PgError& e, const BatchStatement& statement);
   CommitResult mismatch();
   CommitResult doubt(const Ends& next, std::string why);
@@ -59,7 +72,11 @@ class Writer {
 
   Link link_;
   Condition condition_;
-  Ends ends_;  ///< as committed
+  DurabilityLevel level_ = DurabilityLevel::unknown;  ///< by the terms of condition_
+  std::function<bool(const Durability&)> found_;
+  std::mutex elsewhere_mutex_;
+  std::optional<std::string> elsewhere_;  ///< under elsewhere_mutex_
+  Ends ends_;                             ///< as committed
   std::unordered_map<OperationId, Place, IdHash> places_;
   /// Of the batch being written, or in doubt.
   struct Pending {
