@@ -56,6 +56,7 @@ class PostgresLedger final : public Ledger {
   Result<std::unique_ptr<LedgerReader>> open_reader() override;
   /// The level of durability_now(), or of the last time that it could be read.
   std::string durability() const override;
+  LedgerPosition newest() const override;
   /// Asks the server. Any thread.
   [[nodiscard]] Result<PostgresDurability> durability_now() const;
 

@@ -41,6 +41,8 @@ class Writer {
   CommitResult commit(const Batch& batch);
   CommitResult settle_unknown();
   Result<std::uint32_t> retire(WallTime now, std::uint32_t limit);
+  /// The newest that is known to be committed.
+  [[nodiscard]] std::uint64_t batch() const { return ends_.batch; }
 
  private:
   enum class Head : std::uint8_t { ours, overtaken };
