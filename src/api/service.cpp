@@ -109,13 +109,27 @@ void add(io::HttpResponse& response, const char* name, const char* value) {
   response.headers.push_back({name, value});
 }
 
+// At least as far as what the answer shows: an answer is made when its commit is known.
+void tell_position(io::HttpResponse& response, const Engine* engine, const LedgerPosition& floor) {
+  constexpr const char* kSession = "Trued-Session";
+  if (engine == nullptr || response.find(kSession) != nullptr) return;
+  LedgerPosition told = engine->position();
+  if (floor.batch > told.batch) told = floor;
+  response.headers.push_back({kSession, session_token(told)});
+}
+
 void add_what_all_have(io::HttpResponse& response, const CrossOrigin& cross) {
   io::add_safety_headers(response);
   if (cross.varies) add(response, "Vary", "Origin");
   if (cross.origin.empty()) return;
   response.headers.push_back({"Access-Control-Allow-Origin", cross.origin});
   add(response, "Access-Control-Expose-Headers",
-      "Location, Idempotent-Replayed, Preference-Applied, Retry-After");
+      "Location, Idempotent-Replayed, Preference-Applied, Retry-After, Trued-Session, "
+      "Trued-Consistency-Served");
+}
+
+bool shows_operations(Access access) {
+  return access != Access::open && access != Access::token && access != Access::server;
 }
 
 // A browser asks whether a page may send what it is about to send. It sends no token with that.
@@ -129,7 +143,7 @@ io::HttpResponse preflight(const std::string& methods) {
   response.status = 204;
   response.headers.push_back({"Access-Control-Allow-Methods", methods});
   add(response, "Access-Control-Allow-Headers",
-      "Authorization, Content-Type, Idempotency-Key, Prefer");
+      "Authorization, Content-Type, Idempotency-Key, Prefer, Trued-Consistency, Trued-Session");
   add(response, "Access-Control-Max-Age", "600");
   return response;
 }
@@ -163,13 +177,16 @@ std::optional<json::Value> read_json(std::string_view text, Problem& problem) {
 }
 
 void Call::answer(io::HttpResponse response) {
+  tell_position(response, tells, floor);
   add_what_all_have(response, cross);
   responder.send(std::move(response));
 }
 
 void Call::answer_made(std::move_only_function<io::HttpResponse()> make) {
-  responder.send_made([make = std::move(make), cross = cross]() mutable {
+  responder.send_made([make = std::move(make), cross = cross, tells = tells,
+                       floor = floor]() mutable {
     io::HttpResponse response = make();
+    tell_position(response, tells, floor);
     add_what_all_have(response, cross);
     return response;
   });
@@ -223,10 +240,15 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
     return call.fail(*problem);
   }
   if (auto problem = Auth::check_rights(call.caller, access)) return call.fail(*problem);
+  if (shows_operations(access)) call.tells = &ports.engine;
   if (found != nullptr) {
     if (auto problem = check_body(call.request, found->takes)) return call.fail(*problem);
     if (auto problem = check_parameters(call.request, found->parameters)) {
       return call.fail(*problem);
+    }
+    const bool reads = found->method == "GET" && found->pattern.starts_with("/v1/operations");
+    if (!reads) {
+      if (auto problem = refuse_consistency(call.request)) return call.fail(*problem);
     }
     return (this->*found->handler)(std::move(call));
   }
@@ -240,6 +262,12 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
               call.instance());
   response.headers.push_back({"Allow", allowed});
   call.answer(std::move(response));
+}
+
+Result<void> Service::Impl::set_floor(Call& call) {
+  const std::scoped_lock lock(reader_mutex);
+  TRUED_TRY(call.floor, ports.reader->position());
+  return {};
 }
 
 void Service::Impl::on_pool(Call call, std::move_only_function<void(Call)> work) {

@@ -25,6 +25,7 @@
 #include "io/blocking_pool.h"
 #include "io/http_server.h"
 #include "ledger/ledger.h"
+#include "ledger/replicas.h"
 #include "target/target.h"
 
 namespace trued::api {
@@ -39,6 +40,9 @@ struct ServiceOptions {
   /// rounds, and a bound on what one batch takes from others.
   std::size_t batch_in_flight_max = 2'000;
   config::Cares cares = {};  ///< who looks after what went wrong at which target
+  /// What reads of the ledger itself are told to be of: "file", "primary".
+  std::string source = "ledger";
+  Duration replica_wait{250};  ///< for a replica that has not come so far as a session
 };
 
 /// What the service works on; all of it outlives the service, its requests, and the pool's work.
@@ -49,6 +53,7 @@ struct ServicePorts {
   io::BlockingPool& pool;
   std::unique_ptr<LedgerReader> reader;  ///< its own; used on the pool only
   define::Registry* types = nullptr;     ///< null: only `write`
+  ReplicaReads* replicas = nullptr;      ///< null: everything is read from the ledger itself
 };
 
 /// Method and path pattern of a route, for the test that holds them to openapi.yaml.

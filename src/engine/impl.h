@@ -109,6 +109,7 @@ class Engine::Impl {
   Turn step();
   void release_waiters();
   EngineStats stats() const;
+  LedgerPosition position() const { return ports_.ledger.newest(); }
 
   /// For a caller, on any thread: refused at once when nobody steps the engine any more.
   void push_or_refuse(Message message);

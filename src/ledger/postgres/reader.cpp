@@ -15,14 +15,19 @@ std::string text(std::uint64_t number) { return std::to_string(number); }
 // Which ledger it is and how far it has come, in the same statement and so the same snapshot as
 // what is read.
 constexpr const char* kHead = "h.batch, decode(replace(h.ledger::text, '-', ''), 'hex')";
-constexpr const char* kHeadOfReplica = ", h.version, h.oldest, pg_is_in_recovery()";
+constexpr const char* kHeadOfReplica =
+    "h.batch, decode(replace(h.ledger::text, '-', ''), 'hex'), h.version, h.oldest, "
+    "pg_is_in_recovery()";
+constexpr std::size_t kHeadColumns = 2;
+constexpr std::size_t kHeadOfReplicaColumns = 5;
 
 class Reader final : public SnapshotReader {
  public:
   Reader(std::shared_ptr<Source> source, Of of)
       : source_(std::move(source)),
-        head_(std::string(kHead) + (of == Of::replica ? kHeadOfReplica : "")),
-        head_columns_(of == Of::replica ? 5 : 2) {}
+        of_(of),
+        head_(of == Of::replica ? kHeadOfReplica : kHead),
+        head_columns_(of == Of::replica ? kHeadOfReplicaColumns : kHeadColumns) {}
 
   Result<std::optional<Operation>> find(const OperationId& id) override;
   Result<ListPage> list(const ListQuery& query) override;
@@ -38,15 +43,15 @@ class Reader final : public SnapshotReader {
   /// Rows of `query`, each behind the head; none of it in a row that is null after the head.
   Result<pg::Rows> ask_at(const std::string& query, const std::string& order,
                           const pg::Parameters& parameters);
-  Result<void> read_head(const pg::Rows& rows);
 
   const std::shared_ptr<Source> source_;
+  const Of of_;
   const std::string head_;
   const std::size_t head_columns_;
   Snapshot snapshot_;
 };
 
-Result<void> Reader::read_head(const pg::Rows& rows) {
+Result<Snapshot> read_snapshot(const pg::Rows& rows, Of of) {
   if (rows.values.empty()) {
     return Error{.code = ErrorCode::corrupt, .message = "the ledger has no head"};
   }
@@ -54,7 +59,7 @@ Result<void> Reader::read_head(const pg::Rows& rows) {
   Snapshot found;
   found.at.batch = row.number();
   const std::string name = row.bytes();
-  if (head_columns_ > 2) {
+  if (of == Of::replica) {
     found.version = static_cast<int>(row.integer());
     found.oldest = static_cast<int>(row.integer());
     found.standby = row.truth();
@@ -64,8 +69,7 @@ Result<void> Reader::read_head(const pg::Rows& rows) {
     return Error{.code = ErrorCode::corrupt, .message = "the ledger has no name"};
   }
   std::ranges::copy(name, found.at.ledger.bytes.begin());
-  snapshot_ = found;
-  return {};
+  return found;
 }
 
 Result<pg::Rows> Reader::ask_at(const std::string& query, const std::string& order,
@@ -73,13 +77,13 @@ Result<pg::Rows> Reader::ask_at(const std::string& query, const std::string& ord
   TRUED_TRY(pg::Rows rows, source_->ask("SELECT " + head_ + ", x.* FROM @head h LEFT JOIN (" +
                                             query + ") x ON true" + order,
                                         parameters));
-  TRUED_TRY_VOID(read_head(rows));
+  TRUED_TRY(snapshot_, read_snapshot(rows, of_));
   return rows;
 }
 
 Result<LedgerPosition> Reader::position() {
   TRUED_TRY(const pg::Rows rows, source_->ask("SELECT " + head_ + " FROM @head h", {}));
-  TRUED_TRY_VOID(read_head(rows));
+  TRUED_TRY(snapshot_, read_snapshot(rows, of_));
   return snapshot_.at;
 }
 
