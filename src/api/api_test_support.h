@@ -91,6 +91,7 @@ struct ServerOptions {
   /// Puts in targets besides the three that every server here has.
   std::function<void(Targets&, const Policy&)> more_targets;
   bool definitions = false;  ///< they can be applied
+  ReplicaReads* replicas = nullptr;
 };
 
 inline ServerOptions quick() {
@@ -177,7 +178,8 @@ class Server {
         EnginePorts{ledger_, targets_, runner_, clock_, random_, types_.get()}, options.engine);
     EXPECT_TRUE(engine->recover().has_value());
     service_ = std::make_unique<Service>(
-        ServicePorts{*engine, targets_, clock_, pool_, ledger_.open_reader().value(), types_.get()},
+        ServicePorts{*engine, targets_, clock_, pool_, ledger_.open_reader().value(), types_.get(),
+                     options.replicas},
         ServiceOptions{.auth = options.auth,
                        .version = "1.2.3",
                        .durability = ledger_.durability(),
@@ -227,7 +229,9 @@ class Server {
     return got;
   }
 
-  Got get(const std::string& path) { return call("GET", path); }
+  Got get(const std::string& path, std::vector<io::Header> headers = {}) {
+    return call("GET", path, "", std::move(headers));
+  }
   Got post(const std::string& path, const std::string& body, std::vector<io::Header> headers = {}) {
     return call("POST", path, body, std::move(headers));
   }

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "ledger/postgres/postgres_ledger.h"
 #include "ledger/postgres/postgres_tenure.h"
+#include "ledger/replicas.h"
 
 namespace trued::cli {
 
@@ -27,5 +28,9 @@ namespace trued::cli {
 /// Opens it for the node that holds `tenure`, and says what its server promises.
 [[nodiscard]] Result<std::unique_ptr<PostgresLedger>> open_shared(
     const config::SharedLedger& shared, const PostgresTenure& tenure);
+
+/// Reads from its replicas; null where there are none.
+[[nodiscard]] Result<std::unique_ptr<ReplicaReads>> open_replicas(
+    const config::SharedLedger& shared);
 
 }  // namespace trued::cli

@@ -132,6 +132,7 @@ struct Running {
   std::unique_ptr<ThreadRunner> runner;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<io::BlockingPool> pool;
+  std::unique_ptr<ReplicaReads> replicas;
   std::unique_ptr<api::Service> service;
   std::unique_ptr<EnginePump> pump;
   std::unique_ptr<io::HttpServer> server;
@@ -237,12 +238,17 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
   TRUED_TRY(auto reader, r.ledger->open_reader());
   if (r.loop == nullptr) r.loop = std::make_unique<io::Loop>();
   r.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
+  const config::SharedLedger shared = config.shared_ledger.value_or(config::SharedLedger{});
+  TRUED_TRY(r.replicas, open_replicas(shared));
   r.service = std::make_unique<api::Service>(
-      api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader), r.types.get()},
+      api::ServicePorts{*r.engine, r.targets, r.clock, *r.pool, std::move(reader), r.types.get(),
+                        r.replicas.get()},
       api::ServiceOptions{.auth = auth_of(config),
                           .version = TRUED_VERSION,
                           .durability = r.ledger->durability(),
-                          .cares = config.cares});
+                          .cares = config.cares,
+                          .source = config.shared_ledger ? "primary" : "file",
+                          .replica_wait = shared.replica_wait});
   r.pump = std::make_unique<EnginePump>(*r.engine);
   io::HttpServer::Options options;
   options.address = config.address;

@@ -34,6 +34,14 @@ struct Server {
   std::unique_ptr<postgres::SnapshotReader> looks;  ///< on a connection of its own
 };
 
+// A session is of a primary unless its URL says otherwise. Here whoever answers is looked at.
+PostgresPlace whatever_answers(PostgresPlace place) {
+  if (place.url.find("target_session_attrs=") != std::string::npos) return place;
+  place.url += place.url.find('?') == std::string::npos ? '?' : '&';
+  place.url += "target_session_attrs=any";
+  return place;
+}
+
 Result<Snapshot> ask(postgres::SnapshotReader& reader) {
   TRUED_TRY_VOID(reader.position());
   return reader.snapshot();
@@ -404,7 +412,7 @@ Result<std::unique_ptr<ReplicaReads>> open_postgres_replicas(PostgresReplicasOpt
   TRUED_TRY(Server primary, server_of(options.primary));
   std::vector<Server> servers;
   for (const PostgresReplica& replica : options.replicas) {
-    TRUED_TRY(Server server, server_of(replica.place));
+    TRUED_TRY(Server server, server_of(whatever_answers(replica.place)));
     servers.push_back(std::move(server));
   }
   return std::unique_ptr<ReplicaReads>(
