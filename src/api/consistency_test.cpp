@@ -25,7 +25,9 @@ LedgerPosition position(std::uint8_t ledger, std::uint64_t batch) {
 }
 
 bool reads(std::vector<io::Header> headers, Consistency& out, Problem& problem) {
-  return read_consistency({.headers = std::move(headers)}, out, problem);
+  io::HttpRequest request;
+  request.headers = std::move(headers);
+  return read_consistency(request, out, problem);
 }
 
 std::string refused(std::vector<io::Header> headers) {
