@@ -143,9 +143,9 @@ Reply Service::Impl::reply_with_receipt(Call call, Wait wait, std::optional<Cons
           json_response(200, receipt(*operation, std::nullopt, self->options.durability));
       say_applied(wait, response);
       if (asked) {
-        tell_served(
-            *asked, self->options.source,
-            {.at = self->ports.engine.position(), .behind = 0, .stale = Duration{0}}, response);
+        tell_served(*asked, self->options.source,
+                    {.at = self->ports.engine.position(), .behind = 0, .stale = Duration{0}},
+                    response);
       }
       return response;
     });

@@ -204,8 +204,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
     for (; index < end && piece.text.size() < kPieceBytes; ++index) {
       LineAnswer& answer = answers_.at(index);
       if (const auto* known = std::get_if<Known>(&answer)) {
-        write_line(index, service_->answer_of(known->answer, {}, known->base), session,
-                   piece.text);
+        write_line(index, service_->answer_of(known->answer, {}, known->base), session, piece.text);
       } else {
         write_line(index, std::get<io::HttpResponse>(answer), session, piece.text);
       }

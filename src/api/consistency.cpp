@@ -58,8 +58,8 @@ bool read_level(std::string_view text, Consistency& out, Problem& problem) {
   const std::string_view word = trimmed(text.substr(0, end));
   const auto* const found = std::ranges::find(kWords, word, [](Level l) { return to_string(l); });
   if (found == kWords.end()) {
-    problem = wrong(std::string(kLevel) + " is " + std::string(kLevels) + ", not '" + shown(word) +
-                    "'");
+    problem =
+        wrong(std::string(kLevel) + " is " + std::string(kLevels) + ", not '" + shown(word) + "'");
     return false;
   }
   out.level = *found;
@@ -123,11 +123,12 @@ bool read_consistency(const io::HttpRequest& request, Consistency& out, Problem&
   }
   if (out.level != Level::session || out.token) return true;
   problem = {.name = "session-token-required",
-             .detail = "the level session means: at least as new as what this session has seen. "
-                       "Send the " +
-                       std::string(kSession) +
-                       " header of an earlier answer (every answer that shows or changes "
-                       "operations has one), or read strong, or monotonic to begin a session"};
+             .detail =
+                 "the level session means: at least as new as what this session has seen. "
+                 "Send the " +
+                 std::string(kSession) +
+                 " header of an earlier answer (every answer that shows or changes "
+                 "operations has one), or read strong, or monotonic to begin a session"};
   return false;
 }
 

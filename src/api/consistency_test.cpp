@@ -45,8 +45,8 @@ TEST(Consistency, C1_a_token_says_which_ledger_and_how_far_and_nothing_else_is_o
   for (const std::string& wrong :
        {std::string(), std::string("s1-"), sound + " ", sound + "x", "S" + sound.substr(1),
         "s2" + sound.substr(2), sound.substr(0, sound.rfind('-')),
-        sound.substr(0, sound.rfind('-') + 1), "s1-zz" + sound.substr(5), sound + "0000000000000000",
-        sound.substr(0, sound.rfind('-')) + "--1"}) {
+        sound.substr(0, sound.rfind('-') + 1), "s1-zz" + sound.substr(5),
+        sound + "0000000000000000", sound.substr(0, sound.rfind('-')) + "--1"}) {
     EXPECT_FALSE(parse_session_token(wrong)) << wrong;
     if (!wrong.ends_with(' ')) {
       EXPECT_EQ(refused({{kSession, wrong}}), "malformed") << wrong;
@@ -84,10 +84,8 @@ TEST(Consistency, C1_a_level_is_one_of_four_and_anything_else_is_an_error) {
 TEST(Consistency, C1_what_was_served_is_told_and_a_session_never_goes_back) {
   const Consistency asked{.level = Level::eventual, .token = position(1, 40)};
   io::HttpResponse response;
-  tell_served(asked, "r1",
-              {.at = position(1, 12), .behind = 4, .stale = Duration{900}}, response);
-  EXPECT_EQ(*response.find(kServed),
-            "eventual;source=\"r1\";batch=12;behind=4;staleness-ms=900");
+  tell_served(asked, "r1", {.at = position(1, 12), .behind = 4, .stale = Duration{900}}, response);
+  EXPECT_EQ(*response.find(kServed), "eventual;source=\"r1\";batch=12;behind=4;staleness-ms=900");
   EXPECT_EQ(*response.find(kSession), session_token(position(1, 40)));
   response = {};
   tell_served({.level = Level::monotonic, .token = position(1, 4)}, "r1",
@@ -160,9 +158,9 @@ TEST_F(ConsistencyTest, C1_strong_never_touches_a_replica_and_is_what_is_served_
       EXPECT_EQ(got.header(kSession), token);
     }
   }
-  EXPECT_EQ(get("/" + id + "?wait=1", {}).header(kServed),
-            "strong;source=\"ledger\";batch=" + std::to_string(here.batch) +
-                ";behind=0;staleness-ms=0");
+  EXPECT_EQ(
+      get("/" + id + "?wait=1", {}).header(kServed),
+      "strong;source=\"ledger\";batch=" + std::to_string(here.batch) + ";behind=0;staleness-ms=0");
   EXPECT_EQ(replicas.asked, 0);
 }
 
@@ -195,7 +193,8 @@ TEST_F(ConsistencyTest, C1_a_session_reads_its_own_writes_whoever_is_asked) {
   replicas.at->batch = here.batch;
   const Got got = get("/" + id, {{kLevel, "session"}, {kSession, token}});
   EXPECT_THAT(got.header(kServed), StartsWith("session;source=\"r1\""));
-  EXPECT_THAT(get("", {{kLevel, "monotonic"}}).header(kServed), StartsWith("monotonic;source=\"r1"));
+  EXPECT_THAT(get("", {{kLevel, "monotonic"}}).header(kServed),
+              StartsWith("monotonic;source=\"r1"));
   EXPECT_EQ(replicas.wanted.batch_min, 0U);
   EXPECT_EQ(get("/" + id, {{kLevel, "session"}}).problem(), "session-token-required");
 }
@@ -285,9 +284,8 @@ TEST(ConsistencyRights, C1_scopes_are_kept_to_on_replicas_too) {
   FakeReplicas replicas;
   ServerOptions options = quick();
   const std::string secret = "acme-secret";
-  options.auth.tokens = {{.name = "acme",
-                          .sha256 = sha256(secret),
-                          .rights = {.scopes = {"acme", "umbrella"}}}};
+  options.auth.tokens = {
+      {.name = "acme", .sha256 = sha256(secret), .rights = {.scopes = {"acme", "umbrella"}}}};
   options.replicas = &replicas;
   Server server(options);
   const io::Header bearer{"Authorization", "Bearer " + secret};

@@ -183,13 +183,13 @@ void Call::answer(io::HttpResponse response) {
 }
 
 void Call::answer_made(std::move_only_function<io::HttpResponse()> make) {
-  responder.send_made([make = std::move(make), cross = cross, tells = tells,
-                       floor = floor]() mutable {
-    io::HttpResponse response = make();
-    tell_position(response, tells, floor);
-    add_what_all_have(response, cross);
-    return response;
-  });
+  responder.send_made(
+      [make = std::move(make), cross = cross, tells = tells, floor = floor]() mutable {
+        io::HttpResponse response = make();
+        tell_position(response, tells, floor);
+        add_what_all_have(response, cross);
+        return response;
+      });
 }
 
 io::Waker Call::stream(io::HttpResponse head, std::move_only_function<io::Piece()> next) {

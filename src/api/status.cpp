@@ -20,8 +20,8 @@ void write_known(json::Writer& out, std::string_view name, const std::optional<N
 
 void write_replicas(json::Writer& out, const ReplicaReads* replicas) {
   out.key("replicas").begin_array();
-  for (const ReplicaState& each : replicas == nullptr ? std::vector<ReplicaState>()
-                                                      : replicas->states()) {
+  for (const ReplicaState& each :
+       replicas == nullptr ? std::vector<ReplicaState>() : replicas->states()) {
     out.begin_object().member("name", std::string_view(each.name));
     out.member("reachable", each.usable);
     write_known(out, "batch", each.batch);

@@ -26,8 +26,8 @@ std::string wrong_with_replica(const std::string& url, bool secret) {
 std::string wrong_with_name(const SharedLedger& shared, const std::string& name) {
   if (!valid_name(name)) return "a replica's name has 1 to 64 characters of [A-Za-z0-9_.-]";
   if (name == "primary" || name == "file") return "'" + name + "' means the ledger itself";
-  const bool twice = std::ranges::find(shared.replicas, name, &LedgerReplica::name) !=
-                     shared.replicas.end();
+  const bool twice =
+      std::ranges::find(shared.replicas, name, &LedgerReplica::name) != shared.replicas.end();
   return twice ? "there are two replicas of that name" : "";
 }
 

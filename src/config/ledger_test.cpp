@@ -78,10 +78,11 @@ TEST(ConfigLedger, a_password_in_plain_sight_is_refused_and_not_repeated) {
 TEST(ConfigLedger, C1_replicas_are_a_list_or_tables_and_have_names) {
   ::setenv("TRUED_TEST_LEDGER_PASSWORD", "s3cret-word", 1);
   const std::string ledger = "[ledger]\nurl = \"postgresql://u@h/d\"\n";
-  Loaded loaded = parse(ledger + "replicas = [\"postgresql://u@r1/d\", \"postgresql://u@r2/d\"]\n"
-                                 "password = \"${env:TRUED_TEST_LEDGER_PASSWORD}\"\n"
-                                 "replica_wait = \"1s\"\n[ledger.replica.paris]\n"
-                                 "url = \"postgresql://u@r3/d\"\n",
+  Loaded loaded = parse(ledger +
+                            "replicas = [\"postgresql://u@r1/d\", \"postgresql://u@r2/d\"]\n"
+                            "password = \"${env:TRUED_TEST_LEDGER_PASSWORD}\"\n"
+                            "replica_wait = \"1s\"\n[ledger.replica.paris]\n"
+                            "url = \"postgresql://u@r3/d\"\n",
                         "t.toml", rules());
   ASSERT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
   const SharedLedger& shared = *loaded.config.shared_ledger;

@@ -144,7 +144,8 @@ class LedgerReader {
   [[nodiscard]] virtual Result<Counts> counts() = 0;
   /// Where the ledger stands now.
   [[nodiscard]] virtual Result<LedgerPosition> position() = 0;
-  /// Where it stood in the very snapshot that the last find(), list() or events() was answered from.
+  /// Where it stood in the very snapshot that the last find(), list() or events() was answered
+  /// from.
   [[nodiscard]] virtual LedgerPosition seen() const = 0;
 };
 

@@ -15,8 +15,9 @@ bool matches(const ListQuery& query, const Operation& operation) {
   const bool scoped =
       query.scopes.empty() ||
       std::ranges::find(query.scopes, operation.identity.scope) != query.scopes.end();
-  return scoped && fits(query.scope, operation.identity.scope) && fits(query.type, operation.identity.type) &&
-         fits(query.key, operation.identity.key) && fits(query.target, operation.target) &&
+  return scoped && fits(query.scope, operation.identity.scope) &&
+         fits(query.type, operation.identity.type) && fits(query.key, operation.identity.key) &&
+         fits(query.target, operation.target) &&
          (!query.state || *query.state == operation.state) &&
          (!query.status || *query.status == status_of(operation.state)) &&
          (!query.since || operation.created_at >= *query.since) &&

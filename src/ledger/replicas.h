@@ -58,8 +58,8 @@ struct ServedBy {
 
 class ReplicaReads {
  public:
-  /// Reads what is wanted. May be called several times, on different readers, one after another; the
-  /// last call counts. What fails is tried at another replica.
+  /// Reads what is wanted. May be called several times, on different readers, one after another;
+  /// the last call counts. What fails is tried at another replica.
   using Look = std::function<Result<void>(LedgerReader&)>;
   /// Nothing: no replica could serve it.
   using Done = std::move_only_function<void(std::optional<ServedBy>)>;

@@ -5,8 +5,7 @@
 namespace trued {
 
 bool Sightings::add(std::chrono::nanoseconds asked, const LedgerPosition& at) {
-  const bool same =
-      seen_.empty() || (ledger_ == at.ledger && seen_.back().batch <= at.batch);
+  const bool same = seen_.empty() || (ledger_ == at.ledger && seen_.back().batch <= at.batch);
   if (!same) seen_.clear();
   ledger_ = at.ledger;
   if (!seen_.empty() && seen_.back().batch == at.batch) {

@@ -1,7 +1,8 @@
 #include "ledger/sightings.h"
 
-#include <gtest/gtest.h>
 #include <rapidcheck.h>
+
+#include <gtest/gtest.h>
 
 namespace trued {
 namespace {
@@ -43,23 +44,24 @@ TEST(Sightings, C1_a_ledger_that_was_set_back_or_is_another_makes_the_past_worth
 }
 
 TEST(Sightings, C1_forgetting_makes_the_bound_looser_and_never_wrong) {
-  const bool holds = rc::check("against every sighting kept", [](const std::vector<std::uint8_t>& steps) {
-    Sightings all(1'000'000);
-    Sightings few(8);
-    std::uint64_t batch = 0;
-    std::int64_t now = 0;
-    for (const std::uint8_t step : steps) {
-      batch += step % 4;
-      (void)all.add(nanoseconds(++now), at(batch));
-      (void)few.add(nanoseconds(now), at(batch));
-    }
-    for (std::uint64_t copy = 0; copy <= batch; ++copy) {
-      const auto exact = all.whole_at(copy);
-      const auto kept = few.whole_at(copy);
-      RC_ASSERT(!kept || (exact && *kept <= *exact));
-    }
-    if (!steps.empty()) RC_ASSERT(few.whole_at(batch) == all.whole_at(batch));
-  });
+  const bool holds =
+      rc::check("against every sighting kept", [](const std::vector<std::uint8_t>& steps) {
+        Sightings all(1'000'000);
+        Sightings few(8);
+        std::uint64_t batch = 0;
+        std::int64_t now = 0;
+        for (const std::uint8_t step : steps) {
+          batch += step % 4;
+          (void)all.add(nanoseconds(++now), at(batch));
+          (void)few.add(nanoseconds(now), at(batch));
+        }
+        for (std::uint64_t copy = 0; copy <= batch; ++copy) {
+          const auto exact = all.whole_at(copy);
+          const auto kept = few.whole_at(copy);
+          RC_ASSERT(!kept || (exact && *kept <= *exact));
+        }
+        if (!steps.empty()) RC_ASSERT(few.whole_at(batch) == all.whole_at(batch));
+      });
   EXPECT_TRUE(holds);
 }
 

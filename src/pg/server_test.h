@@ -57,8 +57,7 @@ class PostgresServer {
   /// A standby that serves reads.
   explicit PostgresServer(StandbyOf of, std::vector<std::string> settings = {})
       : settings_(std::move(settings)) {
-    std::string pattern =
-        (std::filesystem::temp_directory_path() / "trued-pg-XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "trued-pg-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) {
       ADD_FAILURE() << "no directory for a standby";
       return;

@@ -134,8 +134,8 @@ class ConsistencyTest(unittest.TestCase):
             status, headers, _ = node.get(f"/{identity}", "eventual;max-staleness-ms=0")
             self.assertEqual((status, served(headers)["source"]), (200, "primary"))
             self.far.resume()
-            until(lambda: served(node.get(f"/{identity}", "session", session)[1])["source"] == "far",
-                  "the replica has come so far")
+            until(lambda: served(node.get(f"/{identity}", "session", session)[1])["source"]
+                  == "far", "the replica has come so far")
 
     def test_C1_a_replica_that_comes_in_time_is_waited_for(self):
         with Node(self.primary, {"far": self.far}, patience="10s") as node:

@@ -1,4 +1,4 @@
-"""A real standby of a PostgresServer: it follows, serves reads, and stands still when it is told."""
+"""A real standby of a PostgresServer: it follows, serves reads, stands still when it is told to."""
 
 import os
 import pwd

@@ -28,9 +28,9 @@ int check_level(const Common& common, const LevelOptions& level) {
   const bool known = word == "strong" || word == "session" || word == "monotonic" ||
                      word == "eventual" || level.consistency.empty();
   if (!known) {
-    return complain(common, kUsage,
-                    "there is no level '" + plain(word) +
-                        "'; known: strong, session, monotonic, eventual");
+    return complain(
+        common, kUsage,
+        "there is no level '" + plain(word) + "'; known: strong, session, monotonic, eventual");
   }
   const auto visible = [](char c) { return c >= ' ' && c <= '~'; };
   if (!std::ranges::all_of(level.consistency + level.session, visible)) {
@@ -141,8 +141,7 @@ int op_show(const Common& common, const OpOptions& options) {
   }
   if (const int wrong = check_level(common, options.level); wrong != kOk) return wrong;
   Remote remote(common);
-  const auto answer =
-      remote.call("GET", path_of(options, below), {}, headers_of(options.level));
+  const auto answer = remote.call("GET", path_of(options, below), {}, headers_of(options.level));
   if (answer.has_value()) say_level(common, options.level, *answer);
   return remote.show_receipt(answer, kOnlyLooked);
 }

@@ -136,13 +136,13 @@ Result<ListPage> Reader::list(const ListQuery& query) {
   where.equals("key", query.key);
   where.equals("target", query.target);
   where.any_of("scope", query.scopes);
-  TRUED_TRY(const pg::Rows rows,
-            ask_at("SELECT " + std::string(kColumns) +
-                       " FROM @operation o WHERE o.id < $1::bytea AND o.created_at >= "
-                       "$2::bigint AND o.created_at < $3::bigint" +
-                       where.sql() + state_condition(query) +
-                       " ORDER BY o.id DESC LIMIT $4::bigint",
-                   " ORDER BY x.id DESC", where.parameters()));
+  TRUED_TRY(
+      const pg::Rows rows,
+      ask_at("SELECT " + std::string(kColumns) +
+                 " FROM @operation o WHERE o.id < $1::bytea AND o.created_at >= "
+                 "$2::bigint AND o.created_at < $3::bigint" +
+                 where.sql() + state_condition(query) + " ORDER BY o.id DESC LIMIT $4::bigint",
+             " ORDER BY x.id DESC", where.parameters()));
   ListPage page;
   for (const auto& values : rows.values) {
     if (page.operations.size() == query.limit) {

@@ -147,8 +147,9 @@ void Replicas::watch_primary() {
     auto found = ask(*primary_.looks);
     if (found.has_value() && found->standby) {
       found = Error{.code = ErrorCode::unavailable,
-                    .message = "the server that was reached is a replica itself: the URL of the "
-                               "ledger needs target_session_attrs=read-write"};
+                    .message =
+                        "the server that was reached is a replica itself: the URL of the "
+                        "ledger needs target_session_attrs=read-write"};
     }
     if (!found.has_value()) {
       if (!failing) {
@@ -404,10 +405,9 @@ Replicas::Tried Replicas::try_one(std::size_t index, Job& job, ServedBy& served)
 Result<std::unique_ptr<ReplicaReads>> open_postgres_replicas(PostgresReplicasOptions options) {
   const auto server_of = [&](const PostgresPlace& place) -> Result<Server> {
     TRUED_TRY(const Site site, Site::parse(place));
-    return Server{
-        .reads = std::make_shared<Source>(site, kConnectionsMax, options.call_max),
-        .looks = postgres::make_reader(std::make_shared<Source>(site, 1, options.call_max),
-                                       postgres::Of::replica)};
+    return Server{.reads = std::make_shared<Source>(site, kConnectionsMax, options.call_max),
+                  .looks = postgres::make_reader(
+                      std::make_shared<Source>(site, 1, options.call_max), postgres::Of::replica)};
   };
   TRUED_TRY(Server primary, server_of(options.primary));
   std::vector<Server> servers;

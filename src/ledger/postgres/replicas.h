@@ -1,6 +1,7 @@
 // replicas.h: reads from standbys of the server that the ledger is on.
 //
-//   one thread a server:  asks every `look_every` where it stands: the primary for what staleness is
+//   one thread a server:  asks every `look_every` where it stands: the primary for what staleness
+//   is
 //                         measured against, each replica for whether it can be used
 //   a few threads:        carry out reads, each on a connection to one replica
 //
@@ -27,8 +28,8 @@ struct PostgresReplica {
 struct PostgresReplicasOptions {
   PostgresPlace primary;
   std::vector<PostgresReplica> replicas;
-  Duration call_max{1'000};   ///< how long a statement may take: somebody waits who can go elsewhere
-  Duration look_every{500};   ///< and so how exact staleness is known
+  Duration call_max{1'000};  ///< how long a statement may take: somebody waits who can go elsewhere
+  Duration look_every{500};  ///< and so how exact staleness is known
   Duration known_for{5'000};  ///< how long it is said how far a replica is behind what was seen
   unsigned threads = 4;
   std::size_t waiting_max = 1'000;  ///< reads; more are declined

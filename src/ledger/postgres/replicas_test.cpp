@@ -195,15 +195,14 @@ TEST_F(ReplicasTest, C1_what_is_no_replica_of_this_ledger_is_never_read_from_and
     others.put(*elsewhere, "theirs");
   }
   shows(0, 1);
-  EXPECT_TRUE(standby(0).wait_for("coalesce((SELECT batch FROM " + other.name() +
-                                  ".head), 0) = 1"));
+  EXPECT_TRUE(
+      standby(0).wait_for("coalesce((SELECT batch FROM " + other.name() + ".head), 0) = 1"));
   PostgresReplica foreign = replica("foreign", 0);
   foreign.place.schema = other.name();
   PostgresReplica empty = replica("empty", 0);
   empty.place.schema = "nothing_here";
   const PostgresReplica writer{.name = "writer", .place = area.place()};
-  const PostgresReplica down{.name = "down",
-                             .place = area.place(pg::PostgresServer::free_port())};
+  const PostgresReplica down{.name = "down", .place = area.place(pg::PostgresServer::free_port())};
   const auto replicas = open({foreign, empty, writer, down});
   const std::vector<std::string> wrong = {"another ledger", "does not exist", "takes writes",
                                           "refused"};
@@ -233,9 +232,8 @@ TEST_F(ReplicasTest, C1_tables_that_this_program_does_not_know_are_not_read) {
   EXPECT_THAT(replicas->states().front().wrong, HasSubstr("schema version 99"));
   EXPECT_FALSE(read(*replicas, {}));
   area.sql("UPDATE @head SET oldest = 1, version = 0");
-  EXPECT_TRUE(eventually([&] {
-    return replicas->states().front().wrong.find("version 0") != std::string::npos;
-  }));
+  EXPECT_TRUE(eventually(
+      [&] { return replicas->states().front().wrong.find("version 0") != std::string::npos; }));
   EXPECT_FALSE(read(*replicas, {}));
   area.sql("UPDATE @head SET version = " + std::to_string(kPostgresSchema));
   EXPECT_TRUE(is_usable(*replicas, 0));
