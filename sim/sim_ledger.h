@@ -64,6 +64,7 @@ class SimLedger final : public Ledger {
   Result<std::uint32_t> retire(WallTime now, std::uint32_t limit) override;
   Result<std::unique_ptr<LedgerReader>> open_reader() override { return log_.ledger.open_reader(); }
   std::string durability() const override { return "simulated"; }
+  LedgerPosition newest() const override { return log_.ledger.newest(); }
 
   /// The process that had an open question is gone.
   void forget_question() { question_.reset(); }

@@ -130,16 +130,22 @@ Problem Service::Impl::conflict(const Answer& answer, std::string_view body) {
   return problem;
 }
 
-Reply Service::Impl::reply_with_receipt(Call call, Wait wait) {
+Reply Service::Impl::reply_with_receipt(Call call, Wait wait, std::optional<Consistency> asked) {
   auto shared = std::make_shared<Call>(std::move(call));
-  return [self = shared_from_this(), shared, wait](std::variant<Answer, EngineProblem> reply) {
+  return [self = shared_from_this(), shared, wait,
+          asked = std::move(asked)](std::variant<Answer, EngineProblem> reply) {
     if (const auto* refused = std::get_if<EngineProblem>(&reply)) {
       return shared->fail(problem_of(*refused));
     }
-    shared->answer_made([self, wait, operation = std::get<Answer>(reply).operation] {
+    shared->answer_made([self, wait, asked, operation = std::get<Answer>(reply).operation] {
       io::HttpResponse response =
           json_response(200, receipt(*operation, std::nullopt, self->durability()));
       say_applied(wait, response);
+      if (asked) {
+        tell_served(*asked, self->options.source,
+                    {.at = self->ports.engine->position(), .behind = 0, .stale = Duration{0}},
+                    response);
+      }
       return response;
     });
   };

@@ -95,6 +95,7 @@ struct ServerOptions {
   /// went wrong.
   std::function<Result<Durability>()> promise = {};
   DurabilityLevel floor = DurabilityLevel::none;
+  ReplicaReads* replicas = nullptr;
 };
 
 inline ServerOptions quick() {
@@ -196,7 +197,8 @@ class Server {
                      .pool = pool_,
                      .reader = ledger_.open_reader().value(),
                      .types = types_.get(),
-                     .durability = durability_.get()},
+                     .durability = durability_.get(),
+                     .replicas = options.replicas},
         ServiceOptions{.auth = options.auth,
                        .version = "1.2.3",
                        .durability = ledger_.durability(),
@@ -249,7 +251,9 @@ class Server {
   /// The ledger is asked what it promises.
   void look() { durability_->look(); }
 
-  Got get(const std::string& path) { return call("GET", path); }
+  Got get(const std::string& path, std::vector<io::Header> headers = {}) {
+    return call("GET", path, "", std::move(headers));
+  }
   Got post(const std::string& path, const std::string& body, std::vector<io::Header> headers = {}) {
     return call("POST", path, body, std::move(headers));
   }

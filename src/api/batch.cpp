@@ -31,11 +31,14 @@ struct Known {
 /// What a line came to, written out when its turn has come and the client takes it.
 using LineAnswer = std::variant<io::HttpResponse, Known>;
 
-void write_line(std::size_t index, const io::HttpResponse& response, std::string& body) {
+// `session` is at least as far as what any of these lines was answered for.
+void write_line(std::size_t index, const io::HttpResponse& response, std::string_view session,
+                std::string& body) {
   json::Writer out(body);
   out.begin_object().member("index", static_cast<std::uint64_t>(index));
   out.member("status", response.status);
-  out.key(response.status < 300 ? "receipt" : "problem").raw(response.body).end_object();
+  out.key(response.status < 300 ? "receipt" : "problem").raw(response.body);
+  out.member("session", session).end_object();
   body += '\n';
 }
 
@@ -196,13 +199,14 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
       while (end < lines_.size() && known_.at(end)) ++end;
     }
     io::Piece piece;
+    const std::string session = session_token(service_->ports.engine->position());
     std::size_t index = sent_;
     for (; index < end && piece.text.size() < kPieceBytes; ++index) {
       LineAnswer& answer = answers_.at(index);
       if (const auto* known = std::get_if<Known>(&answer)) {
-        write_line(index, service_->answer_of(known->answer, {}, known->base), piece.text);
+        write_line(index, service_->answer_of(known->answer, {}, known->base), session, piece.text);
       } else {
-        write_line(index, std::get<io::HttpResponse>(answer), piece.text);
+        write_line(index, std::get<io::HttpResponse>(answer), session, piece.text);
       }
       answer = io::HttpResponse{};
     }

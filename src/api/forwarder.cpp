@@ -55,6 +55,13 @@ Forwarder::Forwarder(io::Loop& loop, Clock& clock, ForwarderOptions options, Act
       later_(clock) {}
 
 void Forwarder::forward(io::HttpRequest&& request, io::Responder responder, Refuse refuse) {
+  loop_.post([self = shared_from_this(), request = std::move(request),
+              responder = std::move(responder), refuse = std::move(refuse)]() mutable {
+    self->take(std::move(request), std::move(responder), std::move(refuse));
+  });
+}
+
+void Forwarder::take(io::HttpRequest&& request, io::Responder responder, Refuse refuse) {
   if (own_) return own_(std::move(request), std::move(responder));
   auto errand = std::make_shared<Errand>();
   errand->gone = responder.watch();

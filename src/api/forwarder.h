@@ -8,7 +8,7 @@
 // What reads, and what carries a key by which the ledger tells a repetition, is sent again when the
 // node that had it was lost. Anything else is answered with what is known: it may have happened.
 //
-// Everything on the loop's thread, but for stop().
+// Threads: forward() and stop() any, the rest the loop's.
 #pragma once
 
 #include <chrono>
@@ -77,6 +77,7 @@ class Forwarder : public std::enable_shared_from_this<Forwarder> {
   };
   using ErrandPtr = std::shared_ptr<Errand>;
 
+  void take(io::HttpRequest&& request, io::Responder responder, Refuse refuse);
   void send(const ErrandPtr& errand);
   void came_back(const ErrandPtr& errand, const io::RelayFailure& failure, io::Responder responder);
   void give_up(Errand& errand);

@@ -13,6 +13,7 @@
 
 #include "api/dead_letters.h"
 #include "api/later.h"
+#include "api/reads.h"
 #include "api/service.h"
 #include "api/wait.h"
 #include "json/value.h"
@@ -33,6 +34,10 @@ struct Call {
   std::string id = {};     ///< {id} of the path
   std::string verb = {};   ///< last segment of the path
   CrossOrigin cross = {};  ///< what a browser is told
+  /// Set where operations are shown or changed: how far the ledger has come is told with it.
+  const Engine* tells = nullptr;
+  /// Of what was read from the ledger past the engine: at least so far.
+  LedgerPosition floor = {};
 
   /// Adds the headers that every answer has, and sends it.
   void answer(io::HttpResponse response);
@@ -40,6 +45,9 @@ struct Call {
   void answer_made(std::move_only_function<io::HttpResponse()> make);
   /// Sends `head` with the same headers, then what `next` says (io::Responder::stream()).
   [[nodiscard]] io::Waker stream(io::HttpResponse head, std::move_only_function<io::Piece()> next);
+  /// Answers with what a reader showed, and of whom it was.
+  void show(Looked looked, const Consistency& asked, const std::string& source,
+            const Freshness& how);
   void fail(const Problem& problem) { answer(respond(problem, instance())); }
   /// The path as it was sent.
   [[nodiscard]] std::string_view instance() const;
@@ -75,9 +83,17 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   /// one that is known, which is answered whatever the time is. Reads the ledger: on the pool.
   [[nodiscard]] std::optional<Problem> overdue(const Submission& submission);
   [[nodiscard]] bool is_past_deadline(const Submission& submission) const;
+  void wait_for_news(Call call, OperationId id, const Consistency& asked, Wait wait);
+  // reads.cpp
   void get(Call call);
   void list(Call call);
   void events(Call call);
+  /// By whoever is new enough for what is asked.
+  void read(Call call, Consistency asked, Look look);
+  void read_here(Call call, Consistency asked, Look look,
+                 std::optional<std::chrono::nanoseconds> until);
+  void wait_for_batch(Call call, Consistency asked, Look look, const LedgerPosition& seen,
+                      std::optional<std::chrono::nanoseconds> until);
   // people.cpp
   void person(Call call);
   // dead_letters.cpp
@@ -138,15 +154,23 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   [[nodiscard]] Problem conflict(const Answer& answer, std::string_view body);
   /// The same without saying which fields differ, where the ledger cannot be read now.
   [[nodiscard]] Problem conflict_unread(const Answer& answer) const;
-  /// What a person's choice or a read of one operation is answered with.
-  [[nodiscard]] Reply reply_with_receipt(Call call, Wait wait = {});
+  /// What a person's choice or, with what was `asked`, a wait for one operation is answered with.
+  [[nodiscard]] Reply reply_with_receipt(Call call, Wait wait = {},
+                                         std::optional<Consistency> asked = {});
 
   /// Goes on with `then`, unless the caller's token is for some scopes and the operation is of none
   /// of them: that is answered as if it did not exist. `then` may run on the pool.
   void if_visible(Call call, OperationId id, std::move_only_function<void(Call)> then);
 
-  /// Has the node that acts answer it.
+  /// Of operations, at a level of consistency that the caller chooses.
+  [[nodiscard]] static bool is_read(const Route& route);
+  /// Without an engine.
+  [[nodiscard]] bool answers_here(const Route& route, const io::HttpRequest& request) const;
+  /// Has the node that acts answer it. Any thread.
   void forward(Call call);
+
+  /// After the last read of several: the answer tells at least where the ledger stands now.
+  [[nodiscard]] Result<void> set_floor(Call& call);
 
   /// Runs `work` on the pool; answers `overloaded` if it is full.
   void on_pool(Call call, std::move_only_function<void(Call)> work);

@@ -1,41 +1,13 @@
-// Operations: submit, read, list, events.
-#include <algorithm>
-#include <functional>
-#include <iterator>
+// Operations: submitted, and waited for.
 #include <utility>
 
 #include "api/impl.h"
 #include "api/parameters.h"
-#include "api/receipts.h"
 #include "api/submit.h"
 #include "api/text.h"
 
 namespace trued::api {
 namespace {
-
-Problem no_such_operation(const std::string& id) {
-  return {.name = "no-such-operation",
-          .detail = "there is no operation '" + id + "' here, or it is past its retention"};
-}
-
-bool read_parameter(const std::string& name, const std::string& value, ListQuery& query,
-                    Problem& problem) {
-  if (name == "type") query.type = value;
-  if (name == "scope") query.scope = value;
-  if (name == "key") query.key = value;
-  if (name == "target") query.target = value;
-  if (name == "state")
-    return read_word(name, value, query.state, &parse_state, State::canceled, problem);
-  if (name == "status")
-    return read_word(name, value, query.status, &parse_status, Status::needs_action, problem);
-  if (name == "since") return read_time(name, value, query.since, problem);
-  if (name == "until") return read_time(name, value, query.until, problem);
-  if (name == "limit") return read_limit(value, query.limit, problem);
-  if (name != "cursor") return true;
-  query.before = parse_operation_id("op_" + value);
-  if (!query.before) problem = malformed("cursor must be one that an earlier page gave");
-  return query.before.has_value();
-}
 
 // The key of the Idempotency-Key header, if there is one.
 bool read_key_header(const io::HttpRequest& request, std::optional<std::string>& key,
@@ -55,34 +27,6 @@ bool read_key_header(const io::HttpRequest& request, std::optional<std::string>&
     key = std::move(given);
   }
   return true;
-}
-
-// A page of the scopes that `rights` cover.
-Result<ListPage> list_visible(LedgerReader& reader, const ListQuery& query,
-                              const config::Rights& rights) {
-  if (rights.everywhere() || !query.scope.empty()) return reader.list(query);
-  // The newest of each scope hold the newest of them all.
-  ListPage all;
-  for (const std::string& scope : rights.scopes) {
-    ListQuery one = query;
-    one.scope = scope;
-    TRUED_TRY(ListPage page, reader.list(one));
-    all.more = all.more || page.more;
-    std::ranges::move(page.operations, std::back_inserter(all.operations));
-  }
-  std::ranges::sort(all.operations, std::ranges::greater{}, &Operation::id);
-  if (all.operations.size() > query.limit) {
-    all.more = true;
-    all.operations.erase(all.operations.begin() + query.limit, all.operations.end());
-  }
-  return all;
-}
-
-// The first event of an operation says of which scope it is.
-bool visible(const std::vector<EventRecord>& events, const config::Rights& rights) {
-  if (events.empty()) return false;
-  const auto* accepted = std::get_if<Accepted>(&events.front().event);
-  return rights.everywhere() || (accepted != nullptr && rights.covers(accepted->identity.scope));
 }
 
 }  // namespace
@@ -175,83 +119,15 @@ void Service::Impl::submit_checked(Call call, Submission submission) {
   ports.engine->submit(std::move(submission), wait.span, std::move(reply));
 }
 
-void Service::Impl::get(Call call) {
-  const auto id = parse_operation_id(call.id);
-  if (!id) return call.fail(no_such_operation(call.id));
-  Wait wait = preferred_wait(call.request);
-  for (const auto& [name, value] : io::parse_query(call.request.query)) {
-    const auto span = read_seconds(value);
-    if (!span) return call.fail(malformed("wait must be a whole number of seconds"));
-    wait = {.span = *span};
-  }
-  if (wait.span.count() > 0) {
-    return if_visible(std::move(call), *id,
-                      [self = shared_from_this(), id = *id, wait](Call later) {
-                        self->ports.engine->wait_for(
-                            id, wait.span, self->reply_with_receipt(std::move(later), wait));
-                      });
-  }
-  on_pool(std::move(call), [self = shared_from_this(), id = *id](Call later) {
-    auto found = [&] {
-      const std::scoped_lock lock(self->reader_mutex);
-      return self->ports.reader->find(id);
-    }();
-    if (!found.has_value()) return later.fail(ledger_problem(found.error()));
-    if (!found.value() || !later.caller.rights->covers(found.value()->identity.scope)) {
-      return later.fail(no_such_operation(later.id));
+void Service::Impl::wait_for_news(Call call, OperationId id, const Consistency& asked, Wait wait) {
+  if (asked.token) {
+    if (auto foreign = check_ledger(*asked.token, ports.engine->position())) {
+      return call.fail(*foreign);
     }
-    later.answer(json_response(200, receipt(*found.value(), std::nullopt, self->durability())));
-  });
-}
-
-void Service::Impl::list(Call call) {
-  ListQuery query;
-  Problem problem;
-  for (const auto& [name, value] : io::parse_query(call.request.query)) {
-    if (!read_parameter(name, value, query, problem)) return call.fail(problem);
   }
-  if (!query.scope.empty() && !call.caller.rights->covers(query.scope)) {
-    return call.fail(out_of_scope(call.caller, query.scope));
-  }
-  on_pool(std::move(call), [self = shared_from_this(), query](Call later) {
-    auto page = [&] {
-      const std::scoped_lock lock(self->reader_mutex);
-      return list_visible(*self->ports.reader, query, *later.caller.rights);
-    }();
-    if (!page.has_value()) return later.fail(ledger_problem(page.error()));
-    std::string body;
-    json::Writer out(body);
-    out.begin_object().key("operations").begin_array();
-    for (const Operation& operation : page->operations) {
-      write_receipt(out, operation, std::nullopt, self->durability());
-    }
-    out.end_array().key("cursor");
-    if (page->more) {
-      out.string(page->operations.back().id.value().base32());
-    } else {
-      out.null();
-    }
-    out.end_object();
-    later.answer(json_response(200, std::move(body)));
-  });
-}
-
-void Service::Impl::events(Call call) {
-  const auto id = parse_operation_id(call.id);
-  if (!id) return call.fail(no_such_operation(call.id));
-  on_pool(std::move(call), [self = shared_from_this(), id = *id](Call later) {
-    auto events = [&] {
-      const std::scoped_lock lock(self->reader_mutex);
-      return self->ports.reader->events(id);
-    }();
-    if (!events.has_value()) return later.fail(ledger_problem(events.error()));
-    if (!visible(*events, *later.caller.rights)) return later.fail(no_such_operation(later.id));
-    std::string body;
-    json::Writer out(body);
-    out.begin_object().member("id", std::string_view(to_string(id))).key("events").begin_array();
-    for (const EventRecord& record : *events) write_event(out, record);
-    out.end_array().end_object();
-    later.answer(json_response(200, std::move(body)));
+  if_visible(std::move(call), id, [self = shared_from_this(), id, asked, wait](Call later) {
+    self->ports.engine->wait_for(id, wait.span,
+                                 self->reply_with_receipt(std::move(later), wait, asked));
   });
 }
 

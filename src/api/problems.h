@@ -26,6 +26,7 @@ struct ProblemType {
 inline constexpr std::array kProblems{
     ProblemType{"malformed", 400, "The request cannot be read"},
     ProblemType{"idempotency-key-required", 400, "The request names no key"},
+    ProblemType{"session-token-required", 400, "The request names no session"},
     ProblemType{"unauthorized", 401, "A bearer token is required"},
     ProblemType{"origin-not-allowed", 403, "Requests from that origin are refused"},
     ProblemType{"out-of-scope", 403, "The token is not for that"},
@@ -42,6 +43,7 @@ inline constexpr std::array kProblems{
     ProblemType{"not-resolvable", 409, "The operation does not wait for a person"},
     ProblemType{"not-retryable", 409, "The operation cannot be tried again"},
     ProblemType{"lease-lost", 409, "The attempt is not the worker's any more"},
+    ProblemType{"session-of-another-ledger", 409, "The session is of another ledger"},
     ProblemType{"stale-state", 412, "What the operation was based on has changed"},
     ProblemType{"too-large", 413, "The request is too large"},
     ProblemType{"target-too-long", 414, "The request target is too long"},
@@ -59,6 +61,7 @@ inline constexpr std::array kProblems{
     ProblemType{"not-acting", 503, "This node does not act"},
     ProblemType{"durability-below-floor", 503, "The ledger keeps less than it must"},
     ProblemType{"outcome-unknown", 503, "It is not known whether the request was accepted"},
+    ProblemType{"session-ahead", 503, "The ledger has not come so far"},
 };
 
 /// One of several things that are wrong.

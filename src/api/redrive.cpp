@@ -211,6 +211,8 @@ class RedriveRun : public std::enable_shared_from_this<RedriveRun> {
     if (!found.has_value()) return call_.fail(ledger_problem(found.error()));
     auto newest = find_newest();
     if (!newest.has_value()) return call_.fail(ledger_problem(newest.error()));
+    const auto floor = service_->set_floor(call_);
+    if (!floor.has_value()) return call_.fail(ledger_problem(floor.error()));
     for (std::size_t i = 0; i < entries_.size(); ++i) {
       Entry& entry = entries_.at(i);
       if (!entry.left && entry.letter) entry.left = service_->why_left(*entry.letter, asked_.terms);

@@ -124,7 +124,8 @@ TEST(Auth, S8_a_page_of_an_allowed_origin_can_use_the_server) {
   EXPECT_EQ(asked.header("Access-Control-Allow-Origin"), "https://console.example");
   EXPECT_EQ(asked.header("Vary"), "Origin");
   EXPECT_EQ(asked.header("Access-Control-Allow-Methods"), "POST, GET, HEAD");
-  for (const char* name : {"Authorization", "Content-Type", "Idempotency-Key", "Prefer"}) {
+  for (const char* name : {"Authorization", "Content-Type", "Idempotency-Key", "Prefer",
+                           "Trued-Consistency", "Trued-Session"}) {
     EXPECT_NE(asked.header("Access-Control-Allow-Headers").find(name), std::string::npos) << name;
   }
   const Got got = ask("GET", "/v1/status", "https://console.example", "Bearer right");
@@ -132,7 +133,8 @@ TEST(Auth, S8_a_page_of_an_allowed_origin_can_use_the_server) {
   EXPECT_EQ(got.header("Access-Control-Allow-Origin"), "https://console.example");
   EXPECT_EQ(got.header("Vary"), "Origin");
   EXPECT_EQ(got.header("Access-Control-Expose-Headers"),
-            "Location, Idempotent-Replayed, Preference-Applied, Retry-After");
+            "Location, Idempotent-Replayed, Preference-Applied, Retry-After, Trued-Session, "
+            "Trued-Consistency-Served");
   const Got none = ask("GET", "/v1/status", "https://console.example");
   EXPECT_EQ(none.status(), 401);
   EXPECT_EQ(none.header("Access-Control-Allow-Origin"), "https://console.example");

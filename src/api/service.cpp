@@ -109,13 +109,27 @@ void add(io::HttpResponse& response, const char* name, const char* value) {
   response.headers.push_back({name, value});
 }
 
+// At least as far as what the answer shows: an answer is made when its commit is known.
+void tell_position(io::HttpResponse& response, const Engine* engine, const LedgerPosition& floor) {
+  constexpr const char* kSession = "Trued-Session";
+  if (engine == nullptr || response.find(kSession) != nullptr) return;
+  LedgerPosition told = engine->position();
+  if (floor.batch > told.batch) told = floor;
+  response.headers.push_back({kSession, session_token(told)});
+}
+
 void add_what_all_have(io::HttpResponse& response, const CrossOrigin& cross) {
   io::add_safety_headers(response);
   if (cross.varies) add(response, "Vary", "Origin");
   if (cross.origin.empty()) return;
   response.headers.push_back({"Access-Control-Allow-Origin", cross.origin});
   add(response, "Access-Control-Expose-Headers",
-      "Location, Idempotent-Replayed, Preference-Applied, Retry-After");
+      "Location, Idempotent-Replayed, Preference-Applied, Retry-After, Trued-Session, "
+      "Trued-Consistency-Served");
+}
+
+bool shows_operations(Access access) {
+  return access != Access::open && access != Access::token && access != Access::server;
 }
 
 // A browser asks whether a page may send what it is about to send. It sends no token with that.
@@ -129,7 +143,7 @@ io::HttpResponse preflight(const std::string& methods) {
   response.status = 204;
   response.headers.push_back({"Access-Control-Allow-Methods", methods});
   add(response, "Access-Control-Allow-Headers",
-      "Authorization, Content-Type, Idempotency-Key, Prefer");
+      "Authorization, Content-Type, Idempotency-Key, Prefer, Trued-Consistency, Trued-Session");
   add(response, "Access-Control-Max-Age", "600");
   return response;
 }
@@ -163,16 +177,19 @@ std::optional<json::Value> read_json(std::string_view text, Problem& problem) {
 }
 
 void Call::answer(io::HttpResponse response) {
+  tell_position(response, tells, floor);
   add_what_all_have(response, cross);
   responder.send(std::move(response));
 }
 
 void Call::answer_made(std::move_only_function<io::HttpResponse()> make) {
-  responder.send_made([make = std::move(make), cross = cross]() mutable {
-    io::HttpResponse response = make();
-    add_what_all_have(response, cross);
-    return response;
-  });
+  responder.send_made(
+      [make = std::move(make), cross = cross, tells = tells, floor = floor]() mutable {
+        io::HttpResponse response = make();
+        tell_position(response, tells, floor);
+        add_what_all_have(response, cross);
+        return response;
+      });
 }
 
 io::Waker Call::stream(io::HttpResponse head, std::move_only_function<io::Piece()> next) {
@@ -195,6 +212,10 @@ Service::Impl::Impl(ServicePorts service_ports, ServiceOptions service_options)
   if (ports.types != nullptr) return;
   no_types = std::make_unique<define::Registry>(ports.targets, define::StatusOf());
   ports.types = no_types.get();
+}
+
+bool Service::Impl::is_read(const Route& route) {
+  return route.method == "GET" && route.pattern.starts_with("/v1/operations");
 }
 
 void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
@@ -223,12 +244,18 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
     return call.fail(*problem);
   }
   if (auto problem = Auth::check_rights(call.caller, access)) return call.fail(*problem);
+  if (shows_operations(access)) call.tells = ports.engine;
   if (found != nullptr) {
     if (auto problem = check_body(call.request, found->takes)) return call.fail(*problem);
     if (auto problem = check_parameters(call.request, found->parameters)) {
       return call.fail(*problem);
     }
-    if (ports.engine == nullptr && !found->anywhere) return forward(std::move(call));
+    if (!is_read(*found)) {
+      if (auto problem = refuse_consistency(call.request)) return call.fail(*problem);
+    }
+    if (ports.engine == nullptr && !answers_here(*found, call.request)) {
+      return forward(std::move(call));
+    }
     return (this->*found->handler)(std::move(call));
   }
   if (allowed.empty()) {
@@ -241,6 +268,15 @@ void Service::Impl::handle(io::HttpRequest&& request, io::Responder responder) {
               call.instance());
   response.headers.push_back({"Allow", allowed});
   call.answer(std::move(response));
+}
+
+// Reads that need not be the newest are answered from a replica, if one has what is asked for.
+bool Service::Impl::answers_here(const Route& route, const io::HttpRequest& request) const {
+  if (route.anywhere) return true;
+  if (ports.replicas == nullptr || !is_read(route)) return false;
+  Consistency asked;
+  Problem problem;
+  return !read_consistency(request, asked, problem) || asked.level != Level::strong;
 }
 
 void Service::Impl::forward(Call call) {
@@ -265,6 +301,12 @@ void Service::Impl::forward(Call call) {
         add_what_all_have(response, cross);
         responder.send(std::move(response));
       });
+}
+
+Result<void> Service::Impl::set_floor(Call& call) {
+  const std::scoped_lock lock(reader_mutex);
+  TRUED_TRY(call.floor, ports.reader->position());
+  return {};
 }
 
 void Service::Impl::on_pool(Call call, std::move_only_function<void(Call)> work) {

@@ -30,6 +30,7 @@
 #include "ledger/durability_watch.h"
 #include "ledger/ledger.h"
 #include "ledger/nodes.h"
+#include "ledger/replicas.h"
 #include "target/target.h"
 
 namespace trued::api {
@@ -45,6 +46,9 @@ struct ServiceOptions {
   std::size_t batch_in_flight_max = 2'000;
   config::Cares cares = {};  ///< who looks after what went wrong at which target
   std::string node = {};     ///< our name among those that serve the ledger
+  /// What reads of the ledger itself are told to be of: "file", "primary".
+  std::string source = "ledger";
+  Duration replica_wait{250};  ///< for a replica that has not come so far as a session
 };
 
 /// What the service works on; all of it outlives the service, its requests, and the pool's work.
@@ -59,6 +63,7 @@ struct ServicePorts {
   Nodes* nodes = nullptr;                     ///< who else serves the ledger; null: nobody
   /// Null: the ledger never promises anything else than ServiceOptions::durability.
   const DurabilityWatch* durability = nullptr;
+  ReplicaReads* replicas = nullptr;  ///< null: everything is read from the ledger itself
 };
 
 /// Method and path pattern of a route, for the test that holds them to openapi.yaml.

@@ -23,6 +23,37 @@ void write_standbys(json::Writer& out, const std::optional<std::vector<Standby>>
   out.end_array();
 }
 
+template <class Number>
+void write_known(json::Writer& out, std::string_view name, const std::optional<Number>& value) {
+  out.key(name);
+  if (value) {
+    out.integer(static_cast<std::int64_t>(*value));
+  } else {
+    out.null();
+  }
+}
+
+void write_replicas(json::Writer& out, const ReplicaReads* replicas) {
+  out.key("replicas").begin_array();
+  for (const ReplicaState& each :
+       replicas == nullptr ? std::vector<ReplicaState>() : replicas->states()) {
+    out.begin_object().member("name", std::string_view(each.name));
+    out.member("reachable", each.usable);
+    write_known(out, "batch", each.batch);
+    write_known(out, "behind", each.behind);
+    write_known(out, "staleness_ms",
+                each.stale ? std::optional(each.stale->count()) : std::nullopt);
+    out.member("since", std::string_view(format_rfc3339(each.since))).key("problem");
+    if (each.wrong.empty()) {
+      out.null();
+    } else {
+      out.string(each.wrong);
+    }
+    out.end_object();
+  }
+  out.end_array();
+}
+
 void write_promise(json::Writer& out, const DurabilityReport& report) {
   out.member("durability", to_string(report.now.level));
   out.member("durability_because", std::string_view(report.now.sentence));
@@ -37,7 +68,8 @@ void write_promise(json::Writer& out, const DurabilityReport& report) {
   out.end_array();
 }
 
-void write_ledger(json::Writer& out, const DurabilityReport& report, const Result<Counts>& counts) {
+void write_ledger(json::Writer& out, const DurabilityReport& report, const Result<Counts>& counts,
+                  const ReplicaReads* replicas) {
   out.key("ledger").begin_object();
   write_promise(out, report);
   out.member("readable", counts.has_value());
@@ -49,6 +81,7 @@ void write_ledger(json::Writer& out, const DurabilityReport& report, const Resul
   } else {
     out.member("error", std::string_view(counts.error().message));
   }
+  write_replicas(out, replicas);
   out.end_object();
 }
 
@@ -187,7 +220,7 @@ void Service::Impl::status(Call call) {
     out.member("started_at", std::string_view(format_rfc3339(self->started_at)));
     out.member("uptime_ms", static_cast<std::int64_t>(up.count()));
     write_readiness(out, *self->ports.engine);
-    write_ledger(out, self->durability_report(), counts);
+    write_ledger(out, self->durability_report(), counts, self->ports.replicas);
     const EngineStats stats = self->ports.engine->stats();
     write_engine(out, stats);
     write_targets(out, self->ports.targets, stats);

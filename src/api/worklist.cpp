@@ -144,6 +144,8 @@ void Service::Impl::worklist(Call call) {
     out.end_array();
     write_position(out, found->position);
     out.end_object();
+    const auto floor = self->set_floor(later);
+    if (!floor.has_value()) return later.fail(ledger_problem(floor.error()));
     later.answer(json_response(200, std::move(body)));
   });
 }

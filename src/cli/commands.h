@@ -85,9 +85,15 @@ struct WriteOptions {
 };
 int write(const Common& common, const WriteOptions& options);
 
+/// How new what is looked at has to be (docs/consistency.md).
+struct LevelOptions {
+  std::string consistency, session;
+};
+
 struct ListOptions {
   std::string type, status, state, scope, key, target, since, until, cursor;
   std::uint32_t limit = 50;
+  LevelOptions level = {};
 };
 int op_list(const Common& common, const ListOptions& options);
 
@@ -95,6 +101,7 @@ struct OpOptions {
   std::string id;
   std::string verdict, who, why;
   std::string wait;
+  LevelOptions level = {};
 };
 int op_show(const Common& common, const OpOptions& options);
 int op_events(const Common& common, const OpOptions& options);

@@ -57,6 +57,7 @@ class OneOpen final : public Ledger {
   }
   Result<std::unique_ptr<LedgerReader>> open_reader() override { return ledger_.open_reader(); }
   std::string durability() const override { return ledger_.durability(); }
+  LedgerPosition newest() const override { return ledger_.newest(); }
 
  private:
   Ledger& ledger_;

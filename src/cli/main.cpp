@@ -173,6 +173,12 @@ void add_write(CLI::App& root, Options& o, std::function<int()>& run) {
   });
 }
 
+void add_level(CLI::App& app, LevelOptions& level) {
+  app.add_option("--consistency", level.consistency,
+                 "strong (the default), session, monotonic or eventual");
+  app.add_option("--session", level.session, "What was seen so far: the session of an answer");
+}
+
 void add_op_list(CLI::App& op, Options& o, std::function<int()>& run) {
   CLI::App* list = op.add_subcommand("ls", "List operations, newest first");
   add_server(*list, o.common);
@@ -186,6 +192,7 @@ void add_op_list(CLI::App& op, Options& o, std::function<int()>& run) {
   list->add_option("--until", o.list.until, "RFC 3339");
   list->add_option("--cursor", o.list.cursor);
   list->add_option("--limit", o.list.limit)->check(whole_number(1, 1'000));
+  add_level(*list, o.list.level);
   list->callback([&] { run = [&o] { return op_list(o.common, o.list); }; });
 }
 
@@ -201,10 +208,11 @@ void add_op(CLI::App& root, Options& o, std::function<int()>& run) {
   };
   CLI::App* show = add("show", "The receipt of one operation");
   show->add_option("--wait", o.op.wait, "Wait for it to settle");
+  add_level(*show, o.op.level);
   show->callback([&] { run = [&o] { return op_show(o.common, o.op); }; });
-  add("events", "Everything recorded of one operation")->callback([&] {
-    run = [&o] { return op_events(o.common, o.op); };
-  });
+  CLI::App* events = add("events", "Everything recorded of one operation");
+  add_level(*events, o.op.level);
+  events->callback([&] { run = [&o] { return op_events(o.common, o.op); }; });
   for (const char* action : {"resolve", "retry", "cancel", "compensate"}) {
     CLI::App* app =
         add(action, action == std::string("resolve")      ? "Say what became of it"

@@ -8,6 +8,7 @@
 
 #include "base/encoding.h"
 #include "cli/exit_codes.h"
+#include "json/canonical.h"
 #include "json/parse.h"
 
 namespace trued::cli {
@@ -126,10 +127,28 @@ Result<RemoteAnswer> Remote::call(const std::string& method, const std::string& 
   TRUED_TRY(io::HttpResponse response, client_.call(request));
   RemoteAnswer answer;
   answer.status = response.status;
+  if (const std::string* session = response.find("Trued-Session")) answer.session = *session;
+  if (const std::string* served = response.find("Trued-Consistency-Served")) {
+    answer.served = *served;
+  }
   answer.text = std::move(response.body);
   auto value = json::parse(answer.text);
   if (value.has_value()) answer.value = std::move(value).value();
   return answer;
+}
+
+std::string RemoteAnswer::emitted() const {
+  if (!value.is_object() || !text.ends_with('}')) return text;
+  std::string out = text.substr(0, text.size() - 1);
+  const auto add = [&](const char* name, const std::string& told) {
+    if (told.empty() || value.find(name) != nullptr) return;
+    out += out.ends_with('{') ? "" : ",";
+    out += "\"" + std::string(name) + "\":";
+    json::write_string(told, out);
+  };
+  add("session", session);
+  add("served", served);
+  return out + "}";
 }
 
 int Remote::show_failure(const Error& error, std::string_view unknown) {
@@ -169,7 +188,7 @@ int Remote::show_receipt(const Result<RemoteAnswer>& answer, std::string_view un
     show_errors(*answer);
     return code;
   }
-  print(common_.json ? answer->text : receipt_text(answer->value, use_colour()));
+  print(common_.json ? answer->emitted() : receipt_text(answer->value, use_colour()));
   return exit_code_of(text_of(answer->value, "status"));
 }
 

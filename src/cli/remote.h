@@ -14,8 +14,13 @@ namespace trued::cli {
 
 struct RemoteAnswer {
   int status = 0;
-  std::string text;   ///< the body
-  json::Value value;  ///< parsed; null if it is no JSON
+  std::string text;          ///< the body
+  json::Value value;         ///< parsed; null if it is no JSON
+  std::string session = {};  ///< what the server's Trued-Session says; may be empty
+  std::string served = {};   ///< the same of Trued-Consistency-Served
+
+  /// The body for programs: an object has these two among its members.
+  [[nodiscard]] std::string emitted() const;
 };
 
 // What a request may have done that ended without an answer, and what to do then.

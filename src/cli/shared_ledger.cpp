@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "json/writer.h"
+#include "ledger/postgres/replicas.h"
 #include "pg/conninfo.h"
 
 namespace trued::cli {
@@ -132,6 +133,20 @@ Result<std::unique_ptr<PostgresTenure>> stand_by(const Standby& standby) {
 Result<std::unique_ptr<PostgresLedger>> open_shared(const config::SharedLedger& shared,
                                                     const PostgresTenure& tenure) {
   return PostgresLedger::open({.place = place_of(shared), .claim = tenure.claim()});
+}
+
+Result<std::unique_ptr<ReplicaReads>> open_replicas(const config::SharedLedger& shared) {
+  if (shared.replicas.empty()) return std::unique_ptr<ReplicaReads>();
+  PostgresReplicasOptions options{.primary = place_of(shared), .replicas = {}};
+  for (const config::LedgerReplica& replica : shared.replicas) {
+    options.replicas.push_back(
+        {.name = replica.name,
+         .place = {.url = replica.url, .password = replica.password, .schema = shared.schema}});
+  }
+  options.notice = [](const std::string& what, bool bad) {
+    spdlog::log(bad ? spdlog::level::warn : spdlog::level::info, "{}", what);
+  };
+  return open_postgres_replicas(std::move(options));
 }
 
 }  // namespace trued::cli

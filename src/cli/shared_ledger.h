@@ -14,6 +14,7 @@
 #include "ledger/postgres/postgres_ledger.h"
 #include "ledger/postgres/postgres_nodes.h"
 #include "ledger/postgres/postgres_tenure.h"
+#include "ledger/replicas.h"
 
 namespace trued::cli {
 
@@ -57,5 +58,9 @@ struct Standby {
 /// Opens it for the node that holds `tenure`.
 [[nodiscard]] Result<std::unique_ptr<PostgresLedger>> open_shared(
     const config::SharedLedger& shared, const PostgresTenure& tenure);
+
+/// Reads from its replicas; null where there are none.
+[[nodiscard]] Result<std::unique_ptr<ReplicaReads>> open_replicas(
+    const config::SharedLedger& shared);
 
 }  // namespace trued::cli

@@ -29,12 +29,21 @@ struct TokenSpec {
   Rights rights = {};
 };
 
+/// A server that follows the one of the ledger, for reads that may be older.
+struct LedgerReplica {
+  std::string name;
+  std::string url;
+  std::string password;  ///< that of the ledger where none is given
+};
+
 /// A ledger on a PostgreSQL server, which several nodes share; one acts at a time.
 struct SharedLedger {
   std::string url;       ///< postgresql://…
   std::string password;  ///< beside the URL, so that nothing in it has to be escaped
   std::string schema = "trued";
   Duration lease{10'000};  ///< how long a node that falls silent keeps the others waiting
+  std::vector<LedgerReplica> replicas = {};
+  Duration replica_wait{250};  ///< for a replica to come as far as a session has
 };
 
 /// What this server is called among those that share its ledger, and where they reach it.

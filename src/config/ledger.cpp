@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "config/postgres.h"
+#include "core/ids.h"
 
 namespace trued::config {
 namespace {
@@ -23,12 +24,67 @@ void read_minimum(Table& table, Config& config) {
 // A ledger in a file, with a floor under it.
 void read_file(Table& table, Config& config, const std::string& url) {
   if (!url.empty()) config.ledger = *ledger_path(url);
-  for (const char* name : {"password", "schema", "lease"}) {
+  for (const char* name : {"password", "schema", "lease", "replicas", "replica", "replica_wait"}) {
     if (table.has(name)) table.fault(name, "is for a ledger on a server; this one is a file");
   }
 }
 
-void read_shared(Table& table, Config& config) {
+constexpr Duration kReplicaWaitMax{10'000};
+constexpr const char* kReplicaUrl = "expected postgresql://USER@HOST/DATABASE of a replica";
+
+// Empty if nothing is.
+std::string wrong_with_replica(const std::string& url, bool secret) {
+  if (!is_shared_ledger(url)) return kReplicaUrl;
+  if (secret || !holds_password(url)) return "";
+  return "a password does not belong into the file; write [ledger.replica.NAME] with url and "
+         "password = \"${env:NAME}\"";
+}
+
+// Names stand in answers and logs; these two mean the ledger itself there.
+std::string wrong_with_name(const SharedLedger& shared, const std::string& name) {
+  if (!valid_name(name)) return "a replica's name has 1 to 64 characters of [A-Za-z0-9_.-]";
+  if (name == "primary" || name == "file") return "'" + name + "' means the ledger itself";
+  const bool twice =
+      std::ranges::find(shared.replicas, name, &LedgerReplica::name) != shared.replicas.end();
+  return twice ? "there are two replicas of that name" : "";
+}
+
+void read_replicas(Table& table, Faults& faults, SharedLedger& shared) {
+  std::vector<std::string> urls;
+  table.texts("replicas", urls);
+  for (const std::string& url : urls) {
+    if (const auto wrong = wrong_with_replica(url, false); !wrong.empty()) {
+      table.fault("replicas", wrong);
+    }
+    const std::string name = "replica-" + std::to_string(shared.replicas.size() + 1);
+    shared.replicas.push_back({.name = name, .url = url, .password = shared.password});
+  }
+  const toml::table* named = table.table("replica");
+  if (named == nullptr) return;
+  for (const auto& [key, node] : *named) {
+    const std::string name(key.str());
+    const std::string path = "ledger.replica." + name;
+    if (node.as_table() == nullptr) {
+      faults.add(node.source(), path + ": expected a table with url");
+      continue;
+    }
+    if (const auto wrong = wrong_with_name(shared, name); !wrong.empty()) {
+      faults.add(node.source(), path + ": " + wrong);
+    }
+    Table one(*node.as_table(), faults, path);
+    LedgerReplica replica{.name = name, .url = {}, .password = shared.password};
+    bool secret = false;
+    one.text_or_secret("url", replica.url, &secret);
+    one.secret("password", replica.password);
+    if (const auto wrong = wrong_with_replica(replica.url, secret); !wrong.empty()) {
+      one.fault("url", wrong);
+    }
+    one.check_names();
+    shared.replicas.push_back(std::move(replica));
+  }
+}
+
+void read_shared(Table& table, Faults& faults, Config& config) {
   SharedLedger shared;
   bool secret = false;
   table.text_or_secret("url", shared.url, &secret);
@@ -53,6 +109,9 @@ void read_shared(Table& table, Config& config) {
   if (shared.lease < kLeaseMin || shared.lease > kLeaseMax) {
     table.fault("lease", "expected 1s to 10m");
   }
+  table.duration("replica_wait", shared.replica_wait);
+  if (shared.replica_wait > kReplicaWaitMax) table.fault("replica_wait", "expected 0s to 10s");
+  read_replicas(table, faults, shared);
   table.check_names();
   config.shared_ledger = std::move(shared);
 }
@@ -83,7 +142,7 @@ bool is_plain_url(std::string_view url) {
 void read_ledger(Table& root, Faults& faults, Config& config) {
   if (root.is_table("ledger")) {
     Table table(*root.table("ledger"), faults, "ledger");
-    return read_shared(table, config);
+    return read_shared(table, faults, config);
   }
   std::string text;
   root.text("ledger", text);

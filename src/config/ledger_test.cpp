@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <map>
 
 #include <gtest/gtest.h>
 
@@ -106,6 +107,42 @@ TEST(ConfigLedger, a_password_in_plain_sight_is_refused_and_not_repeated) {
         parse_ledger("postgresql://h/db?password=s3cret-word").error().message}) {
     EXPECT_NE(fault.find("password"), std::string::npos) << fault;
     EXPECT_EQ(fault.find("s3cret-word"), std::string::npos) << fault;
+  }
+}
+
+TEST(ConfigLedger, C1_replicas_are_a_list_or_tables_and_have_names) {
+  ::setenv("TRUED_TEST_LEDGER_PASSWORD", "s3cret-word", 1);
+  const std::string ledger = "[ledger]\nurl = \"postgresql://u@h/d\"\n";
+  Loaded loaded = parse(ledger +
+                            "replicas = [\"postgresql://u@r1/d\", \"postgresql://u@r2/d\"]\n"
+                            "password = \"${env:TRUED_TEST_LEDGER_PASSWORD}\"\n"
+                            "replica_wait = \"1s\"\n[ledger.replica.paris]\n"
+                            "url = \"postgresql://u@r3/d\"\n",
+                        "t.toml", rules());
+  ASSERT_TRUE(loaded.faults.empty()) << to_string(loaded.faults.front());
+  const SharedLedger& shared = *loaded.config.shared_ledger;
+  EXPECT_EQ(shared.replica_wait, Duration{1'000});
+  ASSERT_EQ(shared.replicas.size(), 3U);
+  EXPECT_EQ(shared.replicas.at(0).name, "replica-1");
+  EXPECT_EQ(shared.replicas.at(1).url, "postgresql://u@r2/d");
+  EXPECT_EQ(shared.replicas.at(2).name, "paris");
+  EXPECT_EQ(shared.replicas.at(2).password, "s3cret-word") << "the ledger's, where none is given";
+  const std::string table = ledger + "[ledger.replica.";
+  for (const auto& [text, said] : std::map<std::string, std::string>{
+           {ledger + "replicas = [\"mysql://h\"]\n", "of a replica"},
+           {ledger + "replicas = [\"postgresql://u:word@h/d\"]\n", "[ledger.replica.NAME]"},
+           {ledger + "replicas = \"postgresql://u@h/d\"\n", "replicas"},
+           {ledger + "replica_wait = \"1m\"\n", "0s to 10s"},
+           {ledger + "[ledger.replica]\na = 1\n", "expected a table"},
+           {table + "primary]\nurl = \"postgresql://u@h/d\"\n", "means the ledger itself"},
+           {table + "\"a b\"]\nurl = \"postgresql://u@h/d\"\n", "1 to 64 characters"},
+           {table + "a]\n", "of a replica"},
+           {table + "a]\nurl = \"postgresql://u@h/d\"\nschema = \"x\"\n", "unknown key"},
+           {table + "a]\nurl = \"postgresql://u@h/d\"\npassword = \"plain\"\n", "secret"},
+           {ledger + "replicas = [\"postgresql://u@h/d\"]\n[ledger.replica.replica-1]\nurl = "
+                     "\"postgresql://u@h/d\"\n",
+            "two replicas"}}) {
+    EXPECT_NE(fault_of(text).find(said), std::string::npos) << text << fault_of(text);
   }
 }
 

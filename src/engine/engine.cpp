@@ -74,4 +74,6 @@ bool Engine::ready(std::string& reason) const {
 
 EngineStats Engine::stats() const { return impl_->stats(); }
 
+LedgerPosition Engine::position() const { return impl_->position(); }
+
 }  // namespace trued

@@ -139,6 +139,9 @@ class Engine {
   /// why is in `reason`.
   [[nodiscard]] bool ready(std::string& reason) const;
   [[nodiscard]] EngineStats stats() const;
+  /// How far the ledger has come: asked once an answer is there, at least as far as the commit that
+  /// it rests on. Any thread.
+  [[nodiscard]] LedgerPosition position() const;
 
  private:
   class Impl;

@@ -123,6 +123,8 @@ class Engine::Impl {
     return ports_.floor == nullptr ? std::string() : ports_.floor->below();
   }
 
+  LedgerPosition position() const { return ports_.ledger.newest(); }
+
   /// For a caller, on any thread: refused at once when nobody steps the engine any more.
   void push_or_refuse(Message message);
   std::size_t jobs_out() const { return jobs_.out(); }

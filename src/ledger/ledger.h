@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/uuid.h"
 #include "core/cause.h"
 #include "core/identity.h"
 #include "core/operation.h"
@@ -78,6 +79,15 @@ struct EventRecord {
   Event event;
 };
 
+/// Where a ledger stands: which one it is, and the number of its newest batch. It survives a
+/// failover, and a copy that is put back says how far back it is.
+struct LedgerPosition {
+  Uuid ledger{};            ///< all zero while nothing is in it and it has no name yet
+  std::uint64_t batch = 0;  ///< 0: none
+
+  friend bool operator==(const LedgerPosition&, const LedgerPosition&) = default;
+};
+
 struct ListQuery {
   std::string scope, type, key, target;  ///< empty = any
   std::optional<State> state;
@@ -85,6 +95,7 @@ struct ListQuery {
   std::optional<WallTime> since, until;  ///< by created_at: since <= t < until
   std::optional<OperationId> before;     ///< cursor: only operations older than this one
   std::uint32_t limit = 50;              ///< 1 to 1,000
+  std::vector<std::string> scopes = {};  ///< of one of these, besides the rest; empty = any
 };
 
 /// Newest first. `more` tells whether a further page exists.
@@ -133,6 +144,11 @@ class LedgerReader {
   /// Canonical JSON of the input; nothing if the operation is not known.
   [[nodiscard]] virtual Result<std::optional<std::string>> intent(const OperationId& id) = 0;
   [[nodiscard]] virtual Result<Counts> counts() = 0;
+  /// Where the ledger stands now.
+  [[nodiscard]] virtual Result<LedgerPosition> position() = 0;
+  /// Where it stood in the very snapshot that the last find(), list() or events() was answered
+  /// from.
+  [[nodiscard]] virtual LedgerPosition seen() const = 0;
 };
 
 /// One difference that an audit found, the first in the order of the log.
@@ -188,6 +204,9 @@ class Ledger {
   /// something else than it did; false: that is not enough, and if it is less than before, nothing
   /// is written (`conflict`). Set before the first commit; may never be called.
   virtual void on_durability(std::function<bool(const Durability&)> found) { (void)found; }
+
+  /// The newest batch that is known here to be committed; asks nobody. Any thread.
+  [[nodiscard]] virtual LedgerPosition newest() const = 0;
 };
 
 }  // namespace trued

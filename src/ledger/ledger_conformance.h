@@ -171,6 +171,52 @@ TEST_P(LedgerConformance, T8_the_log_says_how_often_it_ended_the_same) {
   }
 }
 
+TEST_P(LedgerConformance, C1_what_is_read_comes_with_the_position_that_it_is_of) {
+  const auto reader = ledger->open_reader().value();
+  EXPECT_EQ(ledger->newest().batch, 0U);
+  EXPECT_EQ(reader->position()->batch, 0U);
+  const Operation first = lives.put(*ledger, "a");
+  const LedgerPosition after = ledger->newest();
+  EXPECT_EQ(after.batch, 1U);
+  EXPECT_NE(after.ledger, Uuid{});
+  EXPECT_EQ(*reader->position(), after);
+  EXPECT_TRUE(reader->find(first.id)->has_value());
+  EXPECT_EQ(reader->seen(), after);
+  Lives::settle(*ledger, first, State::confirmed);
+  lives.put(*ledger, "b");
+  EXPECT_EQ(reader->seen(), after) << "nothing was read since";
+  EXPECT_EQ(reader->events(first.id)->size(), 5U);
+  EXPECT_EQ(reader->seen(), (LedgerPosition{after.ledger, 3}));
+  EXPECT_EQ(reader->seen(), ledger->newest());
+  lives.put(*ledger, "c");
+  ListQuery nobody;
+  nobody.key = "nobody's";
+  EXPECT_TRUE(reader->list(nobody)->operations.empty());
+  EXPECT_EQ(reader->seen().batch, 4U) << "that nothing is found is of a moment as well";
+  lives.put(*ledger, "d");
+  EXPECT_FALSE(reader->find(OperationId{})->has_value());
+  EXPECT_EQ(reader->seen().batch, 5U);
+  EXPECT_TRUE(reader->events(OperationId{})->empty());
+  EXPECT_EQ(reader->seen().batch, 5U);
+  EXPECT_GE(*ledger->retire(kStart + Duration{60'000}, 10), 1U);
+  EXPECT_EQ(*reader->position(), ledger->newest());
+  EXPECT_EQ(reader->position()->ledger, after.ledger) << "the first operation is past retention";
+}
+
+TEST_P(LedgerConformance, a_list_of_several_scopes_is_one_snapshot_and_one_page) {
+  for (const char* key : {"a", "b"}) lives.put(*ledger, key);
+  const auto reader = ledger->open_reader().value();
+  ListQuery query;
+  query.scopes = {"acme", "default"};
+  query.limit = 1;
+  auto page = reader->list(query).value();
+  ASSERT_EQ(page.operations.size(), 1U);
+  EXPECT_EQ(page.operations.front().identity.key, "b");
+  EXPECT_TRUE(page.more);
+  query.scopes = {"acme", "umbrella"};
+  EXPECT_TRUE(reader->list(query)->operations.empty());
+}
+
 TEST_P(LedgerConformance, counts_are_right_whatever_was_retired) {
   lives.put(*ledger, "open");
   for (int i = 0; i < 5; ++i) {

@@ -12,8 +12,12 @@ bool fits(const std::string& wanted, const std::string& value) {
 }  // namespace
 
 bool matches(const ListQuery& query, const Operation& operation) {
-  return fits(query.scope, operation.identity.scope) && fits(query.type, operation.identity.type) &&
-         fits(query.key, operation.identity.key) && fits(query.target, operation.target) &&
+  const bool scoped =
+      query.scopes.empty() ||
+      std::ranges::find(query.scopes, operation.identity.scope) != query.scopes.end();
+  return scoped && fits(query.scope, operation.identity.scope) &&
+         fits(query.type, operation.identity.type) && fits(query.key, operation.identity.key) &&
+         fits(query.target, operation.target) &&
          (!query.state || *query.state == operation.state) &&
          (!query.status || *query.status == status_of(operation.state)) &&
          (!query.since || operation.created_at >= *query.since) &&

@@ -30,6 +30,12 @@ namespace trued::pg {
 
 inline void pause(int milliseconds) { (void)::poll(nullptr, 0, milliseconds); }
 
+class PostgresServer;
+/// The server that a standby follows.
+struct StandbyOf {
+  const PostgresServer& primary;
+};
+
 class PostgresServer {
  public:
   /// Role "app" owns database "app"; "postgres" may do everything. Nobody needs a password.
@@ -48,6 +54,32 @@ class PostgresServer {
     sql("CREATE ROLE app LOGIN");
     sql("CREATE DATABASE app OWNER app");
   }
+  /// A standby that serves reads.
+  explicit PostgresServer(StandbyOf of, std::vector<std::string> settings = {})
+      : settings_(std::move(settings)) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "trued-pg-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) {
+      ADD_FAILURE() << "no directory for a standby";
+      return;
+    }
+    root_ = pattern;
+    give_away(root_);
+    const pid_t copies = spawn({binaries() + "/pg_basebackup", "-h", "127.0.0.1", "-p",
+                                std::to_string(of.primary.port()), "-U", "postgres", "-D", data(),
+                                "-R", "-X", "stream", "-c", "fast", "--no-sync"});
+    int status = 1;
+    EXPECT_EQ(::waitpid(copies, &status, 0), copies);
+    EXPECT_EQ(status, 0) << log();
+    port_ = free_port();
+    start();
+  }
+  /// Of a standby: it shows nothing newer until resume().
+  void pause_replay() const {
+    sql("SELECT pg_wal_replay_pause()");
+    EXPECT_TRUE(wait_for("pg_get_wal_replay_pause_state() = 'paused'")) << log();
+  }
+  void resume_replay() const { sql("SELECT pg_wal_replay_resume()"); }
+
   ~PostgresServer() {
     end(SIGQUIT);
     std::error_code ignored;
@@ -224,7 +256,7 @@ class PostgresServer {
                                                  const std::string& database) const {
     const auto info =
         ConnInfo::parse("postgresql://" + user + "@127.0.0.1:" + std::to_string(port_) + "/" +
-                        database + "?sslmode=disable");
+                        database + "?sslmode=disable&target_session_attrs=any");
     return Session::open(*info, "test", Deadline(Duration{5'000}));
   }
 

@@ -210,6 +210,24 @@ class B_Open(unittest.TestCase):  # noqa: N801
         self.assertEqual(self.client.get(none + "/events").status, 404)
         self.assertEqual(self.client.call("HEAD", path).status, 200)
 
+    def test_C1_levels_of_reads(self) -> None:
+        made = self.client.post("/v1/operations", write("l.md", "L", key="level"),
+                                Prefer="wait=20")
+        path = f"/v1/operations/{made.value['id']}"
+        session = made.headers["trued-session"]
+        foreign = "s1-" + "0f" * 16 + "-1"
+        for route in ("/v1/operations", path, path + "/events"):
+            for level in ("strong", "session", "monotonic", "eventual;max-staleness-ms=5"):
+                got = self.client.get(route, Trued_Consistency=level, Trued_Session=session)
+                self.assertEqual(got.status, 200)
+                self.assertIn('source="file"', got.headers["trued-consistency-served"])
+                other = self.client.get(route, Trued_Consistency=level, Trued_Session=foreign)
+                self.assertEqual((other.status, other.problem),
+                                 (409, "session-of-another-ledger"))
+            got = self.client.get(route, Trued_Consistency="session")
+            self.assertEqual((got.status, got.problem), (400, "session-token-required"))
+        self.assertEqual(self.client.get("/v1/status", Trued_Consistency="strong").status, 400)
+
     def test_T10_people(self) -> None:
         # A folder stands where the file should be: refused for good.
         (self.server.folder / "docs" / "taken").mkdir()

@@ -1,4 +1,6 @@
 // trued op: looking at operations, and deciding about them.
+#include <algorithm>
+
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/remote.h"
@@ -18,6 +20,42 @@ std::string path_of(const OpOptions& options, const std::string& below = {}) {
 int check_texts(const Common& common, const std::vector<GivenText>& given) {
   const auto wrong = not_utf8(given);
   return wrong.empty() ? kOk : complain_of_each(common, kUsage, wrong, "nothing was sent");
+}
+
+// kOk, or it has complained: only a level that there is, and what a header can carry.
+int check_level(const Common& common, const LevelOptions& level) {
+  const std::string word = level.consistency.substr(0, level.consistency.find(';'));
+  const bool known = word == "strong" || word == "session" || word == "monotonic" ||
+                     word == "eventual" || level.consistency.empty();
+  if (!known) {
+    return complain(
+        common, kUsage,
+        "there is no level '" + plain(word) + "'; known: strong, session, monotonic, eventual");
+  }
+  const auto visible = [](char c) { return c >= ' ' && c <= '~'; };
+  if (!std::ranges::all_of(level.consistency + level.session, visible)) {
+    return complain(common, kUsage,
+                    "--session is the session of an earlier answer, and --consistency a level: "
+                    "both are visible ASCII");
+  }
+  if (word != "session" || !level.session.empty()) return kOk;
+  return complain(common, kUsage,
+                  "--consistency session needs --session TOKEN: 'session' in the --json output of "
+                  "what was written or looked at before; begin with monotonic");
+}
+
+std::vector<io::Header> headers_of(const LevelOptions& level) {
+  std::vector<io::Header> headers;
+  if (!level.consistency.empty()) headers.push_back({"Trued-Consistency", level.consistency});
+  if (!level.session.empty()) headers.push_back({"Trued-Session", level.session});
+  return headers;
+}
+
+// To whoever asked for a level; programs find it in the answer.
+void say_level(const Common& common, const LevelOptions& level, const RemoteAnswer& answer) {
+  if (common.json || (level.consistency.empty() && level.session.empty())) return;
+  say("served: " + plain(answer.served));
+  say("session: " + plain(answer.session));
 }
 
 std::string query_of(const ListOptions& options) {
@@ -74,12 +112,15 @@ int op_list(const Common& common, const ListOptions& options) {
     return complain(common, kUsage,
                     "there is no state '" + options.state + "'; known: " + all_of<State>());
   }
+  if (const int wrong = check_level(common, options.level); wrong != kOk) return wrong;
   Remote remote(common);
-  const auto answer = remote.call("GET", "/v1/operations" + query_of(options));
+  const auto answer =
+      remote.call("GET", "/v1/operations" + query_of(options), {}, headers_of(options.level));
   if (!answer.has_value()) return remote.show_failure(answer.error(), kOnlyLooked);
+  say_level(common, options.level, *answer);
   if (answer->status != 200) return remote.show_problem(*answer);
   if (common.json) {
-    print(answer->text);
+    print(answer->emitted());
     return kOk;
   }
   const json::Value* list = answer->value.find("operations");
@@ -98,19 +139,25 @@ int op_show(const Common& common, const OpOptions& options) {
     if (!wait.has_value()) return complain(common, kUsage, "--wait " + wait.error().message);
     below = "?wait=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count());
   }
+  if (const int wrong = check_level(common, options.level); wrong != kOk) return wrong;
   Remote remote(common);
-  return remote.show_receipt(remote.call("GET", path_of(options, below)), kOnlyLooked);
+  const auto answer = remote.call("GET", path_of(options, below), {}, headers_of(options.level));
+  if (answer.has_value()) say_level(common, options.level, *answer);
+  return remote.show_receipt(answer, kOnlyLooked);
 }
 
 int op_events(const Common& common, const OpOptions& options) {
   if (const int code = check_texts(common, {{"the id", options.id}}); code != kOk) return code;
+  if (const int wrong = check_level(common, options.level); wrong != kOk) return wrong;
   Remote remote(common);
-  const auto answer = remote.call("GET", path_of(options, "/events"));
+  const auto answer =
+      remote.call("GET", path_of(options, "/events"), {}, headers_of(options.level));
   if (!answer.has_value()) return remote.show_failure(answer.error(), kOnlyLooked);
+  say_level(common, options.level, *answer);
   if (answer->status != 200) return remote.show_problem(*answer);
   const json::Value* events = answer->value.find("events");
   if (common.json || events == nullptr || !events->is_array()) {
-    print(answer->text);
+    print(answer->emitted());
     return kOk;
   }
   for (const json::Value& event : events->items()) print(event_line(event));

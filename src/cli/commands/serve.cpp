@@ -186,6 +186,7 @@ struct Running {
   std::unique_ptr<PostgresNodes> nodes;  ///< null before the ledger's tables are known to be there
   std::shared_ptr<api::Forwarder> forwarder;
   std::unique_ptr<api::Service> standby;  ///< answers until this node acts
+  std::unique_ptr<ReplicaReads> replicas;
   std::unique_ptr<api::Service> service;
   std::unique_ptr<EnginePump> pump;
   std::atomic<api::Service*> front{nullptr};  ///< who answers now
@@ -313,11 +314,14 @@ Result<void> open_ledger(const config::Config& config, const std::string& path, 
 }
 
 api::ServiceOptions service_options(const config::Config& config, const Ledger& ledger) {
+  const config::SharedLedger shared = config.shared_ledger.value_or(config::SharedLedger{});
   return {.auth = auth_of(config),
           .version = TRUED_VERSION,
           .durability = ledger.durability(),
           .cares = config.cares,
-          .node = config.node.name};
+          .node = config.node.name,
+          .source = config.shared_ledger ? "primary" : "file",
+          .replica_wait = shared.replica_wait};
 }
 
 void answer(Running& r, io::HttpRequest&& request, io::Responder responder) {
@@ -368,7 +372,8 @@ Result<void> start(const config::Config& config, const std::string& ledger_path,
                                                                .reader = std::move(reader),
                                                                .types = r.types.get(),
                                                                .nodes = r.nodes.get(),
-                                                               .durability = r.durability.get()},
+                                                               .durability = r.durability.get(),
+                                                               .replicas = r.replicas.get()},
                                              service_options(config, *r.ledger));
   r.pump = std::make_unique<EnginePump>(*r.engine);
   return {};
@@ -407,16 +412,20 @@ Result<void> stand_up(const Common& common, config::Config& config, Running& r,
             PostgresNodes::open(place_of(*config.shared_ledger), {.name = config.node.name,
                                                                   .url = config.node.advertise,
                                                                   .version = TRUED_VERSION}));
-  r.standby = std::make_unique<api::Service>(api::ServicePorts{.targets = r.targets,
-                                                               .clock = r.clock,
-                                                               .pool = *r.pool,
-                                                               .reader = nullptr,
-                                                               .forwarder = r.forwarder,
-                                                               .nodes = r.nodes.get()},
-                                             api::ServiceOptions{.auth = auth_of(config),
-                                                                 .version = TRUED_VERSION,
-                                                                 .durability = "unknown",
-                                                                 .node = config.node.name});
+  TRUED_TRY(r.replicas, open_replicas(*config.shared_ledger));
+  r.standby = std::make_unique<api::Service>(
+      api::ServicePorts{.targets = r.targets,
+                        .clock = r.clock,
+                        .pool = *r.pool,
+                        .reader = nullptr,
+                        .forwarder = r.forwarder,
+                        .nodes = r.nodes.get(),
+                        .replicas = r.replicas.get()},
+      api::ServiceOptions{.auth = auth_of(config),
+                          .version = TRUED_VERSION,
+                          .durability = "unknown",
+                          .node = config.node.name,
+                          .replica_wait = config.shared_ledger->replica_wait});
   r.standby->set_port(r.server->port());
   r.front = r.standby.get();
   announce_node(common, config, r.server->port(), ledger, config.node.name);

@@ -20,6 +20,9 @@ struct MemoryLedger::Store {
   std::unordered_map<Digest, Tombstone> tombstones;
   std::uint64_t next_sequence = 1;
   std::uint64_t batches = 0;
+  Uuid name;  ///< the id of the first operation that there was
+
+  LedgerPosition position() const { return {.ledger = name, .batch = batches}; }
 
   bool collides(const Batch& batch) const {
     std::unordered_map<Digest, OperationId> fresh;
@@ -36,6 +39,7 @@ struct MemoryLedger::Store {
     for (const Change& change : batch.changes) {
       TRUED_ASSERT(!change.events.empty());
       if (change.insert) {
+        if (name == Uuid{}) name = change.row.id.value();
         identities.emplace(identity_digest(change.row.identity), change.row.id);
         intents.emplace(change.row.id, change.intent);
       }
@@ -59,6 +63,7 @@ class MemoryReader final : public LedgerReader {
 
   Result<std::optional<Operation>> find(const OperationId& id) override {
     const std::scoped_lock lock(store_->mutex);
+    seen_ = store_->position();
     const auto found = store_->operations.find(id);
     if (found == store_->operations.end()) return std::optional<Operation>();
     return std::optional<Operation>(found->second);
@@ -66,6 +71,7 @@ class MemoryReader final : public LedgerReader {
 
   Result<ListPage> list(const ListQuery& query) override {
     const std::scoped_lock lock(store_->mutex);
+    seen_ = store_->position();
     ListPage page;
     for (auto at = store_->operations.rbegin(); at != store_->operations.rend(); ++at) {
       if (!matches(query, at->second)) continue;
@@ -107,6 +113,7 @@ class MemoryReader final : public LedgerReader {
 
   Result<std::vector<EventRecord>> events(const OperationId& id) override {
     const std::scoped_lock lock(store_->mutex);
+    seen_ = store_->position();
     const auto found = store_->events.find(id);
     return found == store_->events.end() ? std::vector<EventRecord>() : found->second;
   }
@@ -132,8 +139,15 @@ class MemoryReader final : public LedgerReader {
     return counts;
   }
 
+  Result<LedgerPosition> position() override {
+    const std::scoped_lock lock(store_->mutex);
+    return store_->position();
+  }
+  LedgerPosition seen() const override { return seen_; }
+
  private:
   std::shared_ptr<MemoryLedger::Store> store_;
+  LedgerPosition seen_;
 };
 
 }  // namespace
@@ -244,6 +258,11 @@ Result<std::uint32_t> MemoryLedger::retire(WallTime now, std::uint32_t limit) {
     ++retired;
   }
   return retired;
+}
+
+LedgerPosition MemoryLedger::newest() const {
+  const std::scoped_lock lock(store_->mutex);
+  return store_->position();
 }
 
 Result<std::unique_ptr<LedgerReader>> MemoryLedger::open_reader() {

@@ -37,6 +37,7 @@ class MemoryLedger final : public Ledger {
   Result<std::uint32_t> retire(WallTime now, std::uint32_t limit) override;
   Result<std::unique_ptr<LedgerReader>> open_reader() override;
   std::string durability() const override { return "memory"; }
+  LedgerPosition newest() const override;
 
   struct Store;
 

@@ -32,6 +32,8 @@ class PostgresLedger::Impl {
     postgres::Link link(source_->site, "trued", options_.call_max);
     TRUED_TRY_VOID(postgres::ensure_schema(link, postgres::Bring::forward));
     TRUED_TRY_VOID(writer_.open());
+    TRUED_TRY(newest_, reader()->position());
+    tell();
     (void)durability();
     return {};
   }
@@ -45,6 +47,15 @@ class PostgresLedger::Impl {
     const std::lock_guard lock(mutex_);
     return level_;
   }
+  /// What the writer knows to be committed, for whoever asks for the newest().
+  void tell() {
+    const std::lock_guard lock(mutex_);
+    newest_.batch = writer_.batch();
+  }
+  LedgerPosition newest() {
+    const std::lock_guard lock(mutex_);
+    return newest_;
+  }
 
  private:
   const PostgresOptions options_;
@@ -52,6 +63,7 @@ class PostgresLedger::Impl {
   Writer writer_;
   std::mutex mutex_;
   std::string level_ = "none";  ///< under mutex_; as last read
+  LedgerPosition newest_;       ///< under mutex_
 };
 
 Result<std::vector<Known>> PostgresLedger::Impl::load(const std::vector<Identity>& identities) {
@@ -168,11 +180,22 @@ Result<std::vector<std::optional<Operation>>> PostgresLedger::load(
 Result<void> PostgresLedger::each_open(const std::function<void(Operation&&)>& visit) {
   return impl_->each_open(visit);
 }
-CommitResult PostgresLedger::commit(const Batch& batch) { return impl_->writer().commit(batch); }
-CommitResult PostgresLedger::settle_unknown() { return impl_->writer().settle_unknown(); }
-Result<std::uint32_t> PostgresLedger::retire(WallTime now, std::uint32_t limit) {
-  return impl_->writer().retire(now, limit);
+CommitResult PostgresLedger::commit(const Batch& batch) {
+  CommitResult result = impl_->writer().commit(batch);
+  impl_->tell();
+  return result;
 }
+CommitResult PostgresLedger::settle_unknown() {
+  CommitResult result = impl_->writer().settle_unknown();
+  impl_->tell();
+  return result;
+}
+Result<std::uint32_t> PostgresLedger::retire(WallTime now, std::uint32_t limit) {
+  auto retired = impl_->writer().retire(now, limit);
+  impl_->tell();
+  return retired;
+}
+LedgerPosition PostgresLedger::newest() const { return impl_->newest(); }
 Result<std::unique_ptr<LedgerReader>> PostgresLedger::open_reader() { return impl_->reader(); }
 std::string PostgresLedger::durability() const {
   (void)impl_->durability();

@@ -54,6 +54,7 @@ class PostgresLedger final : public Ledger {
   /// `unavailable` where a standby answers: what a primary promises is not known there.
   Result<Durability> durability_now() override;
   void on_durability(std::function<bool(const Durability&)> found) override;
+  LedgerPosition newest() const override;
 
  private:
   class Impl;

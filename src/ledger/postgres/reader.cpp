@@ -12,9 +12,22 @@ namespace {
 
 std::string text(std::uint64_t number) { return std::to_string(number); }
 
-class Reader final : public LedgerReader {
+// Which ledger it is and how far it has come, in the same statement and so the same snapshot as
+// what is read.
+constexpr const char* kHead = "h.batch, decode(replace(h.ledger::text, '-', ''), 'hex')";
+constexpr const char* kHeadOfReplica =
+    "h.batch, decode(replace(h.ledger::text, '-', ''), 'hex'), h.version, h.oldest, "
+    "pg_is_in_recovery()";
+constexpr std::size_t kHeadColumns = 2;
+constexpr std::size_t kHeadOfReplicaColumns = 5;
+
+class Reader final : public SnapshotReader {
  public:
-  explicit Reader(std::shared_ptr<Source> source) : source_(std::move(source)) {}
+  Reader(std::shared_ptr<Source> source, Of of)
+      : source_(std::move(source)),
+        of_(of),
+        head_(of == Of::replica ? kHeadOfReplica : kHead),
+        head_columns_(of == Of::replica ? kHeadOfReplicaColumns : kHeadColumns) {}
 
   Result<std::optional<Operation>> find(const OperationId& id) override;
   Result<ListPage> list(const ListQuery& query) override;
@@ -22,17 +35,65 @@ class Reader final : public LedgerReader {
   Result<std::vector<EventRecord>> events(const OperationId& id) override;
   Result<std::optional<std::string>> intent(const OperationId& id) override;
   Result<Counts> counts() override;
+  Result<LedgerPosition> position() override;
+  LedgerPosition seen() const override { return snapshot_.at; }
+  const Snapshot& snapshot() const override { return snapshot_; }
 
  private:
-  std::shared_ptr<Source> source_;
+  /// Rows of `query`, each behind the head; none of it in a row that is null after the head.
+  Result<pg::Rows> ask_at(const std::string& query, const std::string& order,
+                          const pg::Parameters& parameters);
+
+  const std::shared_ptr<Source> source_;
+  const Of of_;
+  const std::string head_;
+  const std::size_t head_columns_;
+  Snapshot snapshot_;
 };
 
-Result<std::optional<Operation>> Reader::find(const OperationId& id) {
-  TRUED_TRY(const pg::Rows rows, source_->ask("SELECT " + std::string(kColumns) +
-                                                  " FROM @operation o WHERE o.id = $1::bytea",
-                                              {bytea(id_blob(id))}));
-  if (rows.values.empty()) return std::optional<Operation>();
+Result<Snapshot> read_snapshot(const pg::Rows& rows, Of of) {
+  if (rows.values.empty()) {
+    return Error{.code = ErrorCode::corrupt, .message = "the ledger has no head"};
+  }
   Fields row(rows.values.front());
+  Snapshot found;
+  found.at.batch = row.number();
+  const std::string name = row.bytes();
+  if (of == Of::replica) {
+    found.version = static_cast<int>(row.integer());
+    found.oldest = static_cast<int>(row.integer());
+    found.standby = row.truth();
+  }
+  TRUED_TRY_VOID(row.check());
+  if (name.size() != found.at.ledger.bytes.size()) {
+    return Error{.code = ErrorCode::corrupt, .message = "the ledger has no name"};
+  }
+  std::ranges::copy(name, found.at.ledger.bytes.begin());
+  return found;
+}
+
+Result<pg::Rows> Reader::ask_at(const std::string& query, const std::string& order,
+                                const pg::Parameters& parameters) {
+  TRUED_TRY(pg::Rows rows, source_->ask("SELECT " + head_ + ", x.* FROM @head h LEFT JOIN (" +
+                                            query + ") x ON true" + order,
+                                        parameters));
+  TRUED_TRY(snapshot_, read_snapshot(rows, of_));
+  return rows;
+}
+
+Result<LedgerPosition> Reader::position() {
+  TRUED_TRY(const pg::Rows rows, source_->ask("SELECT " + head_ + " FROM @head h", {}));
+  TRUED_TRY(snapshot_, read_snapshot(rows, of_));
+  return snapshot_.at;
+}
+
+Result<std::optional<Operation>> Reader::find(const OperationId& id) {
+  TRUED_TRY(const pg::Rows rows,
+            ask_at("SELECT " + std::string(kColumns) + " FROM @operation o WHERE o.id = $1::bytea",
+                   "", {bytea(id_blob(id))}));
+  Fields row(rows.values.front());
+  row.skip(head_columns_);
+  if (row.null()) return std::optional<Operation>();
   TRUED_TRY(Stored stored, read_stored(row));
   return std::optional<Operation>(std::move(stored.operation));
 }
@@ -46,6 +107,14 @@ class Where {
     parameters_.emplace_back(bytea(value));
     sql_ +=
         " AND o." + std::string(column) + " = $" + std::to_string(parameters_.size()) + "::bytea";
+  }
+  void any_of(const char* column, const std::vector<std::string>& values) {
+    if (values.empty()) return;
+    Column texts;
+    for (const std::string& value : values) texts.add(std::string_view(value));
+    parameters_.emplace_back(texts.text());
+    sql_ += " AND o." + std::string(column) + " = ANY($" + std::to_string(parameters_.size()) +
+            "::bytea[])";
   }
   const std::string& sql() const { return sql_; }
   const pg::Parameters& parameters() const { return parameters_; }
@@ -66,13 +135,14 @@ Result<ListPage> Reader::list(const ListQuery& query) {
   where.equals("type", query.type);
   where.equals("key", query.key);
   where.equals("target", query.target);
-  TRUED_TRY(const pg::Rows rows,
-            source_->ask("SELECT " + std::string(kColumns) +
-                             " FROM @operation o WHERE o.id < $1::bytea AND o.created_at >= "
-                             "$2::bigint AND o.created_at < $3::bigint" +
-                             where.sql() + state_condition(query) +
-                             " ORDER BY o.id DESC LIMIT $4::bigint",
-                         where.parameters()));
+  where.any_of("scope", query.scopes);
+  TRUED_TRY(
+      const pg::Rows rows,
+      ask_at("SELECT " + std::string(kColumns) +
+                 " FROM @operation o WHERE o.id < $1::bytea AND o.created_at >= "
+                 "$2::bigint AND o.created_at < $3::bigint" +
+                 where.sql() + state_condition(query) + " ORDER BY o.id DESC LIMIT $4::bigint",
+             " ORDER BY x.id DESC", where.parameters()));
   ListPage page;
   for (const auto& values : rows.values) {
     if (page.operations.size() == query.limit) {
@@ -80,6 +150,8 @@ Result<ListPage> Reader::list(const ListQuery& query) {
       break;
     }
     Fields row(values);
+    row.skip(head_columns_);
+    if (row.null()) break;
     TRUED_TRY(Stored stored, read_stored(row));
     page.operations.push_back(std::move(stored.operation));
   }
@@ -126,16 +198,18 @@ Result<DeadLetterPage> Reader::dead_letters(const DeadLetterQuery& query) {
 
 Result<std::vector<EventRecord>> Reader::events(const OperationId& id) {
   TRUED_TRY(const pg::Rows rows,
-            source_->ask("WITH RECURSIVE back AS ("
-                         "SELECT r.* FROM @operation o JOIN @record r ON r.sequence = o.last "
-                         "WHERE o.id = $1::bytea UNION ALL "
-                         "SELECT r.* FROM back b JOIN @record r ON r.sequence = b.previous "
-                         "WHERE b.previous < b.sequence AND b.previous > 0) "
-                         "SELECT sequence, batch, at, body FROM back ORDER BY sequence",
-                         {bytea(id_blob(id))}));
+            ask_at("WITH RECURSIVE back AS ("
+                   "SELECT r.* FROM @operation o JOIN @record r ON r.sequence = o.last "
+                   "WHERE o.id = $1::bytea UNION ALL "
+                   "SELECT r.* FROM back b JOIN @record r ON r.sequence = b.previous "
+                   "WHERE b.previous < b.sequence AND b.previous > 0) "
+                   "SELECT sequence, batch, at, body FROM back",
+                   " ORDER BY x.sequence", {bytea(id_blob(id))}));
   std::vector<EventRecord> all;
   for (const auto& values : rows.values) {
     Fields row(values);
+    row.skip(head_columns_);
+    if (row.null()) break;
     const std::uint64_t sequence = row.number();
     const std::uint64_t batch = row.number();
     const WallTime at = row.moment();
@@ -222,8 +296,8 @@ Result<pg::Rows> Source::ask(std::string_view text, const pg::Parameters& parame
   }
 }
 
-std::unique_ptr<LedgerReader> make_reader(std::shared_ptr<Source> source) {
-  return std::make_unique<Reader>(std::move(source));
+std::unique_ptr<SnapshotReader> make_reader(std::shared_ptr<Source> source, Of of) {
+  return std::make_unique<Reader>(std::move(source), of);
 }
 
 }  // namespace trued::postgres

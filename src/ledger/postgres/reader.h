@@ -27,6 +27,24 @@ struct Source {
   const Duration call_max;
 };
 
-[[nodiscard]] std::unique_ptr<LedgerReader> make_reader(std::shared_ptr<Source> source);
+/// What the snapshot of an answer was of.
+struct Snapshot {
+  LedgerPosition at;
+  int version = 0;       ///< of the schema
+  int oldest = 0;        ///< program's version that may read it
+  bool standby = false;  ///< of a server that replays what another wrote
+};
+
+class SnapshotReader : public LedgerReader {
+ public:
+  /// Of the last answer; see LedgerReader::seen().
+  [[nodiscard]] virtual const Snapshot& snapshot() const = 0;
+};
+
+/// Whose server a reader asks: a snapshot of a replica also says whether it is one, and of what.
+enum class Of : std::uint8_t { primary, replica };
+
+[[nodiscard]] std::unique_ptr<SnapshotReader> make_reader(std::shared_ptr<Source> source,
+                                                          Of of = Of::primary);
 
 }  // namespace trued::postgres

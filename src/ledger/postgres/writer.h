@@ -51,6 +51,9 @@ class Writer {
   /// Somebody else read the terms. Any thread.
   void terms_elsewhere(const std::string& text);
 
+  /// The newest that is known to be committed.
+  [[nodiscard]] std::uint64_t batch() const { return ends_.batch; }
+
  private:
   enum class Head : std::uint8_t { ours, overtaken };
 

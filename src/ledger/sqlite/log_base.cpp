@@ -45,6 +45,18 @@ Result<Ends> read_ends(Connection& connection, int version) {
   return ends;
 }
 
+Result<LedgerPosition> read_position(Connection& connection) {
+  TRUED_TRY(Statement row,
+            connection.prepare("SELECT coalesce((SELECT max(no) FROM batch), (SELECT batch FROM "
+                               "base), 0), coalesce((SELECT id FROM operation WHERE no=1), (SELECT "
+                               "id FROM tombstone WHERE operation=1))"));
+  if (row.step() != SQLITE_ROW) return connection.failure("cannot read where the log ends");
+  LedgerPosition position{.batch = row.unsigned_integer(0)};
+  const auto first = row.is_null(1) ? std::nullopt : id_from(row.bytes(1));
+  if (first) position.ledger = first->value();
+  return position;
+}
+
 Result<LogBase> read_base(Connection& connection, int version) {
   TRUED_TRY(Statement row,
             connection.prepare(version < 2 ? "SELECT batch, sequence, hash, zeroblob(32) FROM base"

@@ -9,6 +9,7 @@
 #include "core/identity.h"
 #include "ledger/audit_core.h"
 #include "ledger/codec.h"
+#include "ledger/ledger.h"
 #include "ledger/sqlite/connection.h"
 #include "ledger/sqlite/schema.h"
 #include "ledger/stored.h"
@@ -17,6 +18,9 @@ namespace trued::sqlite {
 
 /// `version` of the schema that the file has.
 [[nodiscard]] Result<Ends> read_ends(Connection& connection, int version = kSchemaVersion);
+/// A file is named by the first operation that it ever held: its number stays, as a row or as a
+/// tombstone, in every copy.
+[[nodiscard]] Result<LedgerPosition> read_position(Connection& connection);
 /// `version` of the schema that the file has: the first knew of no hash over dropped marks.
 [[nodiscard]] Result<LogBase> read_base(Connection& connection, int version = kSchemaVersion);
 

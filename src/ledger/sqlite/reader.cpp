@@ -20,12 +20,35 @@ using sqlite::Connection;
 using sqlite::Scope;
 using sqlite::Statement;
 
+/// One read transaction: what is read in it is of one moment.
+class OneSnapshot {
+ public:
+  explicit OneSnapshot(Connection& connection)
+      : connection_(connection), begun_(connection.run("BEGIN")) {}
+  ~OneSnapshot() {
+    if (begun_.has_value()) (void)connection_.run("COMMIT");
+  }
+  OneSnapshot(const OneSnapshot&) = delete;
+  OneSnapshot& operator=(const OneSnapshot&) = delete;
+
+  [[nodiscard]] Result<LedgerPosition> position() const {
+    if (!begun_.has_value()) return begun_.error();
+    return sqlite::read_position(connection_);
+  }
+
+ private:
+  Connection& connection_;
+  const Result<void> begun_;
+};
+
 class SqliteReader final : public LedgerReader {
  public:
   SqliteReader(std::string path, std::unique_ptr<Connection> connection)
       : path_(std::move(path)), connection_(std::move(connection)) {}
 
   Result<std::optional<Operation>> find(const OperationId& id) override {
+    const OneSnapshot snapshot(*connection_);
+    TRUED_TRY(seen_, snapshot.position());
     TRUED_TRY(Statement statement, connection_->prepare("SELECT " + std::string(sqlite::kColumns) +
                                                         " FROM operation WHERE id=?1"));
     const int code = statement.bind_blob(1, id_blob(id)).step();
@@ -40,13 +63,18 @@ class SqliteReader final : public LedgerReader {
   Result<std::vector<EventRecord>> events(const OperationId& id) override;
   Result<std::optional<std::string>> intent(const OperationId& id) override;
   Result<Counts> counts() override;
+  Result<LedgerPosition> position() override { return sqlite::read_position(*connection_); }
+  LedgerPosition seen() const override { return seen_; }
 
  private:
   std::string where(const ListQuery& query) const;
 
   std::string path_;
   std::unique_ptr<Connection> connection_;
+  LedgerPosition seen_;
 };
+
+constexpr std::size_t kFirstScope = 9;  // of the parameters of list()
 
 std::string SqliteReader::where(const ListQuery& query) const {
   std::string text = " WHERE id < ?1 AND created_at >= ?2 AND created_at < ?3";
@@ -54,10 +82,16 @@ std::string SqliteReader::where(const ListQuery& query) const {
   if (!query.type.empty()) text += " AND type = ?5";
   if (!query.key.empty()) text += " AND key = ?6";
   if (!query.target.empty()) text += " AND target = ?7";
+  for (std::size_t i = 0; i < query.scopes.size(); ++i) {
+    text += (i == 0 ? " AND scope IN (?" : ", ?") + std::to_string(kFirstScope + i);
+  }
+  if (!query.scopes.empty()) text += ")";
   return text + state_condition(query);
 }
 
 Result<ListPage> SqliteReader::list(const ListQuery& query) {
+  const OneSnapshot snapshot(*connection_);
+  TRUED_TRY(seen_, snapshot.position());
   const std::string sql = "SELECT " + std::string(sqlite::kColumns) + " FROM operation" +
                           where(query) + " ORDER BY id DESC LIMIT ?8";
   TRUED_TRY(Statement s, connection_->prepare(sql));
@@ -70,6 +104,9 @@ Result<ListPage> SqliteReader::list(const ListQuery& query) {
   if (!query.key.empty()) s.bind_text(6, query.key);
   if (!query.target.empty()) s.bind_text(7, query.target);
   s.bind(8, std::int64_t{query.limit} + 1);
+  for (std::size_t i = 0; i < query.scopes.size(); ++i) {
+    s.bind_text(static_cast<int>(kFirstScope + i), query.scopes.at(i));
+  }
   ListPage page;
   int code = SQLITE_ROW;
   while ((code = s.step()) == SQLITE_ROW) {
@@ -125,6 +162,8 @@ Result<DeadLetterPage> SqliteReader::dead_letters(const DeadLetterQuery& query) 
 }
 
 Result<std::vector<EventRecord>> SqliteReader::events(const OperationId& id) {
+  const OneSnapshot snapshot(*connection_);
+  TRUED_TRY(seen_, snapshot.position());
   std::vector<std::vector<EventRecord>> newest_first;
   TRUED_TRY(Statement last, connection_->prepare("SELECT last FROM operation WHERE id=?1"));
   const int found = last.bind_blob(1, id_blob(id)).step();

@@ -1,5 +1,6 @@
 #include "ledger/sqlite/sqlite_ledger.h"
 
+#include <mutex>
 #include <unordered_map>
 #include <utility>
 
@@ -73,6 +74,12 @@ class SqliteLedger::Impl {
   Result<std::uint32_t> retire(WallTime now, std::uint32_t limit);
   Result<void> set_pages_max(std::uint64_t pages);
   const std::string& path() const { return options_.path; }
+  LedgerPosition newest() const {
+    const std::scoped_lock lock(newest_mutex_);
+    return newest_;
+  }
+  /// What was certain before is told to whoever asks for the newest().
+  void tell();
 
  private:
   struct Statements {
@@ -104,8 +111,23 @@ class SqliteLedger::Impl {
   Ends before_;                                            ///< of the batch in doubt: ends_ then
   bool unsettled_ = false;
   bool doubtful_ = false;  ///< a sync may have failed since the log last began afresh
+  mutable std::mutex newest_mutex_;
+  LedgerPosition newest_;  ///< under newest_mutex_
   bool certain_ = false;   ///< what the file says is what a crash would leave; see make_certain()
 };
+
+void SqliteLedger::Impl::tell() {
+  if (unsettled_ || connection_ == nullptr) return;
+  LedgerPosition now = newest();
+  now.batch = ends_.batch;
+  if (now.ledger == Uuid{} && ends_.operation > 0) {
+    if (const auto found = sqlite::read_position(*connection_); found.has_value()) {
+      now.ledger = found->ledger;
+    }
+  }
+  const std::scoped_lock lock(newest_mutex_);
+  newest_ = now;
+}
 
 void SqliteLedger::Impl::close() {
   checkpointer_.reset();
@@ -168,6 +190,7 @@ Result<void> SqliteLedger::Impl::ready() {
 Result<void> SqliteLedger::Impl::open() {
   TRUED_TRY_VOID(reopen());
   (void)make_certain();
+  tell();
   return {};
 }
 
@@ -445,11 +468,22 @@ Result<std::vector<std::optional<Operation>>> SqliteLedger::load(
 Result<void> SqliteLedger::each_open(const std::function<void(Operation&&)>& visit) {
   return impl_->each_open(visit);
 }
-CommitResult SqliteLedger::commit(const Batch& batch) { return impl_->commit(batch); }
-CommitResult SqliteLedger::settle_unknown() { return impl_->settle_unknown(); }
-Result<std::uint32_t> SqliteLedger::retire(WallTime now, std::uint32_t limit) {
-  return impl_->retire(now, limit);
+CommitResult SqliteLedger::commit(const Batch& batch) {
+  CommitResult result = impl_->commit(batch);
+  impl_->tell();
+  return result;
 }
+CommitResult SqliteLedger::settle_unknown() {
+  CommitResult result = impl_->settle_unknown();
+  impl_->tell();
+  return result;
+}
+Result<std::uint32_t> SqliteLedger::retire(WallTime now, std::uint32_t limit) {
+  auto retired = impl_->retire(now, limit);
+  impl_->tell();
+  return retired;
+}
+LedgerPosition SqliteLedger::newest() const { return impl_->newest(); }
 Result<std::unique_ptr<LedgerReader>> SqliteLedger::open_reader() {
   return sqlite::open_reader(impl_->path());
 }

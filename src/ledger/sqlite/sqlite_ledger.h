@@ -50,6 +50,7 @@ class SqliteLedger final : public Ledger {
   Result<std::uint32_t> retire(WallTime now, std::uint32_t limit) override;
   Result<std::unique_ptr<LedgerReader>> open_reader() override;
   std::string durability() const override { return "fsync"; }
+  LedgerPosition newest() const override;
 
   /// Lets the file grow to that many pages; for tests of a disk that is freed again.
   [[nodiscard]] Result<void> set_pages_max(std::uint64_t pages);
