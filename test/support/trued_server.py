@@ -62,9 +62,20 @@ class Server:
         host, port = self.hello["address"].rsplit(":", 1)
         self.host, self.port = host, int(port)
         self.url = "http://" + self.hello["address"]
+        self._wait_until_it_acts()
         self.errors = []
         self.drain = threading.Thread(target=self._drain, daemon=True)
         self.drain.start()
+
+    def _wait_until_it_acts(self):
+        """On a ledger that it could share it listens before that."""
+        said = self.hello
+        while "recovered" not in said:
+            line = self.process.stdout.readline()
+            if not line.startswith("{"):
+                self.process.kill()
+                raise RuntimeError("it does not act: " + line + self.process.stderr.read())
+            said = json.loads(line)
 
     def _drain(self):
         self.errors.extend(self.process.stderr)
