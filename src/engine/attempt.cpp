@@ -4,6 +4,7 @@
 #include <exception>
 #include <numeric>
 
+#include "base/assert.h"
 #include "core/verification.h"
 #include "target/compare.h"
 
@@ -52,6 +53,7 @@ Looked read_level(Reader& reader, const ReadRequest& request, Level level, Clock
   } catch (const std::exception& e) {
     raw = unreadable(wanted.size(), std::string("the reader failed: ") + e.what());
   }
+  TRUED_ASSERT(raw.size() == wanted.size());
   Looked looked;
   looked.answered = answered_by(raw);
   looked.seen.reserve(wanted.size());
@@ -159,6 +161,8 @@ bool already_holds(const Target& target, const AttemptJob& job, Clock& clock, At
 
 AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock,
                           const std::function<bool()>& may_begin) {
+  TRUED_ASSERT(target.store != nullptr && job.intent != nullptr);
+  TRUED_ASSERT(job.attempt.value() > 0 && may_begin != nullptr);
   AttemptReport report;
   report.attempt = job.attempt;
   std::string since = job.since;
@@ -190,6 +194,7 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
     report.effect.version_before = since;
     return report;
   }
+  TRUED_ASSERT(report.effect.kind != EffectKind::acknowledged);  // nothing was sent yet
   if (!may_begin()) return never_sent(job.attempt, "its time was over before it could begin");
   EffectResult result = perform(target, job, since, std::min(target.policy.effect_timeout, left));
   if (result.handed_over && job.handed_over) {
@@ -223,12 +228,14 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
                 .has_serving = job.has_serving,
                 .intent = job.intent},
                clock);
+  TRUED_ASSERT(read.attempt == job.attempt);
   report.reads = std::move(read.reads);
   report.history = std::move(read.history);
   return report;
 }
 
 AttemptReport never_sent(AttemptNo attempt, std::string reason) {
+  TRUED_ASSERT(!reason.empty());
   AttemptReport report;
   report.attempt = attempt;
   report.effect.attempt = attempt;
@@ -244,6 +251,8 @@ std::size_t bytes_of(const Intent& intent) {
 }
 
 ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
+  TRUED_ASSERT(target.store != nullptr && job.intent != nullptr);
+  TRUED_ASSERT(job.has_serving || job.serving_artifacts.empty());
   ReadReport report;
   report.attempt = job.attempt;
   ReadRequest request{.intent = job.intent,
