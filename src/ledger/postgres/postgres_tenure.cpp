@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/random.h"
@@ -143,6 +144,7 @@ Result<bool> PostgresTenure::Impl::try_take() {
 
 Result<bool> PostgresTenure::Impl::take(std::uint64_t epoch, std::uint64_t beat) {
   const Claim claim{.epoch = epoch + 1, .holder = fresh_name()};
+  TRUED_ASSERT(claim.holder.size() == 32);
   const Mono from = now();
   auto rows = link_.ask(kTake, {std::to_string(epoch), std::to_string(beat), claim.holder,
                                 options_.node, std::to_string(options_.lease.count())});
@@ -165,6 +167,7 @@ Result<bool> PostgresTenure::Impl::take(std::uint64_t epoch, std::uint64_t beat)
     seen_ = {.node = options_.node, .epoch = claim.epoch, .lease = options_.lease};
   }
   extend(from);
+  TRUED_ASSERT(!thread_.joinable());  // whoever holds it does not take it again
   thread_ = std::thread([this] { renew_again_and_again(); });
   return true;
 }
@@ -211,6 +214,7 @@ void PostgresTenure::Impl::stop() {
 
 void PostgresTenure::Impl::release() {
   stop();
+  TRUED_ASSERT(!thread_.joinable());  // nobody renews what is given back
   const Claim claim = this->claim();
   if (claim.epoch == 0 || lost_.load()) return;
   if (!link_.connect().has_value()) return;
