@@ -161,8 +161,7 @@ bool already_holds(const Target& target, const AttemptJob& job, Clock& clock, At
 
 AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock,
                           const std::function<bool()>& may_begin) {
-  TRUED_ASSERT(target.store != nullptr && job.intent != nullptr);
-  TRUED_ASSERT(job.attempt.value() > 0 && may_begin != nullptr);
+  TRUED_ASSERT(target.store != nullptr && job.intent != nullptr && may_begin != nullptr);
   AttemptReport report;
   report.attempt = job.attempt;
   std::string since = job.since;
@@ -194,7 +193,6 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
     report.effect.version_before = since;
     return report;
   }
-  TRUED_ASSERT(report.effect.kind != EffectKind::acknowledged);  // nothing was sent yet
   if (!may_begin()) return never_sent(job.attempt, "its time was over before it could begin");
   EffectResult result = perform(target, job, since, std::min(target.policy.effect_timeout, left));
   if (result.handed_over && job.handed_over) {
@@ -228,7 +226,6 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
                 .has_serving = job.has_serving,
                 .intent = job.intent},
                clock);
-  TRUED_ASSERT(read.attempt == job.attempt);
   report.reads = std::move(read.reads);
   report.history = std::move(read.history);
   return report;
