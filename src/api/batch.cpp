@@ -5,6 +5,7 @@
 
 #include "api/impl.h"
 #include "api/submit.h"
+#include "base/assert.h"
 #include "json/writer.h"
 
 namespace trued::api {
@@ -54,7 +55,9 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
         wait_(preferred_wait(call_.request)),
         until_(service_->ports.clock.monotonic() + wait_.span),
         answers_(lines_.size()),
-        known_(lines_.size()) {}
+        known_(lines_.size()) {
+    TRUED_ASSERT(answers_.size() == lines_.size() && known_.size() == lines_.size());
+  }
 
   void start() {
     const std::size_t most = service_->options.batch_lines_max;
@@ -85,6 +88,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
           feeding_ = false;
           return;
         }
+        TRUED_ASSERT(feeding_ && next_ < lines_.size());
         index = next_++;
         ++in_flight_;
       }
@@ -195,6 +199,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
       end = sent_;
       while (end < lines_.size() && known_.at(end)) ++end;
     }
+    TRUED_ASSERT(sent_ <= end && end <= lines_.size());
     io::Piece piece;
     std::size_t index = sent_;
     for (; index < end && piece.text.size() < kPieceBytes; ++index) {
@@ -207,6 +212,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
       answer = io::HttpResponse{};
     }
     const std::scoped_lock lock(mutex_);
+    TRUED_ASSERT(index <= next_);  // nobody is told of a line that was not taken
     sent_ = index;
     piece.last = sent_ == lines_.size();
     return piece;

@@ -66,7 +66,6 @@ std::string_view as_text(const Digest& digest) {
 
 std::string encode_events(const OperationId& id, const std::vector<Event>& events) {
   static_assert(std::variant_size_v<Event> <= 0xff);  // its number is one byte
-  TRUED_ASSERT(!events.empty());
   std::string record;
   record.reserve(256);
   codec::Pack out(record);
