@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "sim/simulation.h"
 
@@ -23,7 +24,19 @@ struct Arguments {
   bool fresh = false;
 };
 
+std::uint64_t seed_under_way = 0;
+
+// An assertion ends the process; which world it was in is worth as much as what it says.
+void say_seed(std::string_view expression, std::string_view file, int line) {
+  const auto seed = static_cast<unsigned long long>(seed_under_way);
+  std::printf("seed %llu: assertion failed: %.*s (%.*s:%d)\n  replay: ./dev sim --seed %llu\n",
+              seed, static_cast<int>(expression.size()), expression.data(),
+              static_cast<int>(file.size()), file.data(), line, seed);
+  std::fflush(stdout);
+}
+
 int run_one(std::uint64_t seed, bool smaller) {
+  seed_under_way = seed;
   Options options = draw_options(seed);
   Coverage coverage;
   Outcome outcome = simulate(options, true, coverage);
@@ -51,6 +64,7 @@ int run_many(const Arguments& arguments) {
   const auto begin = std::chrono::steady_clock::now();
   for (std::uint64_t i = 0; i < arguments.seeds; ++i) {
     const std::uint64_t seed = arguments.first + i;
+    seed_under_way = seed;
     const Options options = draw_options(seed);
     const Outcome outcome = simulate(options, false, coverage);
     std::string fault = outcome.violation;
@@ -95,6 +109,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   // Short enough to be typed again.
   if (arguments.fresh) arguments.first = SystemRandom().next() % 1'000'000'000;
+  set_assert_hook(&say_seed);
   if (arguments.seed) return run_one(*arguments.seed, arguments.minimize);
   return run_many(arguments);
 }

@@ -3,6 +3,7 @@
 
 #include "api/impl.h"
 #include "api/receipts.h"
+#include "base/assert.h"
 #include "core/tells.h"
 #include "json/diff.h"
 #include "json/parse.h"
@@ -20,6 +21,7 @@ std::vector<std::string> differences(const std::string& stored, std::string_view
   const json::Value* input = after->find("input");
   if (input == nullptr) return {};
   auto pointers = json::differing_pointers(*before, *input, kDifferencesMax);
+  TRUED_ASSERT(pointers.size() <= kDifferencesMax);
   for (std::string& pointer : pointers) pointer.insert(0, "/input");
   return pointers;
 }
@@ -80,6 +82,9 @@ Problem stale_state(const Operation& operation, const std::optional<std::string>
 
 io::HttpResponse Service::Impl::answer_of(const Answer& answer, std::string_view instance,
                                           const std::optional<std::string>& base) const {
+  TRUED_ASSERT(answer.decision != SubmitDecision::conflict);
+  TRUED_ASSERT(answer.decision == SubmitDecision::late ? answer.tombstone.has_value()
+                                                       : answer.operation != nullptr);
   if (answer.decision == SubmitDecision::late) return respond(late(*answer.tombstone), instance);
   const Operation& operation = *answer.operation;
   if (is_news_of_stale_state(answer)) {
@@ -100,6 +105,7 @@ io::HttpResponse Service::Impl::answer_of(const Answer& answer, std::string_view
 }
 
 Problem Service::Impl::conflict_unread(const Answer& answer) const {
+  TRUED_ASSERT(answer.decision == SubmitDecision::conflict && answer.operation != nullptr);
   const Operation& operation = *answer.operation;
   return {.name = "idempotency-conflict",
           .detail = "the key '" + operation.identity.key + "' belongs to " +

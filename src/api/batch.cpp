@@ -5,6 +5,7 @@
 
 #include "api/impl.h"
 #include "api/submit.h"
+#include "base/assert.h"
 #include "json/writer.h"
 
 namespace trued::api {
@@ -57,7 +58,9 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
         wait_(preferred_wait(call_.request)),
         until_(service_->ports.clock.monotonic() + wait_.span),
         answers_(lines_.size()),
-        known_(lines_.size()) {}
+        known_(lines_.size()) {
+    TRUED_ASSERT(answers_.size() == lines_.size() && known_.size() == lines_.size());
+  }
 
   void start() {
     const std::size_t most = service_->options.batch_lines_max;
@@ -88,6 +91,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
           feeding_ = false;
           return;
         }
+        TRUED_ASSERT(feeding_ && next_ < lines_.size());
         index = next_++;
         ++in_flight_;
       }
@@ -198,6 +202,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
       end = sent_;
       while (end < lines_.size() && known_.at(end)) ++end;
     }
+    TRUED_ASSERT(sent_ <= end && end <= lines_.size());
     io::Piece piece;
     const std::string session = session_token(service_->ports.engine->position());
     std::size_t index = sent_;
@@ -211,6 +216,7 @@ class BatchRun : public std::enable_shared_from_this<BatchRun> {
       answer = io::HttpResponse{};
     }
     const std::scoped_lock lock(mutex_);
+    TRUED_ASSERT(index <= next_);  // nobody is told of a line that was not taken
     sent_ = index;
     piece.last = sent_ == lines_.size();
     return piece;

@@ -3,9 +3,12 @@
 #include <exception>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued::api {
 
 void Later::at(std::chrono::nanoseconds when, Work work) {
+  TRUED_ASSERT(work != nullptr);
   const std::scoped_lock lock(mutex_);
   if (stopped_) return;
   waiting_.emplace(when, std::move(work));
@@ -21,7 +24,9 @@ void Later::stop() {
     dropped.swap(waiting_);
     wake_.notify_one();
   }
+  TRUED_ASSERT(thread_.get_id() != std::this_thread::get_id());  // not from its own work
   if (thread_.joinable()) thread_.join();
+  TRUED_ASSERT(waiting_.empty());
 }
 
 void Later::run() {

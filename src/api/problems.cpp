@@ -11,11 +11,18 @@ namespace {
 constexpr std::size_t kDetailBytesMax = 2'000;
 constexpr std::size_t kPointerBytesMax = 1'000;
 
+// A name says one thing, and with a status that a problem can have.
+static_assert(std::ranges::all_of(kProblems, [](const ProblemType& type) {
+  return type.status >= 400 && type.status <= 599 && !type.name.empty() && !type.title.empty() &&
+         std::ranges::count(kProblems, type.name, &ProblemType::name) == 1;
+}));
+
 // At most `bytes_max` of it, ending between two characters.
 std::string_view cut(std::string_view text, std::size_t bytes_max) {
   if (text.size() <= bytes_max) return text;
   std::size_t end = bytes_max;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  TRUED_ASSERT(end <= bytes_max);
   return text.substr(0, end);
 }
 
@@ -125,6 +132,7 @@ Problem problem_of(const EngineProblem& problem) {
       out.name = problem_type(problem.name).name;
       break;
   }
+  TRUED_ASSERT(problem_type(out.name).name != "internal");
   return out;
 }
 

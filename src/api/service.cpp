@@ -5,6 +5,7 @@
 
 #include "api/impl.h"
 #include "api/text.h"
+#include "base/assert.h"
 #include "json/parse.h"
 
 namespace trued::api {
@@ -209,6 +210,9 @@ Service::Impl::Impl(ServicePorts service_ports, ServiceOptions service_options)
       started_at(ports.clock.wall()),
       begun(ports.clock.monotonic()),
       later(ports.clock) {
+  for (const Route& route : routes()) {
+    TRUED_ASSERT(route.handler != nullptr && route.pattern.starts_with('/'));
+  }
   if (ports.types != nullptr) return;
   no_types = std::make_unique<define::Registry>(ports.targets, define::StatusOf());
   ports.types = no_types.get();
@@ -310,6 +314,7 @@ Result<void> Service::Impl::set_floor(Call& call) {
 }
 
 void Service::Impl::on_pool(Call call, std::move_only_function<void(Call)> work) {
+  TRUED_ASSERT(work != nullptr);
   auto shared = std::make_shared<Call>(std::move(call));
   const bool posted =
       ports.pool.try_post([self = shared_from_this(), shared, work = std::move(work)]() mutable {

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/resembles.h"
 #include "base/time.h"
 #include "define/check.h"
@@ -15,6 +16,7 @@ constexpr std::array<std::string_view, 8> kMembers{"type",     "input",      "ke
                                                    "priority", "not_before", "deadline", "actor"};
 
 bool fail(Problem& problem, std::string_view name, std::string pointer, std::string detail) {
+  TRUED_ASSERT(!detail.empty());
   problem.name = name;
   problem.pointer = std::move(pointer);
   problem.detail = std::move(detail);
@@ -157,6 +159,7 @@ bool take_write(json::Value input, std::optional<std::string> scope, std::option
 
 bool object(const std::vector<define::Objection>& objections, Problem& problem) {
   using About = define::Objection::About;
+  TRUED_ASSERT(!objections.empty());
   for (const define::Objection& each : objections) {
     problem.errors.push_back({.pointer = (each.about == About::input   ? "/input"
                                           : each.about == About::scope ? "/scope"
@@ -261,6 +264,9 @@ std::optional<Submission> read_submission(json::Value body, const SubmitContext&
                             : take_defined(*defined, *input, std::move(scope), std::move(key),
                                            prioritised, context, submission, problem);
   if (!sound) return std::nullopt;
+  TRUED_ASSERT(submission.intent != nullptr && !submission.definition.empty());
+  TRUED_ASSERT(valid_key(submission.identity.key) && valid_name(submission.identity.scope));
+  TRUED_ASSERT(context.caller.rights->covers(submission.identity.scope));
   return submission;
 }
 

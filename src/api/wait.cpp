@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "api/text.h"
+#include "base/assert.h"
 
 namespace trued::api {
 namespace {
@@ -32,7 +33,9 @@ std::optional<Duration> read_seconds(std::string_view text) {
   if (stopped != end || failure == std::errc::invalid_argument) return std::nullopt;
   constexpr std::uint64_t kSecondsMax = kWaitMax.count() / 1'000;
   const bool more = failure == std::errc::result_out_of_range || seconds > kSecondsMax;
-  return std::chrono::seconds(more ? kSecondsMax : seconds);
+  const Duration span = std::chrono::seconds(more ? kSecondsMax : seconds);
+  TRUED_ASSERT(span >= Duration{0} && span <= kWaitMax);
+  return span;
 }
 
 Wait preferred_wait(const io::HttpRequest& request) {

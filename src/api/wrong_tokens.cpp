@@ -6,6 +6,8 @@
 #include <tuple>
 #include <vector>
 
+#include "base/assert.h"
+
 namespace trued::api {
 namespace {
 
@@ -32,11 +34,13 @@ std::optional<std::chrono::nanoseconds> WrongTokens::count(const std::string& pe
   if (found == peers_.end()) {
     if (peers_.size() >= peers_max_) make_room(now);
     found = peers_.emplace(network, Wrong{.count = 0, .since = now}).first;
+    TRUED_ASSERT(peers_.size() <= peers_max_);
   }
   Wrong& wrong = found->second;
   if (now - wrong.since > kWindow) wrong = {.count = 0, .since = now};
   if (wrong.count >= kWrongMax) return wrong.since + kWindow - now;
   ++wrong.count;
+  TRUED_ASSERT(wrong.count <= kWrongMax);
   return std::nullopt;
 }
 
@@ -54,6 +58,7 @@ void WrongTokens::make_room(std::chrono::nanoseconds now) {
   });
   all.resize(static_cast<std::size_t>(going));
   for (const Iterator each : all) peers_.erase(each);
+  TRUED_ASSERT(peers_.size() < peers_max_);
 }
 
 }  // namespace trued::api

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -20,6 +22,8 @@ constexpr std::array<std::uint8_t, 256> make_base64_values() {
   return values;
 }
 constexpr auto kBase64Values = make_base64_values();
+static_assert(kBase64.size() == 64);
+static_assert(kHex.size() == 16);
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -34,6 +38,7 @@ std::uint8_t byte_at(std::string_view text, std::size_t i) {
 
 // Length of the well-formed sequence at `i`, or 0.
 std::size_t utf8_sequence(std::string_view text, std::size_t i) {
+  TRUED_ASSERT(i < text.size());
   const std::uint8_t lead = byte_at(text, i);
   if (lead < 0x80) return 1;
   std::size_t length = 0;
@@ -74,6 +79,7 @@ std::string base64_encode(std::string_view data) {
     for (int shift = 18; shift >= 0; shift -= 6) out += kBase64[group >> shift & 63];
   }
   const std::size_t rest = data.size() - i;
+  TRUED_ASSERT(rest < 3);
   if (rest == 0) return out;
   std::uint32_t group = static_cast<std::uint32_t>(byte_at(data, i)) << 16;
   if (rest == 2) group |= static_cast<std::uint32_t>(byte_at(data, i + 1)) << 8;
@@ -81,6 +87,7 @@ std::string base64_encode(std::string_view data) {
   out += kBase64[group >> 12 & 63];
   out += rest == 2 ? kBase64[group >> 6 & 63] : '=';
   out += '=';
+  TRUED_ASSERT(out.size() == (data.size() + 2) / 3 * 4);
   return out;
 }
 
@@ -104,7 +111,9 @@ std::optional<std::string> base64_decode(std::string_view text) {
       bits &= (1U << count) - 1;
     }
   }
+  TRUED_ASSERT(count < 8);
   if (bits != 0) return std::nullopt;
+  TRUED_ASSERT(out.size() == digits * 6 / 8);
   return out;
 }
 
@@ -115,6 +124,7 @@ std::string hex_encode(std::string_view data) {
     out += kHex[byte_at(data, i) >> 4];
     out += kHex[byte_at(data, i) & 15];
   }
+  TRUED_ASSERT(out.size() == data.size() * 2);
   return out;
 }
 
@@ -128,6 +138,7 @@ std::optional<std::string> hex_decode(std::string_view text) {
     if (high < 0 || low < 0) return std::nullopt;
     out += static_cast<char>(high << 4 | low);
   }
+  TRUED_ASSERT(out.size() == text.size() / 2);
   return out;
 }
 
@@ -138,6 +149,7 @@ bool utf8_valid(std::string_view text) {
     if (length == 0) return false;
     i += length;
   }
+  TRUED_ASSERT(i == text.size());
   return true;
 }
 

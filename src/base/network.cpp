@@ -66,6 +66,7 @@ bool in(std::string_view network, const IpAddress& address) {
 }
 
 IpAddress v4_at(const IpAddress& address, std::size_t offset) {
+  TRUED_ASSERT(address.v6 && offset + 4 <= address.bytes.size());
   IpAddress inner;
   std::copy_n(address.bytes.begin() + static_cast<std::ptrdiff_t>(offset), 4, inner.bytes.begin());
   return inner;
@@ -95,7 +96,8 @@ std::optional<IpAddress> parse_ip(std::string_view text) {
 
 std::string to_string(const IpAddress& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
-  ::inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), text.data(), text.size());
+  TRUED_ASSERT(::inet_ntop(address.v6 ? AF_INET6 : AF_INET, address.bytes.data(), text.data(),
+                           text.size()) != nullptr);
   return text.data();
 }
 
@@ -124,6 +126,7 @@ std::optional<Network> parse_network(std::string_view text) {
 }
 
 bool contains(const Network& network, const IpAddress& address) {
+  TRUED_ASSERT(network.prefix_bits <= (network.first.v6 ? 128U : 32U));
   if (network.first.v6 != address.v6) return false;
   for (unsigned bit = 0; bit < network.prefix_bits; bit += 8) {
     const unsigned wanted = std::min(8U, network.prefix_bits - bit);
@@ -134,7 +137,10 @@ bool contains(const Network& network, const IpAddress& address) {
 }
 
 AddressUse use_of(const IpAddress& address) {
-  if (const auto inner = embedded_v4(address)) return use_of(*inner);
+  if (const auto inner = embedded_v4(address)) {
+    TRUED_ASSERT(!inner->v6);  // so it leads to no third
+    return use_of(*inner);
+  }
   if (address.v6) {
     for (const Block& block : kBlocksV6) {
       if (in(block.network, address)) return block.use;

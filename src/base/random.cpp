@@ -15,11 +15,13 @@ std::uint64_t SeededRandom::next() {
 }
 
 std::uint64_t SystemRandom::next() {
+  static_assert(sizeof block_ == 512);
   if (used_ == kBlock) {
     TRUED_ASSERT(getentropy(block_, 256) == 0);
     TRUED_ASSERT(getentropy(block_ + 32, 256) == 0);
     used_ = 0;
   }
+  TRUED_ASSERT(used_ >= 0 && used_ < kBlock);
   return block_[used_++];
 }
 

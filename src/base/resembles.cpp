@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -23,6 +25,7 @@ std::size_t distance(const std::string& a, const std::string& b) {
       if (swapped) row.at(j) = std::min(row.at(j), before_last.at(j - 2) + 1);
     }
   }
+  TRUED_ASSERT(row.back() <= std::max(a.size(), b.size()));
   return row.back();
 }
 

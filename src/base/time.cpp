@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -80,6 +82,7 @@ std::string format_rfc3339(WallTime time) {
   const auto day = std::chrono::floor<days>(time);
   const year_month_day date(day);
   const std::int64_t ms = (time - day).count();
+  TRUED_ASSERT(ms >= 0 && ms < kUnits.front().ms);
   std::array<char, 40> buffer{};
   const int length =
       std::snprintf(buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
@@ -87,6 +90,7 @@ std::string format_rfc3339(WallTime time) {
                     static_cast<unsigned>(date.day()), static_cast<int>(ms / 3'600'000),
                     static_cast<int>(ms / 60'000 % 60), static_cast<int>(ms / 1'000 % 60),
                     static_cast<int>(ms % 1'000));
+  TRUED_ASSERT(length > 0 && static_cast<std::size_t>(length) < buffer.size());
   return {buffer.data(), static_cast<std::size_t>(length)};
 }
 
@@ -128,6 +132,7 @@ Result<Duration> parse_duration(std::string_view text) {
 
 std::string format_duration(Duration duration) {
   const std::int64_t ms = duration.count();
+  static_assert(kUnits.back().ms == 1);  // so that every duration but none is whole in some unit
   for (const Unit& unit : kUnits) {
     if (ms != 0 && ms % unit.ms == 0) return std::to_string(ms / unit.ms) + std::string(unit.name);
   }

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
 constexpr std::string_view kAlphabet = "0123456789abcdefghjkmnpqrstvwxyz";
 constexpr std::size_t kTextLength = 26;
 constexpr std::uint32_t kCounterMax = 0xfff;
+static_assert(kAlphabet.size() == 32);
+static_assert(kTextLength * 5 >= sizeof(Uuid::bytes) * 8);
 
 }  // namespace
 
@@ -26,6 +30,7 @@ std::string Uuid::base32() const {
     }
     bits &= (1U << count) - 1;
   }
+  TRUED_ASSERT(out == kTextLength && count == 0);
   return text;
 }
 
@@ -46,6 +51,7 @@ std::optional<Uuid> Uuid::from_base32(std::string_view text) {
       bits &= (1U << count) - 1;
     }
   }
+  TRUED_ASSERT(out == uuid.bytes.size() && count == 0);
   return uuid;
 }
 
@@ -59,6 +65,7 @@ Uuid UuidV7Generator::next(WallTime now, std::uint64_t entropy_hi, std::uint64_t
     ++last_ms_;
     counter_ = 0;
   }
+  TRUED_ASSERT(last_ms_ >= now_ms && counter_ <= kCounterMax);
   Uuid uuid;
   for (std::size_t i = 0; i < 6; ++i) {
     uuid.bytes.at(i) = static_cast<std::uint8_t>(last_ms_ >> (40 - 8 * i));

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/clock.h"
 
 namespace trued::cli {
@@ -60,6 +61,7 @@ ChildEnd never_ran(const std::string& name, const std::string& directory, SpawnT
 // ---- The terminal ------------------------------------------------------------------------------
 
 void put_in_front(int terminal, pid_t group) {
+  TRUED_ASSERT(terminal >= 0 && group > 0);
   // Who is not in front is stopped for asking, unless it has this blocked.
   sigset_t asked;
   sigset_t before;
@@ -184,6 +186,7 @@ bool wait_for(pid_t child, int handle, Duration timeout, Lent& terminal) {
     if (::poll(&waiting, 1, static_cast<int>(slice.count())) > 0) return true;
     if (terminal.lent()) terminal.follow();
   }
+  TRUED_ASSERT(child > 1);  // -1 would be everybody
   ::kill(-child, SIGKILL);
   return false;
 }
@@ -222,6 +225,7 @@ std::string describe(const ChildEnd& end) {
 }
 
 ChildEnd Children::run(ChildOptions options) {
+  TRUED_ASSERT(!options.argv.empty());
   const std::string name = options.argv.front();
   go_to_directory(options);
   SpawnPlan plan;
@@ -309,6 +313,7 @@ bool Children::running() const {
 }
 
 bool Children::begin(pid_t child, bool front) {
+  TRUED_ASSERT(child > 1);
   const std::scoped_lock lock(mutex_);
   if (front && interrupted_) {
     turned_away_ = true;

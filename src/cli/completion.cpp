@@ -2,6 +2,8 @@
 
 #include <functional>
 
+#include "base/assert.h"
+
 namespace trued::cli {
 namespace {
 
@@ -53,6 +55,7 @@ std::string fish_script(const CommandNode& root) {
       script += "complete -c trued -f -n '" + when + "' -a " + child.name + "\n";
     }
     for (const std::string& option : node.options) {
+      TRUED_ASSERT(option.starts_with("--"));
       script += "complete -c trued -n '" + when + "' -l " + option.substr(2) + "\n";
     }
   });

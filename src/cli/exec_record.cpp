@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "engine/write_input.h"
 #include "json/parse.h"
@@ -47,6 +48,7 @@ std::optional<ExecTerms> terms_in(const json::Value& command) {
 }  // namespace
 
 std::string encode_command(const ExecCommand& command) {
+  TRUED_ASSERT(!command.argv.empty());
   std::string text;
   json::Writer out(text);
   out.begin_object().key("argv").begin_array();
@@ -109,6 +111,7 @@ Submission exec_submission(const std::string& key, const ExecCommand& command) {
   submission.definition = "exec@1";
   submission.intent_json = write_input_json(intent);
   submission.fingerprint = fingerprint_of(submission.intent_json, kExecType);
+  TRUED_ASSERT(intent.artifacts.size() == 1 && valid_key(key));
   submission.intent = std::make_shared<const Intent>(std::move(intent));
   return submission;
 }

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued::cli {
 namespace {
 
@@ -55,12 +57,14 @@ ExecSession::ExecSession(Ledger& ledger, Identity own, const Targets& targets, C
 ExecSession::~ExecSession() = default;
 
 Result<void> ExecSession::start() {
+  TRUED_ASSERT(pump_ == nullptr);
   TRUED_TRY_VOID(engine_.recover());
   pump_ = std::make_unique<EnginePump>(engine_);
   return {};
 }
 
 EngineReply ExecSession::submit(Submission submission, Duration wait) {
+  TRUED_ASSERT(pump_ != nullptr);  // or nobody would ever answer
   auto promise = std::make_shared<std::promise<EngineReply>>();
   engine_.submit(std::move(submission), wait,
                  [promise](EngineReply reply) { promise->set_value(std::move(reply)); });
@@ -68,6 +72,7 @@ EngineReply ExecSession::submit(Submission submission, Duration wait) {
 }
 
 EngineReply ExecSession::person(OperationId id, PersonInput input, Duration wait) {
+  TRUED_ASSERT(pump_ != nullptr);
   const bool retry = input.action == PersonAction::retry;
   auto decided = std::make_shared<std::promise<EngineReply>>();
   engine_.person(id, std::move(input),
@@ -83,6 +88,7 @@ EngineReply ExecSession::person(OperationId id, PersonInput input, Duration wait
 }
 
 EngineReply ExecSession::await(std::future<EngineReply> reply) {
+  TRUED_ASSERT(reply.valid());
   std::optional<std::chrono::nanoseconds> quiet_since;
   while (reply.wait_for(kLook) != std::future_status::ready) {
     if (!children_.interrupted()) continue;

@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "base/assert.h"
+
 namespace trued::cli {
 namespace {
 
@@ -52,11 +54,13 @@ EffectEnded ExecConnector::ended_of(const ChildEnd& end) {
   ended.kind = kind_of(end);
   ended.changed = ended.kind == EffectKind::acknowledged;
   if (ended.kind != EffectKind::acknowledged) ended.reason = describe(end);
+  TRUED_ASSERT(ended.kind == EffectKind::acknowledged || !ended.reason.empty());
   const std::scoped_lock lock(mutex_);
   last_run_ = describe(end);
   // Who was interrupted does not ask for another try; that is no fault of the command's.
   const bool to_count = ended.kind == EffectKind::not_sent && !children_.interrupted();
   not_begun_ = to_count ? not_begun_ + 1 : 0;
+  TRUED_ASSERT(not_begun_ <= kNotBegunMax);
   if (not_begun_ < kNotBegunMax) return ended;
   ended.kind = EffectKind::rejected_final;
   ended.reason = "it could not be begun in " + std::to_string(not_begun_) + " tries: " + last_run_;

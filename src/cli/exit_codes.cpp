@@ -1,6 +1,19 @@
 #include "cli/exit_codes.h"
 
+#include <algorithm>
+#include <array>
+
 namespace trued::cli {
+namespace {
+
+// Scripts tell one end from another by nothing else.
+constexpr std::array kCodes{kOk,       kFailed, kNeedsAction, kUsage,  kBadData, kUnreachable,
+                            kInternal, kOutput, kTempFail,    kDenied, kConfig};
+static_assert(std::ranges::all_of(kCodes, [](int code) {
+  return code >= 0 && code < 126 && std::ranges::count(kCodes, code) == 1;
+}));
+
+}  // namespace
 
 int exit_code_of(std::string_view status) {
   if (status == "confirmed" || status == "unverified" || status == "undone") return kOk;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "json/canonical.h"
 #include "json/writer.h"
@@ -68,6 +69,7 @@ std::string spelled_out(std::string_view text) {
 
 std::string padded(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
+  TRUED_ASSERT(text.size() >= width);
   return text;
 }
 
@@ -120,6 +122,7 @@ std::string plain(std::string_view text) {
   out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
     const auto [c, bytes] = code_point(text, at);
+    TRUED_ASSERT(bytes > 0 && at + bytes <= text.size());
     if (steers(c)) {
       std::array<char, 8> spelled{};
       (void)std::snprintf(spelled.data(), spelled.size(), "\\u%04x", static_cast<unsigned>(c));
@@ -143,6 +146,7 @@ std::string shell_quoted(const std::string& text) {
   if (plain(text) != text || !utf8_valid(text)) return spelled_out(text);
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  TRUED_ASSERT(out.size() > text.size());
   return out + "'";
 }
 
@@ -194,6 +198,7 @@ void say(std::string_view text) {
 }
 
 int complain(const Common& common, int code, std::string_view text) {
+  TRUED_ASSERT(code != 0);  // what is complained of has not gone well
   if (common.json) {
     std::string line;
     json::Writer out(line);

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "cli/exit_codes.h"
 #include "json/canonical.h"
@@ -78,6 +79,7 @@ std::string query_encode(std::string_view text) {
       out += kHex[static_cast<unsigned char>(c) & 15];
     }
   }
+  TRUED_ASSERT(out.size() >= text.size());
   return out;
 }
 
@@ -117,6 +119,7 @@ Remote::Remote(const Common& common) : common_(common), client_(client_options()
 Result<RemoteAnswer> Remote::call(const std::string& method, const std::string& path,
                                   const std::string& body, const std::vector<io::Header>& headers) {
   if (fault_) return *fault_;
+  TRUED_ASSERT(path.starts_with('/') && !server_.ends_with('/'));
   io::ClientRequest request;
   request.method = method;
   request.url = server_ + path;

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/assert.h"
 #include "base/resembles.h"
 
 namespace trued::config {
@@ -55,6 +56,7 @@ std::optional<std::string> resembles(const std::string& name,
 }
 
 const toml::node* Table::get(const char* name) {
+  TRUED_ASSERT(name != nullptr);
   known_.emplace_back(name);
   return table_.get(name);
 }
@@ -129,6 +131,7 @@ void Table::flag(const char* name, bool& out) {
 }
 
 void Table::whole(const char* name, std::int64_t& out, std::int64_t min, std::int64_t max) {
+  TRUED_ASSERT(min <= max);
   const toml::node* node = get(name);
   if (node == nullptr) return;
   const auto value = node->value_exact<std::int64_t>();
@@ -158,6 +161,7 @@ void Table::share(const char* name, std::uint32_t& permille) {
     return fault(name, "expected a number from 0 to 1, such as 0.2");
   }
   permille = static_cast<std::uint32_t>(std::lround(*value * 1'000));
+  TRUED_ASSERT(permille <= 1'000);
 }
 
 const toml::table* Table::table_or_false(const char* name, bool& enabled) {
@@ -183,6 +187,7 @@ void Table::texts(const char* name, std::vector<std::string>& out) {
 }
 
 void Table::numbers(const char* name, std::vector<int>& out, std::int64_t min, std::int64_t max) {
+  TRUED_ASSERT(min <= max);
   const toml::node* node = get(name);
   if (node == nullptr) return;
   const auto wrong = [&] {

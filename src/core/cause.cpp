@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/assert.h"
 #include "core/tells.h"
 #include "core/verification.h"
 
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::array kActions{PersonAction::it_happened, PersonAction::it_did_not,
                               PersonAction::retry, PersonAction::cancel, PersonAction::compensate};
+static_assert(kActions.size() == std::to_underlying(PersonAction::compensate) + 1U);
+static_assert(kCauses == std::to_underlying(Cause::withdrawn) + 1U);
 
 Cause cause_of_failure(const Operation& operation) {
   // What may have been sent fails only because the target or a person says that it did not happen.
@@ -122,6 +125,7 @@ bool is_dead_letter(Cause cause) {
 
 bool is_dead_letter(const Operation& operation) {
   const auto cause = cause_of(operation);
+  TRUED_ASSERT(!cause || is_settled(operation.state));
   return cause && is_dead_letter(*cause);
 }
 
@@ -162,6 +166,8 @@ std::vector<Choice> choices_of(const Operation& operation, const Policy& policy,
         decide(operation, policy, PersonInput{.action = action, .who = {}, .why = {}},
                {.now = now, .entropy = 0});
     if (decision.refusal) continue;
+    // What a person may do is recorded, and never an attempt of its own.
+    TRUED_ASSERT(std::holds_alternative<PersonActed>(decision.events.front()));
     choices.push_back({.action = action,
                        .then = decision.after.state,
                        .effect = effect_of(action, operation, policy, now)});
@@ -197,6 +203,7 @@ void Endings::add(const Operation& operation, const Event& event) {
   same_ = again ? same_ + 1 : 1;
   cause_ = cause;
   reason_ = std::move(reason);
+  TRUED_ASSERT(same_ > 0 && is_dead_letter(*cause_));
 }
 
 }  // namespace trued

@@ -24,6 +24,24 @@ CircuitBreaker::CircuitBreaker(const BreakerPolicy& policy, Duration patience)
       slice_span_(std::max(policy.window / kSlices, Duration{1})) {
   policy_.open = std::max(policy_.open, Duration{1});
   policy_.open_max = std::max(policy_.open_max, policy_.open);
+  assert_invariants();
+}
+
+void CircuitBreaker::assert_invariants() const {
+  TRUED_ASSERT(probes_out_ <= kProbesMax);
+  TRUED_ASSERT(probes_out_ == 0 || state_ == BreakerState::half_open);
+  TRUED_ASSERT(in_a_row_ == 0 || state_ == BreakerState::closed);
+  TRUED_ASSERT(in_a_row_ < std::max(policy_.consecutive, 1U));
+  TRUED_ASSERT(state_ == BreakerState::closed || openings_ > 0);
+  TRUED_ASSERT(openings_ == 0 || growth_ < openings_);
+  TRUED_ASSERT(policy_.open.count() > 0 && policy_.open <= policy_.open_max);
+  TRUED_ASSERT(row_ > 0 && newest_ >= 0);
+  Slice sum;
+  for (const Slice& each : slices_) {
+    sum.answered += each.answered;
+    sum.failed += each.failed;
+  }
+  TRUED_ASSERT(sum.answered == sum_.answered && sum.failed == sum_.failed);
 }
 
 void CircuitBreaker::enter(BreakerState state, Duration now) {
@@ -32,6 +50,7 @@ void CircuitBreaker::enter(BreakerState state, Duration now) {
   probes_out_ = 0;
   in_a_row_ = 0;
   ++row_;
+  TRUED_ASSERT(state != BreakerState::half_open || admits());
 }
 
 void CircuitBreaker::pass(Duration now) {
@@ -58,6 +77,7 @@ void CircuitBreaker::begin_probe(Duration now) {
   TRUED_ASSERT(probes() && admits());
   ++probes_out_;
   last_probe_ = now;
+  TRUED_ASSERT(probes_out_ <= kProbesMax);
 }
 
 void CircuitBreaker::end_probe() {
@@ -74,6 +94,7 @@ void CircuitBreaker::forget_old(Duration now) {
   const std::int64_t steps = std::min(current - newest_, kSlices);
   for (std::int64_t i = 1; i <= steps; ++i) {
     Slice& old = slices_.at(static_cast<std::size_t>((current - steps + i) % kSlices));
+    TRUED_ASSERT(sum_.answered >= old.answered && sum_.failed >= old.failed);
     sum_.answered -= old.answered;
     sum_.failed -= old.failed;
     old = {};
@@ -99,10 +120,12 @@ void CircuitBreaker::answered(Ballot& ballot, Duration now, bool probe) {
     in_a_row_ = 0;
     ++row_;
   }
+  TRUED_ASSERT(ballot.openings == openings_ && ballot.answered <= newest_);
   if (counted(ballot.answered)) return;
   ballot.answered = newest_;
   ++slice().answered;
   ++sum_.answered;
+  assert_invariants();
 }
 
 void CircuitBreaker::failed(Ballot& ballot, Duration now, std::uint64_t entropy, bool probe) {
@@ -113,6 +136,7 @@ void CircuitBreaker::failed(Ballot& ballot, Duration now, std::uint64_t entropy,
   }
   forget_old(now);
   join(ballot);
+  TRUED_ASSERT(ballot.row <= row_ && ballot.failed <= newest_);
   if (ballot.row != row_) {
     ballot.row = row_;
     ++in_a_row_;
@@ -123,6 +147,7 @@ void CircuitBreaker::failed(Ballot& ballot, Duration now, std::uint64_t entropy,
     ++sum_.failed;
   }
   if (in_a_row_ >= std::max(policy_.consecutive, 1U) || rate_exceeded()) open(now, entropy);
+  assert_invariants();
 }
 
 // Votes from before an opening are forgotten with what they were counted in.
@@ -143,12 +168,15 @@ void CircuitBreaker::open(Duration now, std::uint64_t entropy) {
   }
   const Duration half = pause / 2;
   const auto span = static_cast<std::uint64_t>((pause - half).count()) + 1;
+  TRUED_ASSERT(pause >= policy_.open && pause <= policy_.open_max);
   enter(BreakerState::open, now);
   open_until_ = now + half + Duration{static_cast<Duration::rep>(entropy % span)};
+  TRUED_ASSERT(open_until_ - now >= half && open_until_ - now <= pause);
   ++openings_;
   // What was counted until now says nothing of a target that comes back.
   slices_ = {};
   sum_ = {};
+  assert_invariants();
 }
 
 }  // namespace trued

@@ -103,6 +103,7 @@ class CircuitBreaker {
     std::uint32_t failed = 0;
   };
 
+  void assert_invariants() const;
   void enter(BreakerState state, Duration now);
   void open(Duration now, std::uint64_t entropy);
   void forget_old(Duration now);

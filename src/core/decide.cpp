@@ -2,6 +2,7 @@
 #include <functional>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/overloaded.h"
 #include "core/cause.h"
 #include "core/deciding.h"
@@ -70,6 +71,7 @@ EffectEnded ended_as_known(const Operation& operation, const AttemptReport& repo
   if (ended.kind == EffectKind::acknowledged && !ended.changed && !operation.version.empty()) {
     ended.version = operation.version;
   }
+  TRUED_ASSERT(ended.kind != EffectKind::none && ended.attempt == report.attempt);
   return ended;
 }
 
@@ -91,6 +93,7 @@ bool lands_after_undoing(const Operation& operation, const AttemptReport& report
 }
 
 void after_undoing(Deciding& deciding, const AttemptReport& report) {
+  TRUED_ASSERT(lands_after_undoing(deciding.operation(), report));
   const bool done = deciding.operation().state == State::compensated;
   const std::string by = deciding.operation().superseded_by;
   deciding.record(ended_as_known(deciding.operation(), report, {}));
@@ -117,6 +120,7 @@ void on_report(Deciding& deciding, const AttemptReport& report) {
         .attempt = report.attempt, .kind = report.effect.kind, .detail = report.effect.reason});
     return;
   }
+  TRUED_ASSERT(report.attempt.value() == operation.attempts && waits_for_answer(operation));
   std::vector<Observation> baseline = usable(operation, report.baseline);
   std::vector<Observation> reads = usable(operation, report.reads);
   const EffectEnded ended = ended_as_known(operation, report, baseline);
@@ -395,10 +399,120 @@ void on_person(Deciding& deciding, const PersonInput& input) {
   }
 }
 
+static_assert(std::variant_size_v<Action> == 3, "say in assert_allowed() what allows the new one");
+
+// ---- What every decision keeps, whatever the operation, the policy and the input were
+
+/// The operation as decide() was given it, as far as it is compared with what came of it.
+struct Before {
+  OperationId id;
+  State state;
+  bool sent;
+  std::uint32_t attempts;
+  std::uint32_t events;
+  std::size_t artifacts;
+  std::size_t tells;
+  WallTime updated_at;
+};
+
+Before before_of(const Operation& operation) {
+  return {.id = operation.id,
+          .state = operation.state,
+          .sent = operation.sent,
+          .attempts = operation.attempts,
+          .events = operation.events,
+          .artifacts = operation.artifacts.size(),
+          .tells = operation.tells.size(),
+          .updated_at = operation.updated_at};
+}
+
+void assert_allowed(const Decision& decision, const RunAttempt& action, const Input& input) {
+  // An attempt begins in its turn, at its time, or after the look that allows it; no report, no
+  // person and no restart sends anything by itself.
+  TRUED_ASSERT(std::holds_alternative<Start>(input) || std::holds_alternative<TimerDue>(input) ||
+               std::holds_alternative<ReadReport>(input));
+  TRUED_ASSERT(decision.after.state == State::attempting);
+  TRUED_ASSERT(action.attempt.value() == decision.after.attempts);
+  TRUED_ASSERT(action.first == !decision.after.sent);
+  TRUED_ASSERT(action.first || !action.anew);
+  TRUED_ASSERT(std::holds_alternative<AttemptStarted>(decision.events.back()));
+}
+
+void assert_allowed(const Decision& decision, const RunRead& action, const Input& input) {
+  TRUED_ASSERT(action.attempt.value() == decision.after.attempts);
+  TRUED_ASSERT(std::holds_alternative<Start>(input) || std::holds_alternative<TimerDue>(input));
+}
+
+void assert_allowed(const Decision& decision, const RunUndo&, const Input&) {
+  TRUED_ASSERT(decision.after.state == State::compensating);
+}
+
+// Invariant (4) of operation.h, of whatever has just moved.
+void assert_waits_for_something(const Operation& operation) {
+  switch (operation.state) {
+    case State::attempting:
+      TRUED_ASSERT(operation.due_for == Due::report && operation.due_at.has_value());
+      return;
+    case State::unknown:
+    case State::verifying:
+      TRUED_ASSERT(operation.due_for == Due::start || operation.due_for == Due::attempt ||
+                   operation.due_for == Due::read);
+      TRUED_ASSERT(operation.due_at.has_value());
+      return;
+    case State::accepted:
+      TRUED_ASSERT(operation.due_for == Due::start || operation.due_for == Due::attempt);
+      TRUED_ASSERT(operation.due_at.has_value());
+      return;
+    case State::compensating:
+      TRUED_ASSERT(operation.due_for == Due::none || operation.due_for == Due::start);
+      return;
+    case State::confirmed:
+    case State::unchanged:
+    case State::acknowledged:
+    case State::superseded:
+    case State::failed:
+    case State::needs_action:
+    case State::compensated:
+    case State::canceled:
+      TRUED_ASSERT(operation.due_for == Due::none && !operation.due_at);
+      return;
+  }
+}
+
+void assert_sound(const Before& before, const Decision& decision, const Input& input) {
+  const Operation& after = decision.after;
+  TRUED_ASSERT(after.id == before.id && after.artifacts.size() == before.artifacts);
+  TRUED_ASSERT(after.events - before.events == static_cast<std::uint32_t>(decision.events.size()));
+  TRUED_ASSERT(after.attempts - before.attempts <= 1 && after.tells.size() - before.tells <= 1);
+  TRUED_ASSERT(after.sent || !before.sent);
+  TRUED_ASSERT(decision.actions.size() <= 1);
+  for (const Action& action : decision.actions) {
+    std::visit([&](const auto& one) { assert_allowed(decision, one, input); }, action);
+  }
+  if (decision.events.empty()) {
+    TRUED_ASSERT(after.state == before.state && after.updated_at == before.updated_at);
+    return;
+  }
+  TRUED_ASSERT(!decision.refusal);
+  const Event& last = decision.events.back();
+  if (std::holds_alternative<LateEvidence>(last)) {
+    TRUED_ASSERT(decision.events.size() == 1 && decision.actions.empty());
+    TRUED_ASSERT(after.state == before.state && after.updated_at == before.updated_at);
+    return;
+  }
+  assert_waits_for_something(after);
+  if (!is_settled(after.state)) return;
+  TRUED_ASSERT(std::holds_alternative<Settled>(last) && decision.actions.empty());
+  // Invariant (7).
+  TRUED_ASSERT(after.state != State::failed || !after.sent ||
+               after.reason.starts_with(kAskedAndNo) || std::holds_alternative<PersonInput>(input));
+}
+
 }  // namespace
 
 Decision decide(Operation operation, const Policy& policy, const Input& input,
                 const DecideContext& context) {
+  const Before before = before_of(operation);
   Deciding deciding(std::move(operation), policy, context);
   std::visit(Overloaded{
                  [&](const Start&) { on_start(deciding); },
@@ -411,7 +525,9 @@ Decision decide(Operation operation, const Policy& policy, const Input& input,
                  [&](const Heartbeat& beat) { on_heartbeat(deciding, beat); },
              },
              input);
-  return deciding.take();
+  Decision decision = deciding.take();
+  assert_sound(before, decision, input);
+  return decision;
 }
 
 }  // namespace trued

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "core/cause.h"
 #include "core/deciding.h"
 #include "core/retry.h"
@@ -170,6 +171,7 @@ std::optional<Tell> catch_lie(Deciding& deciding, Overall overall) {
     const Tell before = operation.tells.back().tell;
     if (tell == before || tell != Tell::overwritten) return before;
   }
+  TRUED_ASSERT(attempt.value() == operation.attempts);
   deciding.record(
       LieCaught{.attempt = attempt, .tell = tell, .detail = describe_mismatch(operation)});
   return tell;
@@ -182,6 +184,8 @@ std::uint32_t failures_of(const Operation& operation) {
 }
 
 void attempt_again(Deciding& deciding, Overall overall, const FollowMode& mode) {
+  // What cannot be read is never written again; what matches needs no other attempt.
+  TRUED_ASSERT(overall == Overall::mismatch || overall == Overall::nothing_to_read);
   if (mode.looked) return start_attempt(deciding);
   const std::optional<Tell> tell = catch_lie(deciding, overall);
   const Operation& operation = deciding.operation();
@@ -197,12 +201,14 @@ void attempt_again(Deciding& deciding, Overall overall, const FollowMode& mode) 
 
 void supersede(Deciding& deciding) {
   const Operation& operation = deciding.operation();
+  TRUED_ASSERT(proved_superseded(operation));
   std::string by;
   for (std::size_t i = 0; i < operation.artifacts.size() && by.empty(); ++i) {
     if (operation.artifacts.at(i).store.verdict == Verdict::mismatch) {
       by = operation.history.artifacts.at(i).replaced_by;
     }
   }
+  TRUED_ASSERT(!by.empty());
   deciding.record(Settled{.state = State::superseded,
                           .reason = "it landed, and a later writer replaced it: " + by,
                           .tell = {},
@@ -270,6 +276,7 @@ void ask_person(Deciding& deciding, Overall overall) {
 void fail(Deciding& deciding, Duration retry_after) {
   const Operation& operation = deciding.operation();
   if (operation.sent) {
+    TRUED_ASSERT(probed(operation, deciding.policy().capabilities) == Happened::no);
     return settle(deciding, State::failed,
                   std::string(kAskedAndNo) + "; last: " + operation.reason);
   }
@@ -301,6 +308,7 @@ void acknowledge(Deciding& deciding) {
 }  // namespace
 
 void settle(Deciding& deciding, State state, std::string reason) {
+  TRUED_ASSERT(is_settled(state));
   deciding.record(
       Settled{.state = state, .reason = std::move(reason), .tell = {}, .superseded_by = {}});
 }
@@ -315,6 +323,8 @@ void start_attempt(Deciding& deciding) {
   }
   const bool first = !operation.sent;
   const bool anew = first && operation.attempts > 0 && operation.attempts_counted == 0;
+  TRUED_ASSERT(deciding.now() < operation.deadline);
+  TRUED_ASSERT(operation.attempts_counted < attempts_max(deciding.policy()));
   const AttemptNo attempt(operation.attempts + 1);
   deciding.record(AttemptStarted{.attempt = attempt,
                                  .report_by = deciding.now() +
@@ -329,6 +339,9 @@ void follow(Deciding& deciding, const FollowMode& mode) {
     return start_attempt(deciding);
   }
   const VerificationFacts facts = facts_of(deciding, overall, mode);
+  TRUED_ASSERT(!facts.superseded || overall == Overall::mismatch);
+  // A repeat that was turned away for good says nothing of the attempts before it.
+  TRUED_ASSERT(facts.effect != EffectKind::rejected_final || !deciding.operation().sent);
   const bool turned_away =
       facts.effect == EffectKind::rejected_retryable || facts.effect == EffectKind::not_sent;
   switch (decide_follow(facts)) {

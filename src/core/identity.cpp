@@ -1,9 +1,12 @@
 #include "core/identity.h"
 
+#include "base/assert.h"
+
 namespace trued {
 
 SubmitVerdict decide_submit(const Operation* known, const Tombstone* tombstone,
                             const Fingerprint& fingerprint) {
+  TRUED_ASSERT(known == nullptr || tombstone == nullptr);
   if (known != nullptr) {
     if (known->fingerprint != fingerprint) return {SubmitDecision::conflict, false};
     if (!is_settled(known->state)) return {SubmitDecision::in_flight, false};

@@ -27,7 +27,9 @@ std::optional<OperationId> parse_operation_id(std::string_view text) {
 }
 
 std::string effect_identity(const Identity& identity) {
-  return identity_digest(identity).hex().substr(0, 32);
+  constexpr std::size_t kDigits = 32;
+  static_assert(kDigits <= sizeof(Digest::bytes) * 2);
+  return identity_digest(identity).hex().substr(0, kDigits);
 }
 
 Digest identity_digest(const Identity& identity) {

@@ -1,5 +1,7 @@
 #include "core/names.h"
 
+#include <algorithm>
+
 #include "core/cause.h"
 #include "core/evidence.h"
 #include "core/identity.h"
@@ -10,6 +12,13 @@ namespace trued {
 namespace {
 
 using Name = std::string_view;
+
+// A table that is too short names its last values wrongly, or not at all.
+template <class Enum, std::size_t N>
+constexpr bool names_all(const std::array<Name, N>& names, Enum last) {
+  return static_cast<std::size_t>(std::to_underlying(last)) + 1 == N &&
+         std::ranges::none_of(names, &Name::empty);
+}
 
 constexpr std::array<Name, 2> kLevels{"store", "serving"};
 constexpr std::array<Name, 3> kVerdicts{"match", "mismatch", "unreadable"};
@@ -44,6 +53,22 @@ constexpr std::array<Name, 12> kEvents{"accepted",     "attempt_started", "basel
                                        "lie_caught",   "settled",         "person_acted",
                                        "repeated",     "late_evidence",   "recovered"};
 static_assert(kEvents.size() == std::variant_size_v<Event>);
+static_assert(names_all(kLevels, Level::serving));
+static_assert(names_all(kVerdicts, Verdict::unreadable));
+static_assert(names_all(kTells, Tell::unexplained));
+static_assert(names_all(kSeen, Seen::unreadable));
+static_assert(names_all(kStates, State::canceled));
+static_assert(names_all(kStatuses, Status::needs_action));
+static_assert(names_all(kPriorities, Priority::low));
+static_assert(names_all(kEffectKinds, EffectKind::skipped));
+static_assert(names_all(kDues, Due::read));
+static_assert(names_all(kPersonActions, PersonAction::compensate));
+static_assert(names_all(kNextActions, NextAction::contact));
+static_assert(names_all(kOnFailures, OnFailure::poison));
+static_assert(names_all(kCauseNames, Cause::withdrawn));
+static_assert(names_all(kSubmitDecisions, SubmitDecision::late));
+static_assert(names_all(kOveralls, Overall::nothing_to_read));
+static_assert(names_all(kFollows, Follow::ask_person));
 
 }  // namespace
 

@@ -33,6 +33,7 @@ void take_read(Operation& operation, const Observation& read) {
   check.verdict = judge(artifact.meant, read);
   check.last = read;
   ++check.reads;
+  TRUED_ASSERT((check.verdict == Verdict::unreadable) == (read.seen == Seen::unreadable));
 }
 
 void clear_due(Operation& operation) {
@@ -238,6 +239,64 @@ void fold(Operation& operation, WallTime at) {
   clear_due(operation);
 }
 
+// ---- What holds right after an event, whatever stood there before
+// The diagram of operation.h a second time, so that no change of a fold goes unseen.
+
+void assert_after(const Operation& operation, const AttemptStarted& event) {
+  TRUED_ASSERT(operation.state == State::attempting && waits_for_answer(operation));
+  TRUED_ASSERT(!is_leased(operation));
+  TRUED_ASSERT(operation.attempts == event.attempt.value());
+  TRUED_ASSERT(operation.due_for == Due::report && operation.due_at == event.report_by);
+  TRUED_ASSERT(!operation.effect_ended_at && operation.reads_done == 0);
+}
+
+void assert_after(const Operation& operation, const EffectEnded& event) {
+  TRUED_ASSERT(!is_settled(operation.state) && operation.state != State::attempting);
+  TRUED_ASSERT(operation.sent || operation.state == State::accepted);
+  TRUED_ASSERT((operation.state == State::verifying) == (event.kind == EffectKind::acknowledged));
+  TRUED_ASSERT(waits_for_answer(operation) == (event.kind == EffectKind::unknown));
+  TRUED_ASSERT(operation.due_for == Due::none && !operation.due_at);
+  TRUED_ASSERT(operation.effect_ended_at.has_value() && !operation.settled_at);
+}
+
+void assert_after(const Operation& operation, const WaitScheduled& event) {
+  TRUED_ASSERT(operation.due_for == event.due_for && operation.due_at == event.due_at);
+  // What was read before the wait allows no attempt after it.
+  TRUED_ASSERT(event.due_for != Due::attempt || operation.artifacts.empty() ||
+               overall_of(operation) == Overall::unreadable);
+}
+
+void assert_after(const Operation& operation, const Settled& event) {
+  TRUED_ASSERT(is_settled(operation.state) && operation.state == event.state);
+  TRUED_ASSERT(operation.due_for == Due::none && !operation.due_at);
+  TRUED_ASSERT(event.state == State::needs_action || operation.settled_at.has_value());
+  TRUED_ASSERT(event.state != State::confirmed || operation.verify);
+  TRUED_ASSERT(status_of(event.state) != Status::pending);
+}
+
+void assert_after(const Operation& operation, const PersonActed& event) {
+  if (event.action == PersonAction::compensate) {
+    TRUED_ASSERT(operation.state == State::compensating);
+    TRUED_ASSERT(!operation.settled_at && operation.superseded_by.empty());
+  }
+  if (event.action == PersonAction::retry) {
+    TRUED_ASSERT(operation.state == (operation.sent ? State::unknown : State::accepted));
+    TRUED_ASSERT(operation.attempts_counted == 0 && operation.reads_done == 0);
+    TRUED_ASSERT(operation.due_for == Due::start && !operation.settled_at);
+  }
+}
+
+void assert_after(const Operation& operation, const Recovered&) {
+  TRUED_ASSERT(operation.state == State::unknown && operation.sent);
+  TRUED_ASSERT(waits_for_answer(operation) && operation.due_for == Due::none);
+}
+
+void assert_after(const Operation& operation, const LieCaught& event) {
+  TRUED_ASSERT(operation.tell == event.tell && operation.tells.back().attempt == event.attempt);
+}
+
+void assert_after(const Operation&, const auto&) {}
+
 }  // namespace
 
 Verdict judge(const ArtifactSummary& meant, const Observation& seen) {
@@ -287,6 +346,7 @@ std::string_view leased_by(const Operation& operation) {
   const std::size_t begin = reason.find('\'');
   const std::size_t end = reason.rfind('\'');
   if (begin == end) return {};
+  TRUED_ASSERT(begin < end && end < reason.size());
   return reason.substr(begin + 1, end - begin - 1);
 }
 
@@ -341,6 +401,9 @@ Operation begin(OperationId id, const Accepted& accepted, WallTime at) {
   operation.created_at = at;
   operation.updated_at = at;
   operation.events = 1;
+  TRUED_ASSERT(operation.state == State::accepted && !operation.sent);
+  TRUED_ASSERT(!waits_for_answer(operation) && !is_settled(operation.state));
+  TRUED_ASSERT(operation.artifacts.size() == accepted.artifacts.size());
   return operation;
 }
 
@@ -365,6 +428,8 @@ std::optional<std::string_view> contradiction(const Operation& operation, const 
 
 void evolve(Operation& operation, const Event& event, WallTime at) {
   TRUED_ASSERT(!contradiction(operation, event));
+  const State before = operation.state;
+  const bool was_sent = operation.sent;
   std::visit(Overloaded{
                  [](const Accepted&) {},
                  [&](const AttemptStarted& e) { fold(operation, e); },
@@ -384,6 +449,9 @@ void evolve(Operation& operation, const Event& event, WallTime at) {
   const bool evidence_only =
       std::holds_alternative<Repeated>(event) || std::holds_alternative<LateEvidence>(event);
   if (!evidence_only) operation.updated_at = at;
+  TRUED_ASSERT(!evidence_only || operation.state == before);
+  TRUED_ASSERT(operation.sent || !was_sent);  // what may have been sent stays that
+  std::visit([&](const auto& e) { assert_after(operation, e); }, event);
 }
 
 bool wants_read(const ArtifactState& artifact, Level level, bool has_serving) {

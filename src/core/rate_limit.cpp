@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -17,6 +19,7 @@ RateLimit::RateLimit(const RatePolicy& policy) {
   // Rounded up: never a call more than was allowed.
   period_ = (kSecond + nanoseconds(policy.per_second - 1)) / policy.per_second;
   tolerance_ = period_ * (burst - 1);
+  TRUED_ASSERT(limits() && tolerance_.count() >= 0);
 }
 
 bool RateLimit::admits(Duration now) const {
@@ -24,18 +27,23 @@ bool RateLimit::admits(Duration now) const {
 }
 
 void RateLimit::force(Duration now) {
-  if (limits()) full_at_ = std::max(full_at_, nanoseconds(now)) + period_;
+  if (!limits()) return;
+  full_at_ = std::max(full_at_, nanoseconds(now)) + period_;
+  TRUED_ASSERT(full_at_ > nanoseconds(now));
 }
 
 Duration RateLimit::ask_again(Duration now) const {
   if (admits(now)) return now;
-  return std::chrono::ceil<Duration>(full_at_ - tolerance_);
+  const auto again = std::chrono::ceil<Duration>(full_at_ - tolerance_);
+  TRUED_ASSERT(again > now && admits(again));
+  return again;
 }
 
 std::uint32_t RateLimit::left(Duration now) const {
   if (!admits(now) || !limits()) return 0;
   const nanoseconds missing =
       std::max(full_at_ - std::min(full_at_, nanoseconds(now)), nanoseconds(0));
+  TRUED_ASSERT(missing <= tolerance_);  // or it would admit nobody
   return static_cast<std::uint32_t>((tolerance_ + period_ - missing) / period_);
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -12,6 +14,7 @@ Duration grown(Duration first, std::uint32_t factor, Duration cap, std::uint32_t
     if (factor < 2) break;
     wait = wait > cap / factor ? cap : wait * factor;
   }
+  TRUED_ASSERT(wait <= cap);
   return wait;
 }
 
@@ -23,6 +26,7 @@ Duration backoff(const RetryPolicy& policy, std::uint32_t failures, Duration ret
   const Duration bound = grown(policy.first, policy.factor, policy.cap, steps);
   const auto span = static_cast<std::uint64_t>(std::max<Duration::rep>(bound.count(), 0)) + 1;
   const Duration jittered{static_cast<Duration::rep>(entropy % span)};
+  TRUED_ASSERT(jittered <= std::max(bound, Duration{0}));
   return std::max(jittered, retry_after);
 }
 
@@ -32,7 +36,9 @@ Duration settle_wait(const SettlePolicy& policy, std::uint32_t reads_done, std::
   const Duration half = bound / 2;
   const auto span =
       static_cast<std::uint64_t>(std::max<Duration::rep>((bound - half).count(), 0)) + 1;
-  return half + Duration{static_cast<Duration::rep>(entropy % span)};
+  const Duration wait = half + Duration{static_cast<Duration::rep>(entropy % span)};
+  TRUED_ASSERT(wait >= half && wait <= std::max(bound, half));
+  return wait;
 }
 
 bool may_read_again(const SettlePolicy& policy, std::uint32_t reads_done, Duration elapsed) {

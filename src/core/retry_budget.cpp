@@ -1,10 +1,17 @@
 #include "core/retry_budget.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/assert.h"
 
 namespace trued {
+
+void RetryBudget::assert_invariants() const {
+  TRUED_ASSERT(waiting_ >= 0 && waiting_ % kRetry == 0);
+  TRUED_ASSERT(newest_ >= 0);
+  TRUED_ASSERT(std::accumulate(slices_.begin(), slices_.end(), std::int64_t{0}) == sum_);
+}
 
 void RetryBudget::pass(Duration now) {
   const std::int64_t current = now / kSlice;
@@ -16,6 +23,7 @@ void RetryBudget::pass(Duration now) {
     old = 0;
   }
   newest_ = current;
+  assert_invariants();
 }
 
 std::int64_t RetryBudget::balance() const {
@@ -27,6 +35,7 @@ void RetryBudget::call(Duration now) {
   pass(now);
   slice() += policy_.ratio_permille;
   sum_ += policy_.ratio_permille;
+  assert_invariants();
 }
 
 bool RetryBudget::covers(std::uint32_t cost, Duration now) {
@@ -35,8 +44,10 @@ bool RetryBudget::covers(std::uint32_t cost, Duration now) {
 }
 
 bool RetryBudget::reserve(std::uint32_t cost, Duration now) {
+  TRUED_ASSERT(cost > 0);
   if (!covers(cost, now)) return false;
   waiting_ += std::int64_t{cost} * kRetry;
+  TRUED_ASSERT(!policy_.enabled || balance() >= 0);
   return true;
 }
 
@@ -46,9 +57,11 @@ void RetryBudget::begin(std::uint32_t cost, Duration now) {
   const std::int64_t taken = std::int64_t{cost} * kRetry;
   slice() -= taken;
   sum_ -= taken;
+  assert_invariants();
 }
 
 void RetryBudget::cancel(std::uint32_t cost) {
+  TRUED_ASSERT(cost > 0);
   waiting_ -= std::int64_t{cost} * kRetry;
   TRUED_ASSERT(waiting_ >= 0);
 }

@@ -61,6 +61,7 @@ class RetryBudget {
  private:
   static constexpr std::int64_t kRetry = 1'000;  ///< one, in thousandths
 
+  void assert_invariants() const;
   /// Forgets what is older than the window.
   void pass(Duration now);
   [[nodiscard]] std::int64_t balance() const;

@@ -56,6 +56,7 @@ bool overwritten_by_another(const Operation& operation) {
 
 Tell tell_from_history(const Operation& operation) {
   const History& history = operation.history;
+  TRUED_ASSERT(history.known);
   if (!history.ours_present) {
     return history.reported_present ? Tell::self_agreeing_noop : Tell::swallowed_race;
   }
@@ -68,6 +69,7 @@ Tell tell_from_history(const Operation& operation) {
 }
 
 Tell tell_without_history(const Operation& operation) {
+  TRUED_ASSERT(!operation.history.known);
   const bool some_landed = any(operation, [](const ArtifactState& a) {
     return a.store.verdict == Verdict::match && !meant_to_stay(a);
   });
@@ -84,6 +86,7 @@ Tell tell_without_history(const Operation& operation) {
 }
 
 Tell store_tell(const Operation& operation) {
+  TRUED_ASSERT(differs_at_store(operation));
   if (overwritten_by_another(operation)) return Tell::overwritten;
   if (any(operation, [](const ArtifactState& a) { return is_torn(a.store); })) {
     return Tell::truncated;
@@ -100,6 +103,7 @@ bool moved_but_kept(const ArtifactState& artifact) {
 }
 
 Tell serving_tell(const Operation& operation) {
+  TRUED_ASSERT(operation.has_serving && !differs_at_store(operation));
   if (any(operation, [](const ArtifactState& a) { return is_torn(a.serving); })) {
     return Tell::truncated;
   }
@@ -177,6 +181,7 @@ bool ended_stale(const Operation& operation) {
 
 namespace {
 constexpr std::string_view kStale = "stale-state: ";
+static_assert(kStale.starts_with("stale-state:"));  // as ended_stale() looks for it
 constexpr std::string_view kRequires = "requires/";
 constexpr std::string_view kExpected = ": expected ";
 constexpr std::string_view kSeen = ", seen ";
@@ -198,6 +203,7 @@ std::size_t seen_begins(std::string_view text) {
 }  // namespace
 
 std::string stale_reason(std::string_view which, std::string_view expected, std::string_view seen) {
+  TRUED_ASSERT(!which.empty());
   std::string reason(kStale);
   return reason.append(which).append(kExpected).append(expected).append(kSeen).append(seen);
 }
@@ -213,6 +219,7 @@ std::optional<StalePrecondition> stale_precondition(const Operation& operation) 
   rest.remove_prefix(expected + kExpected.size());
   const std::size_t seen = seen_begins(rest);
   if (seen == std::string_view::npos) return std::nullopt;
+  TRUED_ASSERT(rest.substr(seen).starts_with(kSeen));
   return StalePrecondition{.which = std::string(which),
                            .expected = std::string(rest.substr(0, seen)),
                            .seen = std::string(rest.substr(seen + kSeen.size()))};

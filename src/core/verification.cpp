@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -106,7 +108,9 @@ std::optional<HeldBack> held_back(const Intent& intent, const std::vector<Observ
   return unknown;
 }
 
-Follow decide_follow(const VerificationFacts& facts) {
+namespace {
+
+Follow follow_of(const VerificationFacts& facts) {
   switch (facts.effect) {
     case EffectKind::rejected_final:
       return Follow::fail;
@@ -123,6 +127,51 @@ Follow decide_follow(const VerificationFacts& facts) {
   return Follow::ask_person;
 }
 
+// The invariants of verification.h, held against every row of its table.
+void assert_follows(const VerificationFacts& facts, Follow follow) {
+  const bool turned_away =
+      facts.effect == EffectKind::rejected_retryable || facts.effect == EffectKind::not_sent;
+  const bool acknowledged = facts.effect == EffectKind::acknowledged;
+  switch (follow) {
+    case Follow::confirm:
+      TRUED_ASSERT(facts.overall == Overall::match);
+      TRUED_ASSERT(facts.verify);
+      return;
+    case Follow::acknowledge:
+      TRUED_ASSERT(acknowledged || !facts.verify || facts.probed == Happened::yes);
+      return;
+    case Follow::read_again:
+      TRUED_ASSERT(facts.may_read_again);
+      TRUED_ASSERT(facts.overall != Overall::match && !turned_away);
+      return;
+    case Follow::attempt_again:
+      TRUED_ASSERT(facts.attempts_remain);
+      TRUED_ASSERT(turned_away || facts.overall != Overall::unreadable);
+      TRUED_ASSERT(turned_away || facts.safe);
+      TRUED_ASSERT(turned_away || facts.overall != Overall::match);
+      return;
+    case Follow::supersede:
+      TRUED_ASSERT(facts.superseded && facts.overall == Overall::mismatch);
+      return;
+    case Follow::fail:
+      TRUED_ASSERT(!acknowledged);
+      TRUED_ASSERT(turned_away || facts.effect == EffectKind::rejected_final ||
+                   facts.probed == Happened::no);
+      return;
+    case Follow::ask_person:
+      TRUED_ASSERT(facts.overall != Overall::match && !turned_away);
+      return;
+  }
+}
+
+}  // namespace
+
+Follow decide_follow(const VerificationFacts& facts) {
+  const Follow follow = follow_of(facts);
+  assert_follows(facts, follow);
+  return follow;
+}
+
 Overall overall_of(const Operation& operation) {
   if (operation.artifacts.empty()) return Overall::nothing_to_read;
   bool all_match = true;
@@ -135,6 +184,7 @@ Overall overall_of(const Operation& operation) {
     take(artifact.store);
     if (operation.has_serving) take(artifact.serving);
   }
+  TRUED_ASSERT(!mismatch || !all_match);
   if (mismatch) return Overall::mismatch;
   return all_match ? Overall::match : Overall::unreadable;
 }

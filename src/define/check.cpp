@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/assert.h"
 #include "json/parse.h"
 #include "json/pointer.h"
 #include "target/call.h"
@@ -55,6 +56,7 @@ bool is_written_out(const std::string& url) {
 }
 
 Capabilities capabilities_of(const Definition& definition, const Target& target) {
+  TRUED_ASSERT(target.store != nullptr || target.calls != nullptr);
   Capabilities can = target.store ? target.store->capabilities() : target.calls->capabilities();
   can.idempotent = idempotent_by_nature(definition, target, can);
   if (sends_no_key(definition, target)) can.deduplicates = false;
@@ -100,6 +102,7 @@ class Checker {
 
  private:
   void fault(std::string pointer, std::string detail) {
+    TRUED_ASSERT(!detail.empty());
     faults_.push_back({std::move(pointer), std::move(detail)});
   }
 
@@ -233,6 +236,7 @@ class Checker {
   }
 
   void check_pause(const char* pointer, Duration first, Duration cap) {
+    TRUED_ASSERT(pointer != nullptr && *pointer == '/');
     if (first <= cap) return;
     fault(pointer, "first, " + format_duration(first) + ", is longer than cap, " +
                        format_duration(cap) + ", which bounds every pause");
@@ -289,6 +293,7 @@ class Checker {
 };
 
 std::vector<Objection> names_refused(const Intended& intended, const Connector& store) {
+  TRUED_ASSERT(intended.intent != nullptr);
   std::vector<Objection> found;
   const auto object = [&](std::string detail) {
     found.push_back({Objection::About::input, "", std::move(detail)});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "core/tells.h"
 #include "define/check.h"
 #include "define/expectation.h"
@@ -171,6 +172,7 @@ using Obstacle = std::optional<EffectResult>;
 
 // Whoever is asked about a precondition, it is not the target of the effect that is in the way.
 EffectResult obstacle(EffectKind kind, std::string reason) {
+  TRUED_ASSERT(kind == EffectKind::not_sent || kind == EffectKind::rejected_final);
   EffectResult result = effect_ended(kind, std::move(reason));
   result.asked = false;
   return result;
@@ -256,6 +258,7 @@ History history_of(Happened happened, std::string version, std::size_t artifacts
   history.our_version = std::move(version);
   history.artifacts.resize(artifacts);
   for (ArtifactHistory& each : history.artifacts) each.landed = history.ours_present;
+  TRUED_ASSERT(history.known && history.artifacts.size() == artifacts);
   return history;
 }
 
@@ -268,6 +271,7 @@ History run_probe(const Targets& targets, const ProbeSpec& probe, const Values& 
   const bool no =
       probe.did_not && compare(*probe.did_not, values, std::move(read)).verdict == Verdict::match;
   if (yes == no) return {};
+  TRUED_ASSERT(yes || probe.did_not.has_value());
   return history_of(yes ? Happened::yes : Happened::no, yes ? std::move(version) : "", artifacts);
 }
 
@@ -310,6 +314,7 @@ std::vector<RawRead> read_each(const Definition& definition, const Targets& targ
     }
     reads.back().elsewhere = elsewhere;
   }
+  TRUED_ASSERT(reads.size() == request.artifacts.size());
   return reads;
 }
 
@@ -319,14 +324,19 @@ std::vector<RawRead> read_each(const Definition& definition, const Targets& targ
 
 DefinedConnector::DefinedConnector(std::shared_ptr<const Definition> definition,
                                    const Targets& targets, StatusOf status_of)
-    : definition_(std::move(definition)), targets_(targets), status_of_(std::move(status_of)) {}
+    : definition_(std::move(definition)), targets_(targets), status_of_(std::move(status_of)) {
+  TRUED_ASSERT(definition_ != nullptr);
+}
 
 Capabilities DefinedConnector::capabilities() const {
   return policy_of(*definition_, targets_).capabilities;
 }
 
 EffectResult DefinedConnector::perform(const EffectRequest& request) {
+  TRUED_ASSERT(request.intent != nullptr);
   const Target& target = effect_target(*definition_, targets_);
+  // As it was when the version was made usable: targets do not change while they are in use.
+  TRUED_ASSERT(definition_->on_store ? target.store != nullptr : target.calls != nullptr);
   const Asker asker{.operation = request.operation,
                     .attempt = request.attempt,
                     .identity = request.identity,
@@ -416,7 +426,9 @@ bool DefinedConnector::is_inline() const {
 }
 
 DefinedReader::DefinedReader(std::shared_ptr<const Definition> definition, const Targets& targets)
-    : definition_(std::move(definition)), targets_(targets) {}
+    : definition_(std::move(definition)), targets_(targets) {
+  TRUED_ASSERT(definition_ != nullptr);
+}
 
 std::vector<RawRead> DefinedReader::read(const ReadRequest& request) {
   if (!definition_->reads_serving()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/assert.h"
 #include "json/canonical.h"
 #include "json/diff.h"
 #include "json/parse.h"
@@ -12,6 +13,7 @@ namespace trued::define {
 namespace {
 
 constexpr std::array<std::string_view, 4> kOnUnknownNames{"read_back", "probe", "repeat", "person"};
+static_assert(kOnUnknownNames.size() == static_cast<std::size_t>(OnUnknown::person) + 1);
 
 // "/retry/attempts_max" as "retry.attempts_max".
 std::string dotted(std::string_view pointer) {
@@ -31,6 +33,7 @@ std::string dotted(std::string_view pointer) {
 const json::Value* at_pointer(const json::Value& root, std::string_view pointer) {
   const json::Value* at = &root;
   while (!pointer.empty()) {
+    TRUED_ASSERT(pointer.front() == '/');
     pointer.remove_prefix(1);
     const std::size_t slash = std::min(pointer.find('/'), pointer.size());
     // One step; its dots are no steps of a path.
@@ -99,6 +102,7 @@ Result<std::shared_ptr<const Definition>> load_definition(std::string_view canon
   Faults faults;
   auto definition = parse_definition(name->as_string(), *tree, faults);
   if (definition == nullptr) {
+    TRUED_ASSERT(!faults.empty());
     const Fault& first = faults.front();
     return Error{.code = ErrorCode::invalid_argument,
                  .message = "the stored definition of '" + name->as_string() +

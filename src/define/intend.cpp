@@ -1,6 +1,7 @@
 // What an input comes to: everything of a definition that happens before anything is accepted.
 #include <algorithm>
 
+#include "base/assert.h"
 #include "define/definition.h"
 #include "define/expectation.h"
 #include "json/canonical.h"
@@ -104,6 +105,7 @@ class Making {
   }
 
   void object(About about, std::string pointer, std::string detail) {
+    TRUED_ASSERT(!detail.empty());
     objections.push_back({about, std::move(pointer), std::move(detail)});
   }
 
@@ -292,6 +294,8 @@ Result<Intended, std::vector<Objection>> Definition::intend(const json::Value& i
   intended.intent = making.intent(intended.identity);
   if (making.objections.empty()) making.try_out(intended.identity, *intended.intent);
   if (!making.objections.empty()) return std::move(making.objections);
+  TRUED_ASSERT(intended.intent->artifacts.size() == artifacts.size());
+  TRUED_ASSERT(valid_name(intended.identity.scope) && valid_key(intended.identity.key));
   intended.input = intended.intent->input;
   intended.fingerprint = fingerprint(intended.input, name);
   return intended;
@@ -302,6 +306,7 @@ Result<std::shared_ptr<const Intent>, Objection> Definition::restore(const json:
   Making making(*this, input_value);
   auto intent = making.intent(who);
   if (!making.objections.empty()) return std::move(making.objections.front());
+  TRUED_ASSERT(intent->artifacts.size() == artifacts.size());
   return intent;
 }
 
@@ -325,6 +330,7 @@ std::vector<std::string> Definition::turns(const Intent& intent, const Identity&
         call.has_value() ? read->target + " " + json::canonical(*call) : effect_identity(who);
     names.push_back("read:" + sha256(what).hex());
   }
+  TRUED_ASSERT(names.size() == intent.artifacts.size());
   return names;
 }
 

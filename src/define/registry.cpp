@@ -128,6 +128,7 @@ std::optional<VersionId> parse_version_id(std::string_view text) {
   if (!whole || id.number == 0 || digits.front() == '0' || !valid_name(id.name)) {
     return std::nullopt;
   }
+  TRUED_ASSERT(to_string(id) == text);
   return id;
 }
 
@@ -222,6 +223,7 @@ Result<Begun> Registry::begin(std::string_view type, const json::Value& input,
                  .message = "there is no operation '" + std::string(type) + "' here" +
                             (version ? " whose target is configured" : "")};
   }
+  TRUED_ASSERT(version->definition != nullptr);
   const Definition& definition = *version->definition;
   const bool derives = !definition.identity.empty();
   auto intended =
@@ -271,7 +273,9 @@ Result<void> Registry::add(const VersionId& id, std::shared_ptr<const Definition
                  .message = to_string(id) + " is known already, as another definition"};
   }
   history.reserved = std::max(history.reserved, id.number);
-  history.versions.emplace(id.number, std::move(version));
+  const bool added = history.versions.emplace(id.number, std::move(version)).second;
+  // A number is never given out again.
+  TRUED_ASSERT(added && history.versions.rbegin()->first <= history.reserved);
   return {};
 }
 
@@ -407,6 +411,7 @@ Definitions after_changes(const Registry& registry, const Definitions& given, bo
 std::string_view to_string(ChangeKind kind) {
   static constexpr std::array<std::string_view, 5> kNames{"added", "changed", "same", "kept",
                                                           "retired"};
+  static_assert(kNames.size() == static_cast<std::size_t>(ChangeKind::retired) + 1);
   return kNames.at(static_cast<std::size_t>(kind));
 }
 

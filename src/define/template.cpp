@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "json/canonical.h"
 #include "json/pointer.h"
@@ -151,6 +152,8 @@ class Compiler {
     } else {
       node.constant = tree;
     }
+    TRUED_ASSERT(at_.size() == base);
+    TRUED_ASSERT(node.kind != Node::Kind::object || node.names.size() == node.below.size());
     if (references_.size() == before) return constant_of(std::move(node));
     return node;
   }
@@ -232,6 +235,7 @@ class Compiler {
     }
     Reference reference;
     reference.pointer = at_;
+    TRUED_ASSERT(!steps->empty());
     reference.root = static_cast<Root>(found - kRootNames.begin());
     reference.whole = whole;
     steps->erase(steps->begin());
@@ -340,6 +344,7 @@ class Renderer {
 
  private:
   bool fail(const Reference& reference, std::string detail, bool missing) {
+    TRUED_ASSERT(!detail.empty());
     fault_ = {.pointer = reference.pointer,
               .path = reference.path(),
               .detail = std::move(detail),
@@ -378,6 +383,7 @@ class Renderer {
   }
 
   bool render_text(const Node& node, json::Value& out) {
+    TRUED_ASSERT(node.kind == Node::Kind::text && !node.pieces.empty());
     const Reference& first = references_.at(reference_of(node));
     const Encoding encoding = encoding_ ? encoding_(first.pointer) : Encoding::none;
     const bool url = encoding == Encoding::url;
@@ -431,6 +437,7 @@ class Renderer {
   static std::size_t reference_of(const Node& node) {
     const auto found =
         std::ranges::find_if(node.pieces, [](const Piece& p) { return p.reference.has_value(); });
+    TRUED_ASSERT(found != node.pieces.end());  // a text without any is a constant
     return *found->reference;
   }
 

@@ -7,6 +7,7 @@
 
 #include <trued/trued.h>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "embed/build_target.h"
@@ -151,6 +152,7 @@ std::shared_ptr<Intent> intent_of(const std::string& target, std::vector<Artifac
     meant.id = {.sha256 = sha256(meant.content), .bytes = meant.content.size()};
     intent->artifacts.push_back(std::move(meant));
   }
+  TRUED_ASSERT(intent->artifacts.size() == artifacts.size());
   return intent;
 }
 
@@ -172,6 +174,7 @@ Outcome<Receipt> outcome_of(const EngineReply& reply) {
                    .message = problem->detail};
   }
   const Answer& answer = std::get<Answer>(reply);
+  TRUED_ASSERT((answer.operation == nullptr) == answer.tombstone.has_value());
   if (answer.operation == nullptr) {
     Receipt late;
     late.id = trued::to_string(answer.tombstone->id);

@@ -4,6 +4,7 @@
 #include <exception>
 #include <numeric>
 
+#include "base/assert.h"
 #include "core/verification.h"
 #include "target/compare.h"
 
@@ -52,6 +53,7 @@ Looked read_level(Reader& reader, const ReadRequest& request, Level level, Clock
   } catch (const std::exception& e) {
     raw = unreadable(wanted.size(), std::string("the reader failed: ") + e.what());
   }
+  TRUED_ASSERT(raw.size() == wanted.size());
   Looked looked;
   looked.answered = answered_by(raw);
   looked.seen.reserve(wanted.size());
@@ -159,6 +161,7 @@ bool already_holds(const Target& target, const AttemptJob& job, Clock& clock, At
 
 AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& clock,
                           const std::function<bool()>& may_begin) {
+  TRUED_ASSERT(target.store != nullptr && job.intent != nullptr && may_begin != nullptr);
   AttemptReport report;
   report.attempt = job.attempt;
   std::string since = job.since;
@@ -229,6 +232,7 @@ AttemptReport run_attempt(const Target& target, const AttemptJob& job, Clock& cl
 }
 
 AttemptReport never_sent(AttemptNo attempt, std::string reason) {
+  TRUED_ASSERT(!reason.empty());
   AttemptReport report;
   report.attempt = attempt;
   report.effect.attempt = attempt;
@@ -244,6 +248,8 @@ std::size_t bytes_of(const Intent& intent) {
 }
 
 ReadReport run_read(const Target& target, const ReadJob& job, Clock& clock) {
+  TRUED_ASSERT(target.store != nullptr && job.intent != nullptr);
+  TRUED_ASSERT(job.has_serving || job.serving_artifacts.empty());
   ReadReport report;
   report.attempt = job.attempt;
   ReadRequest request{.intent = job.intent,

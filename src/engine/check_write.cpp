@@ -4,6 +4,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "target/nesting.h"
 
@@ -14,6 +15,7 @@ constexpr std::size_t kMessageBytesMax = 64 * 1024;
 constexpr std::size_t kBaseBytesMax = 255;
 
 bool fail(InputFault& fault, std::string pointer, std::string detail) {
+  TRUED_ASSERT(!detail.empty());
   fault.pointer = std::move(pointer);
   fault.detail = std::move(detail);
   return false;
@@ -63,6 +65,7 @@ bool check_names(const Intent& intent, const Target* target, InputFault& fault) 
 bool all_can_exist(const Intent& intent, InputFault& fault) {
   const auto clash = find_clash(intent);
   if (!clash) return true;
+  TRUED_ASSERT(clash->file != clash->below);
   const std::size_t second = std::max(clash->file, clash->below);
   const std::size_t first = std::min(clash->file, clash->below);
   return fail(fault, path_of(second),

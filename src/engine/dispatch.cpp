@@ -1,6 +1,7 @@
 // Handing out what is to be done at a target, or saying at once why it cannot be done.
 #include <algorithm>
 
+#include "base/assert.h"
 #include "base/overloaded.h"
 #include "engine/attempt.h"
 #include "engine/impl.h"
@@ -28,6 +29,7 @@ std::vector<Observation> baselines_of(const Operation& operation) {
 
 // Prepared for a worker it is no report: its first heartbeat hands it over (leasing.cpp).
 Input as_input(AttemptReport report, const AttemptJob& job) {
+  TRUED_ASSERT(report.attempt == job.attempt);
   if (!job.handed_over || !job.handed_over->has_value()) return report;
   return Heartbeat{.attempt = job.attempt, .worker = {}, .baseline = std::move(report.baseline)};
 }
@@ -87,6 +89,8 @@ void Engine::Impl::dispatch(const Operation& operation, Entry& entry, const Acti
 
 void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& entry,
                                     const Target& target, const RunAttempt& action) {
+  TRUED_ASSERT(entry.intent != nullptr && target.store != nullptr);
+  TRUED_ASSERT(action.attempt.value() <= operation.attempts && !jobs_.effect_out(operation.id));
   const bool lied = operation.tell.has_value() && operation.attempts > 1;
   AttemptJob job{.operation = operation.id,
                  .attempt = action.attempt,
@@ -130,6 +134,8 @@ void Engine::Impl::dispatch_attempt(const Operation& operation, const Entry& ent
 
 void Engine::Impl::dispatch_read(const Operation& operation, Entry& entry, const Target& target,
                                  const RunRead& action) {
+  TRUED_ASSERT(entry.intent != nullptr && target.store != nullptr);
+  TRUED_ASSERT(action.attempt.value() <= operation.attempts);
   const bool late = rarely("a read that is asked for again while it runs");
   set_timer(entry, operation.id, ports_.clock.wall() + (late ? Duration{1} : kReadWatchdog));
   if (jobs_.read_out(operation.id)) return;  // it is late, not lost

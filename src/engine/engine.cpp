@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.h"
 #include "engine/impl.h"
 
 namespace trued {
@@ -14,27 +15,33 @@ Engine::~Engine() { impl_->inbox->on_input({}); }
 Result<void> Engine::recover() { return impl_->recover(); }
 
 void Engine::submit(Submission submission, Duration wait, Reply reply) {
+  TRUED_ASSERT(submission.intent != nullptr && reply != nullptr);
   SubmitMessage message{std::move(submission), wait, std::move(reply)};
   impl_->push_or_refuse(std::move(message));
 }
 
 void Engine::person(OperationId id, PersonInput input, Reply reply) {
+  TRUED_ASSERT(reply != nullptr);
   impl_->push_or_refuse(PersonMessage{id, std::move(input), std::move(reply)});
 }
 
 void Engine::wait_for(OperationId id, Duration wait, Reply reply) {
+  TRUED_ASSERT(reply != nullptr);
   impl_->push_or_refuse(WaitMessage{id, wait, std::move(reply)});
 }
 
 void Engine::lease(LeaseAsk ask, Duration wait, LeaseReply reply) {
+  TRUED_ASSERT(reply != nullptr);
   impl_->push_or_refuse(LeaseMessage{std::move(ask), wait, std::move(reply)});
 }
 
 void Engine::heartbeat(OperationId id, Heartbeat beat, WorkReply reply) {
+  TRUED_ASSERT(reply != nullptr);
   impl_->push_or_refuse(WorkMessage{id, std::move(beat), std::move(reply)});
 }
 
 void Engine::complete(OperationId id, AttemptReport report, WorkReply reply) {
+  TRUED_ASSERT(reply != nullptr);
   impl_->push_or_refuse(WorkMessage{id, std::move(report), std::move(reply)});
 }
 

@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::size_t at(Line line) { return static_cast<std::size_t>(line); }
 
+static_assert(kCallKinds == static_cast<std::size_t>(CallKind::read) + 1);
+static_assert(kHeldReasons == static_cast<std::size_t>(HeldBy::line) + 1);
+
 }  // namespace
 
 std::string_view to_string(CallKind kind) {
@@ -52,7 +55,19 @@ TargetGate::TargetGate(const GatePolicy& policy, std::uint32_t pace, Duration pa
       pace_(std::max(pace, 1U)),
       window_max_(pace_ * (careful ? kAheadCareful : kAheadMax)),
       window_(pace_ * (careful ? kAheadCareful : kAheadAtFirst)),
-      patience_(patience) {}
+      patience_(patience) {
+  assert_invariants();
+}
+
+void TargetGate::assert_invariants() const {
+  TRUED_ASSERT(pace_ > 0 && pace_ <= window_ && window_ <= window_max_);
+  TRUED_ASSERT(shut_->load() == (breaker_.state() == BreakerState::open));
+  TRUED_ASSERT(held(Line::none) == 0);
+  // Whoever is counted in a line has a place there; who has left it may still have one.
+  TRUED_ASSERT(held(Line::reads) == 0 || !lines_.at(at(Line::reads)).empty());
+  TRUED_ASSERT(held(Line::attempts) == 0 || !lines_.at(at(Line::attempts)).empty());
+  TRUED_ASSERT(held(Line::retries) == 0 || !lines_.at(at(Line::retries)).empty());
+}
 
 void TargetGate::follow_breaker() {
   const bool open = breaker_.state() == BreakerState::open;
@@ -65,12 +80,14 @@ void TargetGate::came_back() {
   if (in_flight_ * 2 < window_ || ++returned_ < window_) return;
   returned_ = 0;
   window_ = std::min(window_ + 1, window_max_);
+  assert_invariants();
 }
 
 void TargetGate::overfull(Duration now) {
   if (halved_ != Duration{0} && now - halved_ < kHalvedOnce) return;
   halved_ = now;
   window_ = std::max(window_ / 2, pace_);
+  assert_invariants();
 }
 
 void TargetGate::pass(Duration now, Random& random) {
@@ -78,8 +95,10 @@ void TargetGate::pass(Duration now, Random& random) {
   if (breaker_.overdue(now)) {
     CircuitBreaker::Ballot nobody;
     breaker_.failed(nobody, now, random.next(), true);
+    TRUED_ASSERT(breaker_.state() == BreakerState::open);
   }
   follow_breaker();
+  assert_invariants();
 }
 
 std::optional<GateRefusal> TargetGate::refusal(const GateTicket& ticket, const GateCall& call,
@@ -111,6 +130,7 @@ void TargetGate::admit(GateTicket& ticket, GateTaken& taken, const GateCall& cal
     if (ticket.reserved > 0) budget_.begin(ticket.reserved, now);
     ticket.reserved = 0;
   }
+  TRUED_ASSERT(ticket.probe <= breaker_.openings());
   if (breaker_.probes() && breaker_.admits() && ticket.probe != breaker_.openings()) {
     breaker_.begin_probe(now);
     ticket.probe = breaker_.openings();
@@ -120,6 +140,7 @@ void TargetGate::admit(GateTicket& ticket, GateTaken& taken, const GateCall& cal
   ticket.unbegun = false;
   ticket.said_held = false;
   enter(ticket, taken);
+  TRUED_ASSERT(ticket.inside && in_flight_ > 0);
 }
 
 void TargetGate::count_held(GateTicket& ticket, HeldBy by) {
@@ -141,6 +162,7 @@ void TargetGate::enter(GateTicket& ticket, GateTaken& taken) {
 std::optional<GateRefusal> TargetGate::reserve(GateTicket& ticket, std::uint32_t cost,
                                                Duration now) {
   // Who already waits for it comes first.
+  TRUED_ASSERT(ticket.reserved == 0);
   if (held(Line::retries) == 0 && budget_.reserve(cost, now)) {
     ticket.reserved = cost;
     return std::nullopt;
@@ -155,12 +177,16 @@ void TargetGate::vote(GateTicket& ticket, Answered answered, std::uint64_t probe
   if (answered == Answered::yes) breaker_.answered(ticket.ballot, now, counts);
   if (answered == Answered::no) breaker_.failed(ticket.ballot, now, random.next(), counts);
   follow_breaker();
+  assert_invariants();
 }
 
 void TargetGate::settle(const OperationId& id, const GateTicket& before, GateTicket& after,
                         const GateTaken& taken) {
   // Calls may follow one another within a turn: what was counted in is counted out, one by one.
-  in_flight_ -= (before.inside ? 1U : 0U) + taken.inside - (after.inside ? 1U : 0U);
+  const std::uint32_t were_inside = (before.inside ? 1U : 0U) + taken.inside;
+  const std::uint32_t is_inside = after.inside ? 1U : 0U;
+  TRUED_ASSERT(is_inside <= were_inside && in_flight_ >= were_inside);
+  in_flight_ -= were_inside - is_inside;
   const auto counts = [&](const GateTicket& ticket) {
     return ticket.probe != 0 && ticket.probe == breaker_.openings() ? 1U : 0U;
   };
@@ -174,6 +200,12 @@ void TargetGate::settle(const OperationId& id, const GateTicket& before, GateTic
   ++held_.at(at(after.line));
   after.place = ++place_;
   lines_.at(at(after.line)).push(after.priority, after.place, id);
+  assert_invariants();
+}
+
+void TargetGate::leave(Line line) {
+  TRUED_ASSERT(line != Line::none && held(line) > 0);
+  --held_.at(at(line));
 }
 
 void TargetGate::cancel(GateTicket& ticket) {
@@ -188,6 +220,7 @@ void TargetGate::give_back(GateTicket& ticket) {
   ticket.wants_worker = false;
   ticket.inside = false;
   ticket.probe = 0;
+  TRUED_ASSERT(ticket.reserved == 0);
 }
 
 std::optional<std::pair<OperationId, std::uint64_t>> TargetGate::front(Line line) const {
@@ -197,7 +230,10 @@ std::optional<std::pair<OperationId, std::uint64_t>> TargetGate::front(Line line
   return std::pair(id, place);
 }
 
-void TargetGate::pop(Line line) { (void)lines_.at(at(line)).pop(); }
+void TargetGate::pop(Line line) {
+  TRUED_ASSERT(line != Line::none);
+  (void)lines_.at(at(line)).pop();
+}
 
 bool TargetGate::may_release(Line line, std::uint32_t cost, Duration now) {
   if (!has_room(now)) return false;
@@ -212,6 +248,7 @@ std::optional<Duration> TargetGate::wake(Duration now) {
   if (!rate_.admits(now)) return rate_.ask_again(now);
   if (in_flight_ >= window_) return std::nullopt;
   const bool only_retries = held(Line::reads) + held(Line::attempts) == 0;
+  TRUED_ASSERT(!only_retries || held(Line::retries) > 0);
   return only_retries ? budget_.ask_again(RetryBudget::kCostUnknown, now) : now;
 }
 

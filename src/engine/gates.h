@@ -130,7 +130,7 @@ class TargetGate {
   /// Who is next in a line, to be looked up by the caller; nothing if it is empty.
   [[nodiscard]] std::optional<std::pair<OperationId, std::uint64_t>> front(Line line) const;
   void pop(Line line);
-  void leave(Line line) { --held_.at(static_cast<std::size_t>(line)); }
+  void leave(Line line);
   /// True when a retry is due before more attempts are released; counts those that were.
   [[nodiscard]] bool owes_retry() const { return held(Line::retries) > 0 && passed_ >= kPassedMax; }
   void count_released(Line line) { passed_ = line == Line::attempts ? passed_ + 1 : 0; }
@@ -166,6 +166,7 @@ class TargetGate {
   }
 
   void follow_breaker();
+  void assert_invariants() const;
 
   CircuitBreaker breaker_;
   std::shared_ptr<std::atomic<bool>> shut_ = std::make_shared<std::atomic<bool>>(false);

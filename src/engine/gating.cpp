@@ -5,6 +5,7 @@
 // (votes, ends of calls, places in line) follows from the commit, like everything else.
 #include <algorithm>
 
+#include "base/assert.h"
 #include "engine/impl.h"
 
 namespace trued {
@@ -99,6 +100,7 @@ void Engine::Impl::open_gates() {
                    TargetGate(policy.gates, pace, answer * 2 + kPatienceBeyondReport, careful));
     if (policy.lease.count() > 0) leases_.add_target(name, policy.gates.concurrency);
   }
+  TRUED_ASSERT(gates_.size() == ports_.targets.size());
   counters_.targets.resize(gates_.size());
   gates_since_ = ports_.clock.wall();
 }
@@ -132,6 +134,7 @@ void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line, st
     if (most == 0 || (line == Line::attempts && gate.owes_retry())) return;
     const auto& [id, place] = *next;
     const auto found = entries_.find(id);
+    TRUED_ASSERT(place > 0);
     const bool there = found != entries_.end() && found->second.ticket.line == line &&
                        found->second.ticket.place == place;
     if (!there) {
@@ -153,7 +156,8 @@ void Engine::Impl::release_line(TurnState& turn, TargetGate& gate, Line line, st
     }
     GateTaken taken;
     call.urgent = true;
-    if (gate.ask(entry.ticket, taken, call, turn.mono)) continue;
+    const auto refused = gate.ask(entry.ticket, taken, call, turn.mono);
+    TRUED_ASSERT(!refused && entry.ticket.inside);
     entry.ticket.admitted = true;
     gate.count_released(line);
     --most;
@@ -233,7 +237,9 @@ void Engine::Impl::release_from_floor(TurnState& turn) {
 
 void Engine::Impl::hold(TurnState& turn, Work& work, const GateCall& call,
                         const GateRefusal& refused) {
+  TRUED_ASSERT(work.ticket.line == Line::none && !work.ticket.inside);
   work.ticket.line = line_for(call.kind, work.ticket);
+  TRUED_ASSERT(work.ticket.line != Line::none);
   const Operation& operation = work.operation;
   // A read waits in memory alone; who has said why it waits does not say it again.
   if (call.kind == CallKind::read || operation.reason.starts_with(kHeld)) return;
@@ -350,6 +356,7 @@ void Engine::Impl::pay_for_retry(TurnState& turn, Work& work, TargetGate& gate,
   const bool scheduled =
       std::any_of(work.events.begin() + static_cast<std::ptrdiff_t>(events), work.events.end(),
                   [](const Event& event) { return std::holds_alternative<WaitScheduled>(event); });
+  TRUED_ASSERT(events <= work.events.size());
   if (!scheduled || work.ticket.reserved > 0) return;
   const auto refused =
       gate.reserve(work.ticket, attempt_of(work.operation, work.ticket).cost, turn.mono);
@@ -366,6 +373,7 @@ void Engine::Impl::settle_gate(TurnState& turn, const OperationId& id, Work& wor
     gate->vote(work.ticket, work.answered, work.answered_probe, turn.mono, ports_.random);
   }
   if (settled) gate->give_back(work.ticket);
+  TRUED_ASSERT(!settled || (!work.ticket.inside && work.ticket.line == Line::none));
   work.ticket.priority = work.operation.priority;
   gate->settle(id, work.ticket_before, work.ticket, work.taken);
 }
@@ -377,6 +385,7 @@ void Engine::Impl::undo_gate(const OperationId& id, Work& work) {
   if (work.ticket.reserved > work.ticket_before.reserved) gate->cancel(work.ticket);
   GateTicket back = work.ticket_before;
   back.reserved = std::min(back.reserved, work.ticket.reserved);
+  TRUED_ASSERT(back.reserved <= work.ticket_before.reserved);
   gate->settle(id, work.ticket_before, back, work.taken);
   if (const auto entry = entries_.find(id); entry != entries_.end()) entry->second.ticket = back;
 }
@@ -393,6 +402,7 @@ void Engine::Impl::snapshot_gates() {
     if (breaker.state() == BreakerState::open)
       stats.next_probe = wall + (breaker.open_until() - now);
   }
+  TRUED_ASSERT(i == counters_.targets.size());
 }
 
 }  // namespace trued

@@ -246,6 +246,8 @@ class Engine::Impl {
   void snapshot();
   /// Ends every step: brings the figures up to date, then sends what say() gathered.
   void show();
+  /// What holds between two steps. Takes the same time however much is open.
+  void assert_invariants() const;
   void say(Reply& reply, std::variant<Answer, EngineProblem> answer);
 
   EnginePorts ports_;

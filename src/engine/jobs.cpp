@@ -3,10 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued {
 
 Jobs::Jobs(Runner& runner, std::shared_ptr<Inbox> inbox, std::size_t per_target_max)
-    : runner_(runner), inbox_(std::move(inbox)), per_target_max_(per_target_max) {}
+    : runner_(runner), inbox_(std::move(inbox)), per_target_max_(per_target_max) {
+  TRUED_ASSERT(inbox_ != nullptr);
+  TRUED_ASSERT(per_target_max_ > 0);
+}
 
 std::size_t Jobs::at_a_time(const Target& target) const {
   const std::size_t wanted = target.policy.gates.concurrency;
@@ -15,6 +20,7 @@ std::size_t Jobs::at_a_time(const Target& target) const {
 
 Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, Priority priority,
                               const JobEnd& end) {
+  TRUED_ASSERT(end.target != nullptr && end.number > 0);
   auto stage = std::make_shared<std::atomic<Stage>>(Stage::queued);
   ++out_;
   auto run = [box = inbox_, stage, id, end, work = std::move(work)]() mutable {
@@ -31,6 +37,9 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, Priority p
     (void)box->push(MoveMessage{.id = id, .input = std::move(input), .end = end});
   };
   Line& line = lines_[end.target->name];
+  TRUED_ASSERT(line.running <= at_a_time(*end.target));
+  // Nobody waits while there is room.
+  TRUED_ASSERT(line.waiting.empty() || line.running == at_a_time(*end.target));
   if (line.running >= at_a_time(*end.target)) {
     line.waiting.push(priority, ++number_, std::move(run));
   } else {
@@ -42,12 +51,14 @@ Jobs::StagePtr Jobs::hand_out(const OperationId& id, EffectWork work, Priority p
 
 void Jobs::effect(const Target& target, const OperationId& id, AttemptNo attempt, Priority priority,
                   EffectWork work) {
+  TRUED_ASSERT(!effect_out(id));  // one effect of an operation at a time, or it may happen twice
   const JobEnd end{.target = &target, .effect = true, .number = ++number_};
   effects_[id].emplace(end.number, Effect{.attempt = attempt,
                                           .stage = hand_out(id, std::move(work), priority, end)});
 }
 
 void Jobs::read(const Target& target, const OperationId& id, Work work) {
+  TRUED_ASSERT(!read_out(id));
   const JobEnd end{.target = &target, .effect = false, .number = ++number_};
   auto read = [work = std::move(work)](const Claim&) mutable { return work(); };
   // Others hang on what it finds out, and it keeps the target for a moment only.
@@ -57,6 +68,7 @@ void Jobs::read(const Target& target, const OperationId& id, Work work) {
 bool Jobs::call_back(std::atomic<Stage>& stage) {
   Stage expected = Stage::queued;
   if (stage.compare_exchange_strong(expected, Stage::revoked)) {
+    TRUED_ASSERT(out_.load() > 0);
     --out_;
     return true;
   }
@@ -96,6 +108,7 @@ void Jobs::end(const OperationId& id, const JobEnd& end) {
   StagePtr stage;
   if (end.effect) {
     const auto found = effects_.find(id);
+    TRUED_ASSERT(found != effects_.end());  // every job ends once
     stage = found->second.at(end.number).stage;
     found->second.erase(end.number);
     if (found->second.empty()) effects_.erase(found);
@@ -103,8 +116,13 @@ void Jobs::end(const OperationId& id, const JobEnd& end) {
     stage = std::move(reads_.at(id));
     reads_.erase(id);
   }
-  if (stage->load() != Stage::revoked) --out_;
+  TRUED_ASSERT(stage != nullptr && stage->load() != Stage::queued);
+  if (stage->load() != Stage::revoked) {
+    TRUED_ASSERT(out_.load() > 0);
+    --out_;
+  }
   Line& line = lines_.at(end.target->name);
+  TRUED_ASSERT(line.running > 0 && line.running <= at_a_time(*end.target));
   if (line.waiting.empty()) {
     --line.running;
     return;

@@ -2,6 +2,7 @@
 // lease is durable; kept by heartbeats, ended by what the worker says.
 #include <algorithm>
 
+#include "base/assert.h"
 #include "engine/attempt.h"
 #include "engine/impl.h"
 
@@ -66,6 +67,7 @@ bool Engine::Impl::waits_for_worker(TurnState& turn, Work& work,
   }
   work.ticket.wants_worker = true;
   work.ticket.line = Line::none;
+  TRUED_ASSERT(!work.ticket.inside);
   if (!operation.reason.starts_with(kWaits)) {
     note_wait(turn, work, turn.now, "waits for a worker of '" + operation.target + "'");
   }
@@ -107,6 +109,7 @@ void Engine::Impl::serve_workers(TurnState& turn) {
       }
       continue;
     }
+    TRUED_ASSERT(gate == nullptr || entry.ticket.inside);
     leases_.reserve(*offer);
     entry.ticket.wants_worker = false;
     entry.ticket.admitted = true;
@@ -161,6 +164,7 @@ void Engine::Impl::hand_over(TurnState& turn, Work& work, Heartbeat beat) {
     apply(turn, work, never_sent(attempt, "it was not handed to a worker: " + refused->detail));
     return;
   }
+  TRUED_ASSERT(is_leased(work.operation) && work.operation.attempts == attempt.value());
   turn.handed.push_back(work.operation.id);
 }
 
@@ -276,6 +280,7 @@ void Engine::Impl::on_completion(TurnState& turn, Work& work, const AttemptRepor
     AttemptReport report = said;
     report.answered = answered_by(report);
     apply(turn, work, report);
+    TRUED_ASSERT(!work.events.empty());  // whatever a worker says is recorded
     counted = !std::holds_alternative<LateEvidence>(work.events.back());
   }
   work.waiters.push_back({Mono{}, SubmitDecision::duplicate,

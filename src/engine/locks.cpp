@@ -47,6 +47,7 @@ bool ArtifactLocks::enqueue(const Operation& operation, std::vector<std::string>
     queue.push_back(operation.id);
     holder.keys.push_back(std::move(key));
   }
+  TRUED_ASSERT(holder.keys.size() == names.size() && holder.behind <= names.size());
   return holder.behind == 0;
 }
 
@@ -59,7 +60,9 @@ std::vector<OperationId> ArtifactLocks::release(const OperationId& id) {
     TRUED_ASSERT(entry != queues_.end());
     auto& queue = entry->second;
     const bool was_first = queue.front() == id;
-    queue.erase(std::ranges::find(queue, id));
+    const auto ticket = std::ranges::find(queue, id);
+    TRUED_ASSERT(ticket != queue.end());
+    queue.erase(ticket);
     if (queue.empty()) {
       queues_.erase(entry);
     } else if (was_first) {
@@ -69,6 +72,7 @@ std::vector<OperationId> ArtifactLocks::release(const OperationId& id) {
     }
   }
   holders_.erase(slot);
+  TRUED_ASSERT(!holders_.empty() || queues_.empty());
   return runnable;
 }
 
@@ -84,6 +88,8 @@ const OperationId* ArtifactLocks::ahead_of(const OperationId& id) const {
     const auto& queue = queues_.at(key);
     if (queue.front() != id) return &queue.front();
   }
+  constexpr bool somebody_is_before_it = false;
+  TRUED_ASSERT(somebody_is_before_it);
   return nullptr;
 }
 

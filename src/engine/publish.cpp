@@ -1,6 +1,7 @@
 // The second half of a turn: commit, then everything that may only follow from it.
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "base/assert.h"
@@ -51,6 +52,19 @@ Engine::Impl::Impl(EnginePorts ports, EngineOptions options)
       options_(options),
       jobs_(ports.runner, inbox, std::max<std::size_t>(options.jobs_per_target_max, 1)) {
   open_gates();
+}
+
+void Engine::Impl::assert_invariants() const {
+  const auto& by_state = counters_.open_by_state;
+  TRUED_ASSERT(std::accumulate(by_state.begin(), by_state.end(), std::uint64_t{0}) ==
+               entries_.size());
+  TRUED_ASSERT(open_identities_.size() <= entries_.size());
+  TRUED_ASSERT(timers_.size() <= entries_.size());
+  TRUED_ASSERT(!held_ || ledger_down.load());
+  TRUED_ASSERT(answers_.empty());
+  if (!entries_.empty()) return;
+  TRUED_ASSERT(waits_.empty() && open_identities_.empty());
+  TRUED_ASSERT(open_bytes_ == 0);
 }
 
 Result<void> Engine::Impl::recover() {
@@ -179,6 +193,7 @@ Turn Engine::Impl::pause(TurnState turn, const std::string& why) {
 }
 
 Turn Engine::Impl::settle_held(TurnState turn) {
+  TRUED_ASSERT(held_.has_value());
   answer_held(turn.mono);
   if (turn.mono >= held_retry_) {
     const CommitResult result = ports_.ledger.settle_unknown();
@@ -198,11 +213,14 @@ Turn Engine::Impl::settle_held(TurnState turn) {
 }
 
 Turn Engine::Impl::commit(TurnState turn) {
+  TRUED_ASSERT(!held_ && !fenced.load());
+  TRUED_ASSERT(turn.works.size() == turn.order.size());
   Batch batch;
   batch.at = turn.now;
   for (const OperationId& id : turn.order) {
     Work& work = turn.works.at(id);
     if (work.events.empty()) continue;
+    TRUED_ASSERT(work.insert == std::holds_alternative<Accepted>(work.events.front()));
     batch.changes.push_back({.row = std::move(work.operation),
                              .insert = work.insert,
                              .intent = std::move(work.intent_json),
@@ -223,6 +241,7 @@ Turn Engine::Impl::commit(TurnState turn) {
       work.events = std::move(change.events);
     }
   }
+  TRUED_ASSERT(turn.wrote || result.outcome == CommitOutcome::committed);
   return finish(std::move(turn), result);
 }
 
@@ -230,6 +249,7 @@ Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
   if (ports_.floor != nullptr && result.outcome != CommitOutcome::committed) {
     ports_.floor->look_again();
   }
+  TRUED_ASSERT(!held_);
   switch (result.outcome) {
     case CommitOutcome::committed:
       // A turn that wrote nothing says nothing of the ledger.
@@ -302,6 +322,7 @@ void Engine::Impl::publish(TurnState& turn, const OperationId& id, Work& work) {
 // It stays open.
 void Engine::Impl::keep(TurnState& turn, Entry& entry, Work& work) {
   const Operation& operation = *entry.operation;
+  TRUED_ASSERT(!is_settled(operation.state) && !work.events.empty());
   ++counters_.open_by_state.at(std::to_underlying(operation.state));
   // A record that moves nothing must not wake what is already under way.
   if (!std::ranges::all_of(work.events, moves_nothing)) {
@@ -329,17 +350,24 @@ void Engine::Impl::attend(TurnState& turn, Entry& entry, Work& work) {
 
 void Engine::Impl::close(TurnState& turn, const Operation& operation) {
   const auto entry = entries_.find(operation.id);
+  TRUED_ASSERT(entry != entries_.end() && is_settled(operation.state));
+  TRUED_ASSERT(entry->second.waiters.empty());  // nobody is left without an answer
   set_timer(entry->second, operation.id, std::nullopt);
   if (!jobs_.effect_out(operation.id)) release_artifacts(operation.id);
   counters_.settle_seconds.add(seconds_of(age(operation, turn.now)));
   open_identities_.erase(identity_digest(operation.identity));
-  if (entry->second.intent) open_bytes_ -= bytes_of(*entry->second.intent);
+  if (entry->second.intent) {
+    const std::size_t bytes = bytes_of(*entry->second.intent);
+    TRUED_ASSERT(open_bytes_ >= bytes);
+    open_bytes_ -= bytes;
+  }
   below_floor_.erase(operation.id);
   entries_.erase(entry);
 }
 
 void Engine::Impl::keep_intent(Entry& entry, std::shared_ptr<const Intent> intent) {
   if (rarely("contents not kept in memory")) intent = nullptr;
+  TRUED_ASSERT(!entry.intent);  // or its bytes would be counted twice
   if (intent) open_bytes_ += bytes_of(*intent);
   entry.intent = std::move(intent);
 }
@@ -378,9 +406,14 @@ void Engine::Impl::undo(TurnState& turn, const std::string& why) {
 
 void Engine::Impl::set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at) {
   if (entry.timer == at) return;
-  if (entry.timer) timers_.erase({*entry.timer, id});
+  if (entry.timer) {
+    const std::size_t erased = timers_.erase({*entry.timer, id});
+    TRUED_ASSERT(erased == 1);
+  }
   entry.timer = at;
-  if (at) timers_.emplace(*at, id);
+  if (!at) return;
+  const bool placed = timers_.emplace(*at, id).second;
+  TRUED_ASSERT(placed);
 }
 
 void Engine::Impl::answer_waiters(Entry& entry, Mono now, bool all) {
@@ -391,6 +424,7 @@ void Engine::Impl::answer_waiters(Entry& entry, Mono now, bool all) {
     say(it->reply, Answer{it->decision, entry.operation, std::nullopt, it->reexecutes});
   }
   entry.waiters.erase(entry.waiters.begin(), keep_from.begin());
+  TRUED_ASSERT(!all || entry.waiters.empty());
 }
 
 void Engine::Impl::expire_waiters(Mono now) {
@@ -417,6 +451,7 @@ void Engine::Impl::release_waiters() {
 // Whether it was accepted is not known, and may not be for long: nobody waits for that beyond their
 // time.
 void Engine::Impl::answer_held(Mono now) {
+  TRUED_ASSERT(held_.has_value());
   const bool patience_over = now >= held_since_ + kHeldPatience;
   const EngineProblem unknown{
       .code = ProblemCode::outcome_unknown,
@@ -493,9 +528,11 @@ void Engine::Impl::say(Reply& reply, std::variant<Answer, EngineProblem> answer)
 void Engine::Impl::show() {
   snapshot();
   for (DirectAnswer& direct : std::exchange(answers_, {})) {
+    TRUED_ASSERT(direct.reply != nullptr);
     direct.reply(std::move(direct.answer));
   }
   leases_.send();
+  assert_invariants();
 }
 
 void Engine::Impl::snapshot() {

@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/assert.h"
+
 namespace trued {
 
 class ThreadRunner::Impl {
@@ -26,10 +28,15 @@ class ThreadRunner::Impl {
       queue_.clear();
     }
     wake_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    for (std::thread& thread : threads_) {
+      TRUED_ASSERT(thread.get_id() != std::this_thread::get_id());
+      thread.join();
+    }
+    TRUED_ASSERT(queue_.empty());
   }
 
   void push(std::move_only_function<void()> work) {
+    TRUED_ASSERT(work != nullptr);
     {
       const std::scoped_lock lock(mutex_);
       if (stopping_) return;
@@ -86,6 +93,7 @@ class EnginePump::Impl {
       stopped_.wait_until(lock, give_up, [this] { return drained_; });
     }
     halt();
+    TRUED_ASSERT(!thread_.joinable());  // nobody steps it any more
     engine_.release_waiters();
     const std::scoped_lock lock(mutex_);
     return drained_;

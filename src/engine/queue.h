@@ -19,7 +19,8 @@ class Queue {
  public:
   /// `place` grows from call to call.
   void push(Priority priority, std::uint64_t place, T value) {
-    waiting_.emplace(std::pair(priority, place), std::move(value));
+    const bool placed = waiting_.emplace(std::pair(priority, place), std::move(value)).second;
+    TRUED_ASSERT(placed);
   }
   [[nodiscard]] bool empty() const { return waiting_.empty(); }
 

@@ -113,6 +113,7 @@ bool Engine::Impl::load(TurnState& turn) {
   if (!identities.empty()) {
     auto known = ports_.ledger.load(identities);
     if (!known.has_value()) return false;
+    TRUED_ASSERT(known->size() == identities.size());
     for (std::size_t i = 0; i < identities.size(); ++i) {
       turn.known[identity_digest(identities.at(i))] = std::move(known.value().at(i));
     }
@@ -120,6 +121,7 @@ bool Engine::Impl::load(TurnState& turn) {
   if (!ids.empty()) {
     auto rows = ports_.ledger.load(ids);
     if (!rows.has_value()) return false;
+    TRUED_ASSERT(rows->size() == ids.size());
     for (std::size_t i = 0; i < ids.size(); ++i) {
       turn.rows[ids.at(i)] = std::move(rows.value().at(i));
     }
@@ -138,6 +140,7 @@ bool Engine::Impl::shows_another_node(const TurnState& turn) const {
 }
 
 void Engine::Impl::decide_all(TurnState& turn) {
+  TRUED_ASSERT(turn.works.empty() && turn.answers.empty());
   // First, while every counted operation is loaded: what this turn counts waits for the next flush.
   if (turn.mono >= repeats_due_) flush_repeats(turn);
   // Messages stay in place: undo() hands them back where the commit did not come about.
@@ -168,7 +171,9 @@ Work* Engine::Impl::work_on(TurnState& turn, const OperationId& id) {
     work.operation = *row->second;
   }
   turn.order.push_back(id);
-  return &turn.works.emplace(id, std::move(work)).first->second;
+  const auto [placed, inserted] = turn.works.emplace(id, std::move(work));
+  TRUED_ASSERT(inserted && turn.works.size() == turn.order.size());
+  return &placed->second;
 }
 
 std::optional<Refusal> Engine::Impl::apply(TurnState& turn, Work& work, const Input& input) {
@@ -201,6 +206,8 @@ void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
       turn.enqueued.push_back(operation.id);
     }
     const OperationId* ahead = locks_.ahead_of(operation.id);
+    TRUED_ASSERT(locks_.may_run(operation.id) == (ahead == nullptr));
+    TRUED_ASSERT(ahead == nullptr || *ahead != operation.id);
     if (ahead != nullptr && turn.now < operation.deadline) {
       // At its deadline it is looked at again, and gives up.
       const Event wait = WaitScheduled{
@@ -240,6 +247,9 @@ void Engine::Impl::on_submit(TurnState& turn, SubmitMessage& message) {
   const Tombstone* tombstone = nullptr;
   const Operation* known = known_operation(turn, message.submission.identity, &tombstone);
   const SubmitVerdict verdict = decide_submit(known, tombstone, message.submission.fingerprint);
+  TRUED_ASSERT((verdict.decision == SubmitDecision::late) == (tombstone != nullptr));
+  TRUED_ASSERT(known != nullptr || verdict.decision == SubmitDecision::fresh ||
+               verdict.decision == SubmitDecision::late);
   const auto counter = static_cast<std::size_t>(std::to_underlying(verdict.decision));
   const bool begins = verdict.decision == SubmitDecision::fresh || verdict.reexecute;
   if (begins && !turn.below.empty()) {
@@ -280,6 +290,7 @@ void Engine::Impl::on_submit(TurnState& turn, SubmitMessage& message) {
 }
 
 void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
+  TRUED_ASSERT(message.submission.intent != nullptr);
   const std::size_t bytes = bytes_of(*message.submission.intent);
   const bool many = entries_.size() + turn.created.size() >= options_.open_max ||
                     open_bytes_ + turn.created_bytes + bytes > options_.open_bytes_max;
@@ -318,6 +329,7 @@ void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
   for (const ArtifactIntent& artifact : submission.intent->artifacts) {
     accepted.artifacts.push_back(summary_of(artifact));
   }
+  TRUED_ASSERT(accepted.artifacts.size() == submission.intent->artifacts.size());
   const OperationId id(ids_.next(turn.now, ports_.random.next(), ports_.random.next()));
   Work work;
   work.insert = true;
@@ -327,7 +339,8 @@ void Engine::Impl::on_fresh(TurnState& turn, SubmitMessage& message) {
   work.intent_json = std::move(message.submission.intent_json);
   Work& placed = turn.works.emplace(id, std::move(work)).first->second;
   turn.order.push_back(id);
-  turn.created.emplace(identity_digest(submission.identity), id);
+  const bool fresh = turn.created.emplace(identity_digest(submission.identity), id).second;
+  TRUED_ASSERT(fresh && turn.works.size() == turn.order.size());
   turn.created_bytes += bytes;
   start_when_free(turn, placed);
   placed.waiters.push_back(
@@ -426,6 +439,7 @@ void Engine::Impl::flush_repeats(TurnState& turn) {
     Work* work = work_on(turn, id);
     if (work == nullptr) continue;  // retired meanwhile
     for (const auto& [decision, count] : counts) {
+      TRUED_ASSERT(is_repeat(decision) && count > 0);
       const Event event = Repeated{std::string(to_string(decision)), count};
       evolve(work->operation, event, turn.now);
       work->events.push_back(event);

@@ -5,6 +5,7 @@
 // twice, nothing is undone twice. One that is older than what it would undo has undone something
 // else, and is no undoing of this; nor is one that was asked for before this was last attempted. So
 // nobody waits but for what came after him, and never in a circle.
+#include "base/assert.h"
 #include "engine/impl.h"
 #include "engine/write_input.h"
 #include "ledger/codec.h"
@@ -61,7 +62,9 @@ class UndoWatch {
         undone_(undone.id),
         actor_(actor_for(undone)),
         carried_out_(undone.effect_ended_at),
-        meant_(meant) {}
+        meant_(meant) {
+    TRUED_ASSERT(actor_.find('#') != std::string::npos);
+  }
 
   void operator()(std::variant<Answer, EngineProblem> reply) {
     const auto inbox = inbox_.lock();
@@ -73,6 +76,7 @@ class UndoWatch {
     }
     const Answer& answer = std::get<Answer>(reply);
     if (answer.tombstone) return tell(*inbox, of_tombstone(*answer.tombstone));
+    TRUED_ASSERT(answer.operation != nullptr);
     const Operation& by = *answer.operation;
     const std::string id = to_string(by.id);
     if (by.fingerprint != meant_) {
@@ -112,6 +116,8 @@ class UndoWatch {
     tell(inbox, {.by = {}, .done = false, .later = false, .reason = std::move(why)});
   }
   void tell(Inbox& inbox, UndoReport report) {
+    TRUED_ASSERT(!report.done || !report.by.empty());
+    TRUED_ASSERT(!report.done || !report.later);
     (void)inbox.push(MoveMessage{.id = undone_, .input = std::move(report)});
   }
 
@@ -180,6 +186,7 @@ void Engine::Impl::run_undo(const Operation& operation) {
         operation.id,
         UndoReport{.by = {}, .done = false, .later = false, .reason = undo.error().message});
   }
+  TRUED_ASSERT(undo->intent != nullptr);
   UndoWatch watch(inbox, operation, undo->fingerprint);
   // Answered at once: whether it is one to wait for at all is looked at before it is waited for.
   local_.emplace_back(SubmitMessage{

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "engine/check_write.h"
 #include "json/canonical.h"
@@ -33,6 +34,7 @@ class Fields {
       : object_(object), pointer_(std::move(pointer)), fault_(fault) {}
 
   bool fail(std::string_view member, std::string detail) {
+    TRUED_ASSERT(!detail.empty());
     fault_.pointer = pointer_ + (member.empty() ? "" : "/" + escaped(member));
     fault_.detail = std::move(detail);
     return false;
@@ -120,6 +122,7 @@ bool take_artifacts(json::Value& input, Intent& intent, InputFault& fault) {
   json::Value* list = input.find("artifacts");
   const bool listed = list != nullptr && list->is_array();
   if (!check_count(listed ? list->items().size() : 0, fault)) return false;
+  TRUED_ASSERT(listed);
   auto& items = list->items();
   intent.artifacts.resize(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -180,8 +183,10 @@ std::optional<WriteInput> parse_write_input(json::Value input, const Targets* ta
     target = find_target(*targets, intent->target, fault);
     if (target == nullptr) return std::nullopt;
   }
+  TRUED_ASSERT(targets == nullptr || target->store != nullptr);
   if (!take_artifacts(input, *intent, fault)) return std::nullopt;
   if (!check_intent(*intent, target, fault)) return std::nullopt;
+  TRUED_ASSERT(!intent->artifacts.empty() && intent->artifacts.size() <= kArtifactsMax);
   parsed.fingerprint = fingerprint_of(parsed.canonical, kWriteType);
   parsed.intent = std::move(intent);
   return parsed;

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
+
 namespace trued::io {
 
 class BlockingPool::Impl {
@@ -22,13 +24,16 @@ class BlockingPool::Impl {
     }
     wake_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    TRUED_ASSERT(threads_.empty() || queue_.empty());  // what was taken on was carried out
   }
 
   bool try_post(std::move_only_function<void()> work) {
+    TRUED_ASSERT(work != nullptr);
     {
       const std::scoped_lock lock(mutex_);
       if (stopping_ || queue_.size() >= queue_max_) return false;
       queue_.push_back(std::move(work));
+      TRUED_ASSERT(queue_.size() <= queue_max_);
     }
     wake_.notify_one();
     return true;

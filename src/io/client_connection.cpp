@@ -12,6 +12,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "base/assert.h"
+
 namespace trued::io {
 namespace {
 
@@ -99,6 +101,7 @@ void ClientConnection::run() {
 }
 
 beast::tcp_stream& ClientConnection::lowest() {
+  TRUED_ASSERT(secure_.has_value() != plain_.has_value());
   return secure_ ? beast::get_lowest_layer(*secure_) : *plain_;
 }
 
@@ -114,6 +117,9 @@ Result<std::unique_ptr<ClientConnection>> ClientConnection::open(const Route& ro
 }
 
 Result<void> ClientConnection::connect(const Route& route, Deadline by) {
+  TRUED_ASSERT(route.addresses != nullptr && route.resolver != nullptr);
+  TRUED_ASSERT(!route.origin.tls || route.tls != nullptr);
+  TRUED_ASSERT(!secure_ && !plain_);  // a connection is made once
   if (route.origin.tls) {
     secure_.emplace(context_, *route.tls);
   } else {
@@ -162,6 +168,7 @@ Result<void> ClientConnection::reach(const Origin& place, const Route& route, De
 }
 
 Result<void> ClientConnection::tunnel(const Route& route, Deadline by) {
+  TRUED_ASSERT(route.proxy != nullptr && route.origin.tls);
   const auto failed = [&](const std::string& what) {
     return not_connected(route.origin, ErrorCode::unavailable,
                          "the proxy " + route.proxy->origin.authority() + " " + what);
@@ -195,6 +202,7 @@ Result<void> ClientConnection::tunnel(const Route& route, Deadline by) {
 }
 
 Result<void> ClientConnection::secure(const Route& route, Deadline by) {
+  TRUED_ASSERT(secure_.has_value());
   SSL* const ssl = secure_->native_handle();
   if (!expect_host(ssl, route.origin.host)) {
     return not_connected(route.origin, ErrorCode::internal, "TLS: no such server name");
@@ -224,6 +232,8 @@ Exchange ClientConnection::exchange(Message& message, const ExchangeLimits& limi
                         .happened = Happened::maybe,
                         .message = std::string("the exchange broke: ") + e.what()};
   }
+  TRUED_ASSERT(exchange.answer || !exchange.failure.message.empty());
+  TRUED_ASSERT(exchange.answer || !exchange.reusable);
   return exchange;
 }
 
@@ -296,11 +306,13 @@ bool ClientConnection::await_head(std::optional<Parser>& parser, bool head_only,
       return fail(broke_off("only interim answers came", http::error::bad_status));
     }
   }
+  TRUED_ASSERT(parser.has_value() && parser->is_header_done());
   lowest().expires_at(limits.total_by);
   return true;
 }
 
 void ClientConnection::read_body(Parser& parser, Exchange& exchange) {
+  TRUED_ASSERT(parser.is_header_done() && !exchange.answer);
   while (!parser.is_done() && !failure_) read_some(parser);
   ClientAnswer answer;
   if (!parser.is_done()) {

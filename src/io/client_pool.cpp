@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued::io {
 namespace {
 
@@ -18,16 +20,19 @@ ClientPool::ConnectionPtr ClientPool::take(const std::string& origin) {
       drop_expired();
       const auto found = idle_.find(origin);
       if (found == idle_.end()) return nullptr;
+      TRUED_ASSERT(!found->second.empty());
       connection = std::move(found->second.back().connection);
       found->second.pop_back();
       if (found->second.empty()) idle_.erase(found);
     }
+    TRUED_ASSERT(connection != nullptr);
     if (connection->looks_alive()) return connection;
   }
 }
 
 void ClientPool::give_back(const std::string& origin, ConnectionPtr connection,
                            Duration announced) {
+  TRUED_ASSERT(connection != nullptr);
   const Duration rest = std::min(announced, idle_timeout_);
   if (rest <= Duration{0}) return;
   const std::scoped_lock lock(mutex_);
@@ -39,6 +44,7 @@ void ClientPool::give_back(const std::string& origin, ConnectionPtr connection,
     return;
   }
   resting.push_back({std::move(connection), std::chrono::steady_clock::now() + rest});
+  TRUED_ASSERT(resting.size() <= per_origin_max_ && idle_.size() <= kOriginsMax);
 }
 
 void ClientPool::drop_expired() {

@@ -10,6 +10,7 @@
 #include <boost/beast/http/field.hpp>
 #include <openssl/ssl.h>
 
+#include "base/assert.h"
 #include "io/client_connection.h"
 #include "io/client_pool.h"
 #include "io/inflate.h"
@@ -207,6 +208,7 @@ Result<ClientAnswer> HttpClient::Impl::ask_once(const ClientRequest& request, co
   if (!reused) {
     TRUED_TRY(connection, open());
   }
+  TRUED_ASSERT(connection != nullptr);
   Exchange exchange = connection->exchange(message, limits);
   const bool stale = reused && is_read(request.method) && !exchange.answer &&
                      !exchange.answered_partly && exchange.failure.code != ErrorCode::timeout;
@@ -261,6 +263,9 @@ Result<ClientAnswer> HttpClient::Impl::ask(const ClientRequest& request) {
                    .message = "more than " + std::to_string(redirects) +
                               " redirections, the last from " + url.origin.authority()};
     }
+    // Never in the open what was protected; and nothing that acts leaves its origin.
+    TRUED_ASSERT(!url.origin.tls || next->origin.tls);
+    TRUED_ASSERT(is_read(hop.method) || next->origin == url.origin);
     if (next->origin != url.origin) {
       std::erase_if(hop.headers, [](const Header& h) { return !may_leave_origin(h.name); });
     }

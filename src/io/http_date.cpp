@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/assert.h"
+
 namespace trued::io {
 namespace {
 
@@ -57,6 +59,7 @@ std::optional<Duration> time_of_day(std::string_view text) {
 
 // A year of two digits is the one of its century that is not over 50 years ahead.
 unsigned full_year(unsigned two_digits, WallTime now) {
+  TRUED_ASSERT(two_digits < 100);
   const std::chrono::year_month_day today(std::chrono::floor<std::chrono::days>(now));
   const unsigned this_year = static_cast<unsigned>(static_cast<int>(today.year()));
   unsigned full = this_year / 100 * 100 + two_digits;
@@ -86,6 +89,7 @@ std::optional<WallTime> parse_http_date(std::string_view text, WallTime now) {
 }
 
 std::optional<Duration> parse_retry_after(std::string_view text, WallTime now, Duration bound) {
+  TRUED_ASSERT(bound >= Duration{0});
   while (text.starts_with(' ')) text.remove_prefix(1);
   while (text.ends_with(' ')) text.remove_suffix(1);
   const bool digits =

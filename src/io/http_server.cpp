@@ -23,7 +23,9 @@ constexpr std::chrono::milliseconds kAcceptPause{100};  // when descriptors have
 }  // namespace
 
 Responder::Responder(std::shared_ptr<Mailbox> mailbox, std::weak_ptr<Session> session)
-    : mailbox_(std::move(mailbox)), session_(std::move(session)) {}
+    : mailbox_(std::move(mailbox)), session_(std::move(session)) {
+  TRUED_ASSERT(mailbox_ != nullptr);
+}
 
 Responder::~Responder() {
   if (mailbox_ == nullptr) return;
@@ -42,7 +44,7 @@ void Responder::send(HttpResponse response) {
 }
 
 void Responder::send_made(std::move_only_function<HttpResponse()> make) {
-  TRUED_ASSERT(mailbox_ != nullptr);
+  TRUED_ASSERT(mailbox_ != nullptr && make != nullptr);
   const auto mailbox = std::exchange(mailbox_, nullptr);
   mailbox->put(std::move(session_),
                [make = std::move(make)](const std::shared_ptr<Session>& session) mutable {
@@ -86,7 +88,9 @@ class HttpServer::Impl final : public SessionHost,
         handler_(std::move(handler)),
         acceptor_(context_),
         pause_(context_),
-        mailbox_(std::make_shared<Mailbox>(context_)) {}
+        mailbox_(std::make_shared<Mailbox>(context_)) {
+    TRUED_ASSERT(handler_ != nullptr);
+  }
 
   Result<void> open();
   std::uint16_t port() const { return port_; }
@@ -153,11 +157,13 @@ void HttpServer::Impl::accept() {
 }
 
 void HttpServer::Impl::on_accept(const boost::system::error_code& failure, tcp::socket socket) {
+  TRUED_ASSERT(accepting_);
   accepting_ = false;
   if (stopping_) return;
   if (!failure) {
     auto session = std::make_shared<Session>(std::move(socket), shared_from_this());
     sessions_.insert(session);
+    TRUED_ASSERT(sessions_.size() <= options_.connections_max);
     session->start();
     return accept();
   }
@@ -169,7 +175,8 @@ void HttpServer::Impl::on_accept(const boost::system::error_code& failure, tcp::
 }
 
 void HttpServer::Impl::gone(const std::shared_ptr<Session>& session) {
-  sessions_.erase(session);
+  const std::size_t erased = sessions_.erase(session);
+  TRUED_ASSERT(erased == 1);  // a session goes once
   if (stopping_ && sessions_.empty()) {
     const std::scoped_lock lock(mutex_);
     empty_ = true;

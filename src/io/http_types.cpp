@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 
 namespace trued::io {
@@ -39,6 +40,7 @@ bool percent_decode(std::string_view text, bool plus_is_space, std::string& out)
     out += static_cast<char>(high << 4 | low);
     i += 2;
   }
+  TRUED_ASSERT(out.size() <= text.size());
   return true;
 }
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "base/network.h"
 #include "io/http_types.h"
@@ -43,15 +44,18 @@ Result<Origin> parse_authority(std::string_view authority, bool tls) {
   if (origin.host.empty()) return bad_request("the URL names no host");
   const bool digits = std::ranges::all_of(origin.port, [](char c) { return c >= '0' && c <= '9'; });
   if (!digits || origin.port_number() == 0) return bad_request("the URL's port is malformed");
+  TRUED_ASSERT(!origin.host.empty() && !origin.port.empty());
   return origin;
 }
 
 // RFC 3986, section 5.2.4.
 std::string without_dot_segments(std::string_view path) {
+  TRUED_ASSERT(path.starts_with('/'));
   std::vector<std::string_view> kept;
   std::string_view rest = path;
   bool directory = false;
   while (!rest.empty()) {
+    TRUED_ASSERT(rest.front() == '/');
     rest.remove_prefix(1);
     const std::size_t end = std::min(rest.find('/'), rest.size());
     const std::string_view segment = rest.substr(0, end);
@@ -63,6 +67,7 @@ std::string without_dot_segments(std::string_view path) {
   std::string out;
   for (const std::string_view segment : kept) out.append("/").append(segment);
   if (directory || out.empty()) out += '/';
+  TRUED_ASSERT(out.starts_with('/') && out.size() <= path.size() + 1);
   return out;
 }
 
@@ -104,6 +109,7 @@ Result<Url> parse_url(std::string_view text) {
     return bad_request("credentials do not belong into a URL");
   }
   TRUED_TRY(url.origin, parse_authority(url.authority, url.origin.tls));
+  TRUED_ASSERT(url.target.starts_with('/') && url.origin.port_number() != 0);
   return url;
 }
 

@@ -5,6 +5,8 @@
 #include <limits>
 #include <zlib.h>
 
+#include "base/assert.h"
+
 namespace trued::io {
 namespace {
 
@@ -58,6 +60,7 @@ class Stream {
     state_.next_out = reinterpret_cast<Bytef*>(buffer.data());
     state_.avail_out = kStep;
     const int status = ::inflate(&state_, Z_NO_FLUSH);
+    TRUED_ASSERT(state_.avail_out <= kStep);
     out.append(buffer.data(), kStep - state_.avail_out);
     return status;
   }

@@ -4,6 +4,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "base/assert.h"
 #include "io/loop_impl.h"
 
 namespace trued::io {
@@ -13,6 +14,7 @@ Loop::Impl::Impl() : work_(context.get_executor()) {
 }
 
 Loop::Impl::~Impl() {
+  TRUED_ASSERT(thread_.get_id() != std::this_thread::get_id());
   context.stop();
   thread_.join();
 }
@@ -29,6 +31,7 @@ Loop::Loop() : impl_(std::make_unique<Impl>()) {}
 Loop::~Loop() = default;
 
 void Loop::post(std::move_only_function<void()> work) {
+  TRUED_ASSERT(work != nullptr);
   boost::asio::post(impl_->context, std::move(work));
 }
 

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued::io {
 namespace {
 
@@ -45,6 +47,7 @@ class Abandoned {
     return only;
   }
   void take(std::unique_ptr<Lookup> lookup) {
+    TRUED_ASSERT(lookup != nullptr);
     const std::scoped_lock lock(mutex_);
     lookups_.push_back(std::move(lookup));
   }

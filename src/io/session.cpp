@@ -10,6 +10,7 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/http/read.hpp>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 
 namespace trued::io {
@@ -101,6 +102,9 @@ bool has_one_clear_length(const http::request_header<>& header) {
 std::string problem_json(int status, std::string_view name, std::string_view title,
                          std::string_view detail) {
   // Every text here is ours and needs no escaping.
+  for (const std::string_view text : {name, title, detail}) {
+    TRUED_ASSERT(text.find_first_of("\"\\\n") == std::string_view::npos);
+  }
   std::string body = R"({"type":"urn:trued:problem:)";
   body += name;
   body += R"(","title":")";
@@ -114,6 +118,7 @@ std::string problem_json(int status, std::string_view name, std::string_view tit
 }  // namespace
 
 void Mailbox::put(std::weak_ptr<Session> session, Letter letter) {
+  TRUED_ASSERT(letter != nullptr);
   bool first = false;
   {
     const std::scoped_lock lock(mutex_);
@@ -129,6 +134,7 @@ void Mailbox::deliver() {
     const std::scoped_lock lock(mutex_);
     letters.swap(letters_);
   }
+  TRUED_ASSERT(!letters.empty());  // one wake-up for each time that there were none before
   for (auto& [session, letter] : letters) {
     if (const auto alive = session.lock()) letter(alive);
   }
@@ -160,6 +166,7 @@ void Session::wait_for_request() {
 }
 
 void Session::read_header() {
+  TRUED_ASSERT(!handling_ && !writing_ && !pieces_);  // one request after the other
   const HttpServer::Options& options = host_->options();
   parser_.emplace();
   head_ = false;
@@ -190,6 +197,7 @@ void Session::refuse_malformed(Failure failure) {
 
 void Session::on_header(Failure failure) {
   if (failure) return refuse_malformed(failure);
+  TRUED_ASSERT(parser_.has_value() && !handling_);
   const HttpServer::Options& options = host_->options();
   auto& message = parser_->get();
   head_ = message.method() == http::verb::head;
@@ -236,6 +244,8 @@ void Session::on_body(Failure failure) {
 }
 
 void Session::handle() {
+  TRUED_ASSERT(parser_.has_value() && parser_->is_done());
+  TRUED_ASSERT(!handling_ && !writing_ && !pieces_);
   stream_.expires_never();
   auto message = parser_->release();
   parser_.reset();
@@ -305,6 +315,7 @@ void Session::look_for_the_end() {
 
 void Session::stream(HttpResponse head, std::move_only_function<Piece()> next) {
   if (closed_ || !handling_) return;
+  TRUED_ASSERT(next != nullptr && !pieces_);
   handling_ = false;
   keep_alive_ = keep_alive_ && !http_1_0_ && !host_->stopping();
   begin_head(head);
@@ -339,6 +350,7 @@ void Session::send_piece() {
 }
 
 void Session::begin_head(const HttpResponse& response) {
+  TRUED_ASSERT(response.status >= 200 && response.status <= 599);
   out_.clear();
   out_ += "HTTP/1.1 ";
   append_number(out_, static_cast<std::size_t>(response.status));
@@ -371,6 +383,7 @@ void Session::write(HttpResponse response) {
 }
 
 void Session::write_out() {
+  TRUED_ASSERT(!writing_ && !handling_);
   stream_.expires_after(host_->options().write_timeout);
   writing_ = true;
   parser_.reset();
@@ -380,6 +393,7 @@ void Session::write_out() {
 }
 
 void Session::on_written(Failure failure) {
+  TRUED_ASSERT(writing_);
   writing_ = false;
   if (failure) return close();
   if (pieces_) {

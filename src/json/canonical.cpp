@@ -3,7 +3,9 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <string_view>
+#include <system_error>
 
 #include "base/assert.h"
 #include "base/encoding.h"
@@ -12,10 +14,13 @@ namespace trued::json {
 namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
+constexpr int kDigitsMax = 17;  // that a double ever needs
+static_assert(kDigitsMax == std::numeric_limits<double>::max_digits10);
 
 bool needs_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
 
 void write_escape(char c, std::string& out) {
+  TRUED_ASSERT(needs_escape(c));
   switch (c) {
     case '"':
       out += "\\\"";
@@ -47,7 +52,8 @@ void write_escape(char c, std::string& out) {
 
 void write_int(std::int64_t number, std::string& out) {
   std::array<char, 24> buffer{};
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number).ptr;
+  const auto [end, failure] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number);
+  TRUED_ASSERT(failure == std::errc{});
   out.append(buffer.data(), end);
 }
 
@@ -135,12 +141,14 @@ void write_number(double number, std::string& out) {
                        .ptr;
   const std::string_view text(buffer.data(), static_cast<std::size_t>(end - buffer.data()));
   const std::size_t e = text.find('e');
+  TRUED_ASSERT(e != std::string_view::npos && e + 1 < text.size());
   int exponent = 0;
   const char* begin = text.data() + e + 1 + (text[e + 1] == '+' ? 1 : 0);
   std::from_chars(begin, text.data() + text.size(), exponent);
   std::string digits(1, text[0]);
   if (e > 2) digits.append(text, 2, e - 2);
   const int count = static_cast<int>(digits.size());
+  TRUED_ASSERT(count >= 1 && count <= kDigitsMax);
   const int point = exponent + 1;  // digits before the decimal point
   if (count <= point && point <= 21) {
     out += digits;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/assert.h"
 #include "json/pointer.h"
 
 namespace trued::json {
@@ -31,6 +32,7 @@ class Walk {
     if (full()) return;
     const std::size_t base = at_.size();
     step(name);
+    TRUED_ASSERT(at_.size() > base);
     found_.push_back(at_);
     at_.resize(base);
   }
@@ -66,7 +68,10 @@ class Walk {
   void descend(std::string_view name, const Value& before, const Value& after) {
     const std::size_t base = at_.size();
     step(name);
+    const std::size_t here = at_.size();
     compare(before, after);
+    TRUED_ASSERT(at_.size() == here);
+    TRUED_ASSERT(found_.size() <= max_);
     at_.resize(base);
   }
 

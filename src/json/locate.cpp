@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <system_error>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 
 namespace trued::json {
@@ -21,6 +22,7 @@ bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0)
 
 // Bytes of the well-formed UTF-8 sequence that `text` begins with; 0 if there is none.
 std::size_t character_size(std::string_view text) {
+  TRUED_ASSERT(!text.empty());
   const auto first = static_cast<unsigned char>(text.front());
   const std::size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
   return size <= text.size() && utf8_valid(text.substr(0, size)) ? size : 0;
@@ -37,6 +39,7 @@ std::string hex(unsigned value, std::size_t digits) {
 
 // How people call the character with which `text` begins.
 std::string named(std::string_view text) {
+  TRUED_ASSERT(!text.empty());
   const auto first = static_cast<unsigned char>(text.front());
   if (first == 0) return "a NUL byte";
   if (first < 0x20 || first == 0x7f) return "the control character U+" + hex(first, 4);
@@ -68,6 +71,7 @@ class Scanner {
 
   std::optional<Flaw> scan() {
     while (true) {
+      TRUED_ASSERT(at_ <= text_.size() && open_.size() <= depth_max_);
       while (at_ < text_.size() && is_blank(text_[at_])) ++at_;
       if (at_ == text_.size()) {
         if (want_ == Want::nothing) return std::nullopt;
@@ -94,7 +98,10 @@ class Scanner {
   char peek(std::size_t ahead = 0) const {
     return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
   }
-  char closer() const { return open_.back() == '{' ? '}' : ']'; }
+  char closer() const {
+    TRUED_ASSERT(!open_.empty());
+    return open_.back() == '{' ? '}' : ']';
+  }
 
   bool fail(std::string what) {
     flaw_ = {.offset = at_, .what = std::move(what)};
@@ -126,6 +133,7 @@ class Scanner {
   void ended_value() { want_ = open_.empty() ? Want::nothing : Want::comma_or_end; }
 
   bool close() {
+    TRUED_ASSERT(!open_.empty() && peek() == closer());
     ++at_;
     open_.pop_back();
     ended_value();
@@ -248,6 +256,7 @@ class Scanner {
   }
 
   bool take_string() {
+    TRUED_ASSERT(peek() == '"');
     const std::size_t begin = at_++;
     while (at_ < text_.size()) {
       const auto c = static_cast<unsigned char>(text_[at_]);
@@ -283,6 +292,7 @@ class Scanner {
   }
 
   bool take_escape() {
+    TRUED_ASSERT(peek() == '\\');
     constexpr std::string_view kSimple = "\"\\/bfnrt";
     if (kSimple.find(peek(1)) != std::string_view::npos && at_ + 1 < text_.size()) {
       at_ += 2;
@@ -322,6 +332,7 @@ std::optional<Flaw> find_flaw(std::string_view text, std::size_t depth_max) {
 }
 
 std::string place_of(std::string_view text, std::size_t offset) {
+  TRUED_ASSERT(offset <= text.size());
   const std::string_view before = text.substr(0, offset);
   const auto line = std::ranges::count(before, '\n') + 1;
   const std::size_t begin = before.rfind('\n') + 1;  // npos + 1 is 0

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "base/assert.h"
 #include "json/locate.h"
 
 namespace trued::json {
@@ -114,6 +115,7 @@ class Builder {
   }
 
   bool build_array(dom::array array, std::size_t depth, Value& out) {
+    TRUED_ASSERT(depth <= depth_max_);
     Value::Array items;
     items.reserve(array.size());
     const std::size_t base = pointer_.size();
@@ -127,6 +129,7 @@ class Builder {
   }
 
   bool build_object(dom::object object, std::size_t depth, Value& out) {
+    TRUED_ASSERT(depth <= depth_max_);
     Value::Object members;
     members.reserve(object.size());
     const std::size_t base = pointer_.size();
@@ -193,9 +196,11 @@ Result<Value> parse(std::string_view text, const ParseLimits& limits, std::strin
     return unreadable(text, limits, simdjson::error_message(failure));
   }
   if (!built) {
+    TRUED_ASSERT(!builder.message().empty());
     if (pointer != nullptr) *pointer = builder.pointer();
     return refused(builder.message());
   }
+  TRUED_ASSERT(builder.pointer().empty());
   return value;
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.h"
 #include "json/canonical.h"
 #include "json/pointer.h"
 
@@ -60,7 +61,10 @@ Value project(Value found, const Value& meant) {
 
 std::optional<Difference> first_difference(const Value& found, const Value& meant) {
   std::string at;
-  return walk(found, meant, at);
+  auto difference = walk(found, meant, at);
+  TRUED_ASSERT(difference ? difference->pointer == at : at.empty());
+  TRUED_ASSERT(!difference || difference->meant != nullptr);
+  return difference;
 }
 
 }  // namespace trued::json

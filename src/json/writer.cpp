@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <system_error>
 
 #include "base/assert.h"
 
@@ -11,7 +12,8 @@ namespace {
 template <class Number>
 void append_number(Number number, std::string& out) {
   std::array<char, 24> buffer{};
-  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number).ptr;
+  const auto [end, failure] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number);
+  TRUED_ASSERT(failure == std::errc{});
   out.append(buffer.data(), end);
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
 #include "ledger/codec.h"
 
 namespace trued {
@@ -37,6 +38,7 @@ void AuditCore::begin_batch(std::uint64_t no, WallTime at) {
 }
 
 void AuditCore::take_text(const LogRecord& record) {
+  TRUED_ASSERT(record.body.has_value());
   const std::string_view body = *record.body;
   if (body.starts_with(kMarkPrefix)) {
     // Since the third schema a bare mark has a successor.
@@ -49,6 +51,7 @@ void AuditCore::take_text(const LogRecord& record) {
 }
 
 void AuditCore::add_record(const LogRecord& record) {
+  TRUED_ASSERT(hash_.has_value());  // a batch has begun
   ++in_batch_;
   ++report_.events;
   const std::string where = "record " + std::to_string(record.sequence);
@@ -68,7 +71,9 @@ void AuditCore::add_record(const LogRecord& record) {
 }
 
 void AuditCore::end_batch(std::uint64_t records, const std::optional<Digest>& stored) {
+  TRUED_ASSERT(hash_.has_value());
   const Digest computed = hash_->finish();
+  hash_.reset();
   if (in_batch_ != records || !stored || *stored != computed) {
     find("chain", "batch " + std::to_string(batch_),
          "expected hash " + computed.hex() + " over " + std::to_string(records) +
@@ -140,6 +145,7 @@ Result<std::optional<Operation>> AuditCore::refold(const StoredRow& row, const s
 
 bool AuditCore::fold_record(std::optional<Operation>& folded, const LogRecord& record,
                             const std::string& where) {
+  TRUED_ASSERT(record.body.has_value());
   const auto events = decode_events(*record.body);
   if (!events.has_value()) {
     find("event", where, events.error().message);
@@ -168,6 +174,7 @@ bool AuditCore::fold_record(std::optional<Operation>& folded, const LogRecord& r
 }
 
 void AuditCore::compare(const StoredRow& row, const Operation& folded) {
+  TRUED_ASSERT(row.operation.has_value());
   const Operation& stored = *row.operation;
   const std::string where = to_string(stored.id);
   const auto differ = [&](const std::string& column, const std::string& expected,

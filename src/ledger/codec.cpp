@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "json/value.h"
 #include "ledger/fields.h"
@@ -12,6 +13,10 @@ namespace trued {
 namespace {
 
 using codec::put;
+
+// The three kinds of records are told apart by how they begin.
+static_assert(kMarkPrefix != kBasePrefix && kBareMark.starts_with(kMarkPrefix));
+static_assert(kMarkPrefix.front() != codec::kPackedForm);
 
 Error corrupt(std::string_view what) {
   return {.code = ErrorCode::corrupt,
@@ -60,15 +65,18 @@ std::string_view as_text(const Digest& digest) {
 }  // namespace
 
 std::string encode_events(const OperationId& id, const std::vector<Event>& events) {
+  static_assert(std::variant_size_v<Event> <= 0xff);  // its number is one byte
   std::string record;
   record.reserve(256);
   codec::Pack out(record);
   out.byte(codec::kPackedForm);
   for (const Event& event : events) {
+    TRUED_ASSERT(!event.valueless_by_exception());
     out.byte(static_cast<std::uint8_t>(event.index()));
     if (std::holds_alternative<Accepted>(event)) out(id);
     std::visit([&](const auto& alternative) { out(alternative); }, event);
   }
+  TRUED_ASSERT(is_packed(record));
   return record;
 }
 
@@ -99,6 +107,7 @@ std::string encode_row(const Operation& operation) {
   codec::Pack out(row);
   out.byte(codec::kPackedForm);
   out(operation);
+  TRUED_ASSERT(is_packed(row));
   return row;
 }
 
@@ -122,6 +131,7 @@ std::string encode_mark(const Tombstone& tombstone, std::string_view identity) {
   put(out, "settled", tombstone.settled_at);
   put(out, "at", tombstone.retired_at);
   out.end_object().end_array();
+  TRUED_ASSERT(text.starts_with(kMarkPrefix) && text != kBareMark);
   return text;
 }
 
@@ -133,6 +143,7 @@ std::string encode_base(const LogBase& base) {
   put(out, "hash", base.hash);
   put(out, "tombs", base.tombs);
   out.end_object().end_array();
+  TRUED_ASSERT(text.starts_with(kBasePrefix));
   return text;
 }
 
@@ -150,6 +161,7 @@ Digest record_digest(std::uint64_t sequence, std::uint64_t operation, WallTime a
   std::string head = big_endian(sequence);
   head += big_endian(operation);
   head += big_endian(at);
+  TRUED_ASSERT(head.size() == 24);  // so that no record reads as the end of its own head
   if (record.size() < 4'096) {
     head += record;
     return sha256(head);

@@ -2,12 +2,17 @@
 
 #include <cstring>
 
+#include "base/assert.h"
+
 namespace trued::codec {
 namespace {
 
 constexpr std::uint8_t kMore = 0x80;
 constexpr int kBitsEach = 7;
 constexpr int kBits = 64;
+static_assert(1U << kBitsEach == kMore);
+// A reference fits the byte of a digest, and the odd numbers that stand for a text.
+static_assert(kRecentMax > 0 && kRecentMax < kMore / 2);
 
 std::string_view view(const auto& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -27,6 +32,7 @@ void Pack::number(std::int64_t value) {
 
 void Pack::leaf(const std::string& value) {
   if (const std::size_t back = value.size() < kTextMin ? 0 : texts_.find(value); back != 0) {
+    TRUED_ASSERT(back <= kRecentMax && *texts_.at(back) == value);
     return integer(2 * back - 1);
   }
   integer(2 * value.size());
@@ -36,6 +42,7 @@ void Pack::leaf(const std::string& value) {
 
 void Pack::leaf(const Digest& value) {
   const std::size_t back = digests_.find(value);
+  TRUED_ASSERT(back <= kRecentMax && (back == 0 || *digests_.at(back) == value));
   byte(static_cast<std::uint8_t>(back));
   if (back != 0) return;
   out_ += view(value.bytes);
@@ -52,12 +59,14 @@ void Pack::leaf(const WallTime& value) {
 }
 
 std::string_view Unpack::take(std::uint64_t size) {
+  TRUED_ASSERT(ok_ || in_.empty());  // after a fault there is nothing left to read
   if (size > in_.size()) {
     fail();
     return {};
   }
   const std::string_view taken = in_.substr(0, static_cast<std::size_t>(size));
   in_.remove_prefix(taken.size());
+  TRUED_ASSERT(taken.size() == size);
   return taken;
 }
 
@@ -67,6 +76,7 @@ std::uint8_t Unpack::byte() {
 }
 
 std::uint8_t Unpack::below(int limit) {
+  TRUED_ASSERT(limit > 0);
   const std::uint8_t value = byte();
   if (value < limit) return value;
   fail();

@@ -3,11 +3,15 @@
 #include <cstring>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
 constexpr std::size_t kIdentityBytes = 16;
 constexpr std::int64_t kStates = 13;
+static_assert(kStates == std::to_underlying(State::canceled) + 1);
+static_assert(kIdentityBytes <= sizeof(Digest::bytes));
 
 // States in that index: few rows, whatever the size of the ledger.
 bool in_attention_index(State state) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued::pg {
 namespace {
 
@@ -19,9 +21,18 @@ bool forgets(Session& session) {
 Pool::Pool(ConnInfo info, PoolOptions options)
     : info_(std::move(info)), options_(std::move(options)) {}
 
+Pool::~Pool() { TRUED_ASSERT(leased_ == 0); }
+
+void Pool::assert_invariants() const {
+  TRUED_ASSERT(leased_ <= options_.size_max);
+  TRUED_ASSERT(leased_ + idle_.size() <= options_.size_max);
+}
+
 Pool::Lease::Lease(Pool& pool, std::unique_ptr<Session> session, std::chrono::nanoseconds born,
                    bool used)
-    : pool_(&pool), session_(std::move(session)), born_(born), used_before_(used) {}
+    : pool_(&pool), session_(std::move(session)), born_(born), used_before_(used) {
+  TRUED_ASSERT(session_ != nullptr);
+}
 
 Pool::Lease::Lease(Lease&& other) noexcept
     : pool_(std::exchange(other.pool_, nullptr)),
@@ -66,7 +77,10 @@ Result<Pool::Lease, PgError> Pool::take(const Deadline& deadline, bool fresh) {
     ++leased_;
     std::chrono::nanoseconds born{};
     if (fresh) idle_.clear();  // they are as old as the one that failed
-    if (auto session = take_idle(born)) return Lease(*this, std::move(session), born, true);
+    auto session = take_idle(born);
+    assert_invariants();
+    if (session != nullptr) return Lease(*this, std::move(session), born, true);
+    TRUED_ASSERT(idle_.empty());  // or a new one would be one too many
   }
   auto opened = Session::open(info_, options_.application, deadline);
   if (!opened.has_value()) {
@@ -80,12 +94,14 @@ void Pool::give_back(std::unique_ptr<Session> session, std::chrono::nanoseconds 
   const bool fit = session != nullptr && session->idle() && now() - born <= options_.age_max &&
                    (!options_.discard || forgets(*session));
   const std::lock_guard lock(mutex_);
+  TRUED_ASSERT(leased_ > 0);
   --leased_;
   // Invariant (1) holds as a new one is opened only where none is idle, or all of them were closed.
   if (fit && leased_ + idle_.size() < options_.size_max) {
     (void)session->take_notices();
     idle_.push_back({std::move(session), born, now()});
   }
+  assert_invariants();
   returned_.notify_one();
 }
 

@@ -34,6 +34,8 @@ struct PoolOptions {
 class Pool {
  public:
   Pool(ConnInfo info, PoolOptions options);
+  /// Asserts that every lease has ended.
+  ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
@@ -69,6 +71,7 @@ class Pool {
   };
   void give_back(std::unique_ptr<Session> session, std::chrono::nanoseconds born);
   std::unique_ptr<Session> take_idle(std::chrono::nanoseconds& born);
+  void assert_invariants() const;  ///< REQUIRES: mutex_ is held
 
   const ConnInfo info_;
   const PoolOptions options_;

@@ -11,6 +11,7 @@
 
 #include <libpq-fe.h>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "pg/text.h"
 
@@ -50,6 +51,7 @@ struct Heard {
 };
 
 void on_notice(void* heard, const PGresult* result) {
+  TRUED_ASSERT(heard != nullptr);
   auto& out = *static_cast<Heard*>(heard);
   std::string function = field(result, PG_DIAG_SOURCE_FUNCTION);
   // The words are translated and have no SQLSTATE of their own; who says them is always the same.
@@ -58,6 +60,7 @@ void on_notice(void* heard, const PGresult* result) {
   out.notices.push_back({field(result, PG_DIAG_SEVERITY_NONLOCALIZED),
                          field(result, PG_DIAG_SQLSTATE), field(result, PG_DIAG_MESSAGE_PRIMARY),
                          std::move(function)});
+  TRUED_ASSERT(out.notices.size() <= kNoticesMax);
 }
 
 constexpr std::size_t kFailuresMax = 2;
@@ -82,6 +85,7 @@ struct Session::Impl {
 
   // What the connection itself has to say, and the end of it.
   PgError lose(const std::string& what, bool timed_out) {
+    TRUED_ASSERT(connection != nullptr);
     PgError e;
     e.lost = true;
     e.timed_out = timed_out;
@@ -119,6 +123,7 @@ struct Session::Impl {
 
   // Sends what is queued, reading what comes meanwhile, so that neither side waits for the other.
   std::optional<PgError> flush(const Deadline& deadline) {
+    TRUED_ASSERT(connection != nullptr);
     while (true) {
       const int pending = PQflush(get());
       if (pending == 0) return std::nullopt;
@@ -130,6 +135,7 @@ struct Session::Impl {
 
   // The next result; null when there is no more.
   Result<ResultPtr, PgError> next(const Deadline& deadline) {
+    TRUED_ASSERT(connection != nullptr);
     while (PQisBusy(get()) != 0) {
       if (!wait(POLLIN, deadline)) return lose("the server did not answer", true);
       if (PQconsumeInput(get()) == 0) return lose("the connection was lost", false);
@@ -374,7 +380,10 @@ void Session::rollback() {
   if (waiting || !script("ROLLBACK", Deadline(kPatience)).has_value() || !idle()) close();
 }
 
-void Session::close() { impl_->connection.reset(); }
+void Session::close() {
+  impl_->connection.reset();
+  TRUED_ASSERT(lost() && !idle());
+}
 
 bool Session::lost() const {
   return impl_->connection == nullptr || PQstatus(impl_->get()) != CONNECTION_OK;

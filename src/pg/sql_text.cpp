@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "base/assert.h"
+
 namespace trued::pg {
 namespace {
 
@@ -69,6 +71,7 @@ class Scanner {
         ++depth;
         at_ += 2;
       } else if (peek() == '*' && peek(1) == '/') {
+        TRUED_ASSERT(depth > 0);  // it began with an opening
         --depth;
         at_ += 2;
       } else if (at_ >= text_.size()) {
@@ -109,6 +112,7 @@ class Scanner {
       ++at_;
       return;
     }
+    TRUED_ASSERT(end > at_);
     const std::string_view tag = text_.substr(at_, end - at_ + 1);
     const std::size_t close = text_.find(tag, end + 1);
     if (close == std::string_view::npos) {
@@ -127,6 +131,7 @@ class Scanner {
       return;
     }
     if (out_.words.size() >= SqlText::kWordsMax) return;
+    TRUED_ASSERT(!name.empty());
     std::string& out = out_.words.emplace_back(name);
     for (char& c : out) c = upper(c);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/digest.h"
 #include "base/encoding.h"
 #include "json/canonical.h"
@@ -21,6 +22,7 @@ constexpr std::string_view kEllipsis = "…";
 
 // Bytes of the UTF-8 sequence that starts at `at`, or 0 if there is no well-formed one.
 std::size_t sequence_length(std::string_view text, std::size_t at) {
+  TRUED_ASSERT(at < text.size());
   const auto lead = static_cast<unsigned char>(text[at]);
   std::size_t length = 1;
   if (lead >= 0xf0) {
@@ -35,6 +37,7 @@ std::size_t sequence_length(std::string_view text, std::size_t at) {
 }
 
 bool is_control(std::string_view sequence) {
+  TRUED_ASSERT(!sequence.empty());
   const auto first = static_cast<unsigned char>(sequence[0]);
   if (sequence.size() == 1) return first < 0x20 || first == 0x7f;
   // U+0080 to U+009F.
@@ -76,6 +79,7 @@ std::size_t sequence_start(std::string_view text, std::size_t at) {
          (static_cast<unsigned char>(text[start]) & 0xc0U) == 0x80U) {
     --start;
   }
+  TRUED_ASSERT(start <= at && at - start <= 3);
   return start;
 }
 
@@ -153,6 +157,7 @@ void observe_bytes(const ArtifactIntent& meant, const std::string& content, Obse
     }
     return;
   }
+  TRUED_ASSERT(content != meant.content);
   seen.proper_prefix = !content.empty() && content.size() < meant.content.size() &&
                        meant.content.starts_with(content);
   seen.detail = printable(describe_difference(meant, content), kExcerptMax);
@@ -178,11 +183,13 @@ std::string printable(std::string_view text, std::size_t bytes_max) {
     if (out.size() + piece.size() > bytes_max) {
       out.resize(cut);
       if (cut + kEllipsis.size() <= bytes_max) out += kEllipsis;
+      TRUED_ASSERT(out.size() <= bytes_max);
       return out;
     }
     out += piece;
     if (out.size() + kEllipsis.size() <= bytes_max) cut = out.size();
   }
+  TRUED_ASSERT(out.size() <= bytes_max && at == text.size());
   return out;
 }
 

@@ -5,6 +5,8 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -32,6 +34,7 @@ std::optional<Clash> find_clash(const Intent& intent) {
     each_directory(artifact.name, [&](std::string_view directory) {
       const auto found = files.find(directory);
       if (found == files.end()) return;
+      TRUED_ASSERT(found->second != i);  // a directory's name is shorter than what is below it
       const Clash clash{.file = found->second, .below = i};
       if (!first || later(clash) < later(*first)) first = clash;
     });

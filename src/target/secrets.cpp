@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -18,6 +20,8 @@ bool is_secret_word(std::string_view word) {
 }  // namespace
 
 void Secrets::add_one(std::string_view value) {
+  static_assert(kSecretMin > 0 && kPartMin >= kSecretMin);
+  TRUED_ASSERT(value.size() >= kSecretMin);
   if (std::ranges::find(values_, value) != values_.end()) return;
   begins_.at(static_cast<unsigned char>(value.front())) = true;
   values_.emplace_back(value);
@@ -54,6 +58,7 @@ std::string Secrets::masked(std::string_view text, std::size_t bytes_max) const 
     }
   }
   if (out.size() > bytes_max) out.resize(bytes_max);
+  TRUED_ASSERT(out.size() <= bytes_max);
   return out;
 }
 

@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -40,6 +42,7 @@ struct Prepared {
         by_shell(argv) {
     // "sh FILE ARGUMENTS…"
     by_shell.insert(by_shell.begin(), shell.data());
+    TRUED_ASSERT(argv.back() == nullptr && environment.back() == nullptr);
   }
   std::string shell = "/bin/sh";
   std::vector<char*> files, argv, environment, by_shell;
@@ -163,6 +166,9 @@ std::optional<Spawned> Spawned::hold(SpawnPlan plan, SpawnTrouble& trouble) {
     trouble = {.at = at, .error = errno};
     return std::nullopt;
   };
+  TRUED_ASSERT(!plan.argv.empty());
+  TRUED_ASSERT(!plan.only_streams ||
+               (plan.in >= kFirstOther && plan.out >= kFirstOther && plan.err >= kFirstOther));
   OwnedPipe gate;
   OwnedPipe report;
   if (!gate.open() || !report.open()) return failed(SpawnTrouble::At::pipes);
@@ -205,6 +211,7 @@ Spawned::~Spawned() {
 }
 
 void Spawned::go() {
+  TRUED_ASSERT(pid_ > 0 && gate_.in);  // once
   (void)!::write(gate_.in.get(), "", 1);
   let_go();
 }
@@ -227,6 +234,7 @@ SpawnTrouble Spawned::trouble(bool has_ended) {
 }
 
 bool Spawned::wait_ended() const {
+  TRUED_ASSERT(pid_ > 0);
   siginfo_t info{};
   int answer = 0;
   do {
@@ -236,6 +244,7 @@ bool Spawned::wait_ended() const {
 }
 
 bool Spawned::reap(int& status) {
+  TRUED_ASSERT(pid_ > 0);  // or it would wait for just any child
   const pid_t child = std::exchange(pid_, 0);
   pid_t reaped = 0;
   do {

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -55,6 +56,20 @@ rows_truth.Charges = Lied
 sys.argv = ["card", "--json", *{words!r}]
 card.load_rows = lambda: None
 sys.exit(card.main())
+"""
+
+# Measures R28 in sources and a program of our own.
+ASSERTING = """
+import sys
+sys.path.insert(0, {here!r})
+import card
+sys.modules["card"] = card
+card.load_rows()
+import rows_code
+place, = {words!r}
+run = card.Run(full=False, seed=1, binary=place + "/program", simulator="", source=place)
+figure = rows_code.assertions(run)
+print(figure.value, figure.holds, figure.detail, sep="|")
 """
 
 
@@ -136,6 +151,33 @@ class Rows(unittest.TestCase):
             self.assertEqual(said["result"], "FAILED", said)
             self.assertFalse(said["figure"].startswith("0 of"), said)
             self.assertNotEqual(said["figure"], "no figure", said)
+
+    def measured(self, source, program):
+        with tempfile.TemporaryDirectory() as place:
+            os.mkdir(os.path.join(place, "src"))
+            for name, text in (("src/a.cpp", source), ("program", program)):
+                with open(os.path.join(place, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            code, out, err = run(ASSERTING, place)
+            self.assertEqual(code, 0, err)
+            return out.strip().split("|")
+
+    def test_an_assertion_counts_where_the_program_holds_it(self):
+        source = """void f(int a) {
+  // TRUED_ASSERT(of_a_comment());
+  TRUED_ASSERT(a > 1'000 &&
+               g(")") == '(');
+}
+"""
+        held = "..a > 1'000 && g(\")\") == '('.."
+        self.assertEqual(self.measured(source, held)[:2], ["250.0", "True"])
+        figure, holds, detail = self.measured(source, "switched off")
+        self.assertEqual((figure, holds), ("250.0", "False"))
+        self.assertIn("0 of 1 conditions", detail)
+
+    def test_few_assertions_fail_the_row(self):
+        sparse = "TRUED_ASSERT(a);\n" + "f();\n" * 50
+        self.assertEqual(self.measured(sparse, "..a..")[:2], ["19.6", "False"])
 
 
 if __name__ == "__main__":

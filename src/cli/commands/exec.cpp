@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api/receipts.h"
+#include "base/assert.h"
 #include "cli/commands.h"
 #include "cli/exec_record.h"
 #include "cli/exec_session.h"
@@ -108,6 +109,7 @@ std::string last_end(const std::vector<EventRecord>& events) {
 
 std::string json_with(std::string receipt, const std::vector<std::string>& commands,
                       const std::vector<EventRecord>& events, bool with_events) {
+  TRUED_ASSERT(receipt.ends_with('}'));
   receipt.pop_back();  // '}'
   std::string more;
   json::Writer out(more);
@@ -148,6 +150,7 @@ int show(const Common& common, const ExecOptions& options, const Place& place, c
     return complain(common, kBadData,
                     "the key was used and is past its retention; nothing was run");
   }
+  TRUED_ASSERT(answer.operation != nullptr);
   const Operation& operation = *answer.operation;
   const std::string text = api::receipt(operation, answer.decision, kDurability);
   const auto commands = next_commands(place, operation);
@@ -252,6 +255,7 @@ struct Held {
 
 Result<Held> held_under(Ledger& ledger, const std::string& key) {
   TRUED_TRY(auto found, ledger.load(std::vector{exec_identity(key)}));
+  TRUED_ASSERT(found.size() == 1);
   Held held{.operation = std::move(found.front().operation), .command = {}};
   if (!held.operation) return held;
   TRUED_TRY(const auto reader, ledger.open_reader());
@@ -262,6 +266,7 @@ Result<Held> held_under(Ledger& ledger, const std::string& key) {
 
 // The terms that were recorded first hold; who asked for others hears of it.
 void keep_terms(ExecCommand& asked, const Held& held) {
+  TRUED_ASSERT(held.operation && held.command && asked.terms);
   const bool open = !is_settled(held.operation->state);
   if (open && held.command->terms && *held.command->terms != *asked.terms) {
     say("trued: this key's command goes on as it was accepted: " +

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/assert.h"
 #include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/remote.h"
@@ -200,6 +201,7 @@ std::string outcome_of(EffectKind kind) {
 }
 
 std::string said_of(const Held& held, const EffectEnded& ended) {
+  TRUED_ASSERT(ended.kind != EffectKind::none);
   std::string body;
   json::Writer out(body);
   out.begin_object().member("attempt", held.attempt);
@@ -226,7 +228,9 @@ class Worker {
         timeout_(timeout),
         target_(std::move(target)),
         remote_(common),
-        stop_(*loop_) {}
+        stop_(*loop_) {
+    TRUED_ASSERT(target_ != nullptr && !options_.command.empty());
+  }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker() { loop_.reset(); }  // nothing is heard any more

@@ -34,10 +34,18 @@ struct MemoryLedger::Store {
     });
   }
 
+  /// Each operation has its parts, and an identity of its own.
+  void assert_invariants() const {
+    TRUED_ASSERT(operations.size() == intents.size());
+    TRUED_ASSERT(operations.size() == events.size());
+    TRUED_ASSERT(operations.size() == identities.size());
+  }
+
   void apply(const Batch& batch) {
     ++batches;
     for (const Change& change : batch.changes) {
       TRUED_ASSERT(!change.events.empty());
+      TRUED_ASSERT(change.insert != operations.contains(change.row.id));
       if (change.insert) {
         if (name == Uuid{}) name = change.row.id.value();
         identities.emplace(identity_digest(change.row.identity), change.row.id);
@@ -52,6 +60,7 @@ struct MemoryLedger::Store {
                                          .event = event});
       }
     }
+    assert_invariants();
   }
 };
 
@@ -257,6 +266,8 @@ Result<std::uint32_t> MemoryLedger::retire(WallTime now, std::uint32_t limit) {
     at = store_->operations.erase(at);
     ++retired;
   }
+  store_->assert_invariants();
+  TRUED_ASSERT(retired <= limit);
   return retired;
 }
 

@@ -104,9 +104,32 @@ void BatchStatement::add(const Change& change, const Place& place) {
   records_.body.add(record);
   hash_.add(record_digest(sequence, place.no, change.at, record));
   next_.sequence += change.events.size();
+  TRUED_ASSERT(records_.sequence.size() == fresh_.no.size() + moved_.no.size());
+}
+
+// unnest() would fill what is too short with NULL.
+void BatchStatement::assert_even() const {
+  const Records& r = records_;
+  const std::size_t records = r.sequence.size();
+  TRUED_ASSERT(r.operation.size() == records && r.previous.size() == records);
+  TRUED_ASSERT(r.at.size() == records && r.body.size() == records);
+  const Fresh& f = fresh_;
+  const std::size_t fresh = f.no.size();
+  TRUED_ASSERT(f.id.size() == fresh && f.identity.size() == fresh && f.state.size() == fresh);
+  TRUED_ASSERT(f.created.size() == fresh && f.expires.size() == fresh && f.last.size() == fresh);
+  TRUED_ASSERT(f.scope.size() == fresh && f.type.size() == fresh && f.key.size() == fresh);
+  TRUED_ASSERT(f.target.size() == fresh && f.body.size() == fresh && f.intent.size() == fresh);
+  const Moved& m = moved_;
+  const std::size_t moved = m.no.size();
+  TRUED_ASSERT(m.previous.size() == moved && m.state.size() == moved && m.last.size() == moved);
+  TRUED_ASSERT(m.expires.size() == moved && m.body.size() == moved);
+  TRUED_ASSERT(records == fresh + moved);
+  TRUED_ASSERT(next_.batch - before_.batch == 1);
+  TRUED_ASSERT(next_.sequence - before_.sequence >= records);
 }
 
 pg::Parameters BatchStatement::finish(const Condition& condition) {
+  assert_even();
   next_.hash = hash_.finish();
   return {std::to_string(condition.epoch),
           condition.holder,

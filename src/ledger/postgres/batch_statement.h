@@ -51,6 +51,8 @@ class BatchStatement {
   [[nodiscard]] std::string identities() const { return fresh_.identity.text(); }
 
  private:
+  void assert_even() const;
+
   struct Records {
     Column sequence, operation, previous, at, body;
   };

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.h"
 #include "pg/text.h"
 
 namespace trued::postgres {
@@ -80,6 +81,7 @@ Result<void, pg::PgError> Link::connect() {
                       "current_setting('synchronous_commit') = 'off'",
                       deadline));
   }
+  TRUED_ASSERT(!session_);
   session_ = std::move(opened);
   return {};
 }

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "base/random.h"
@@ -150,6 +151,7 @@ Result<bool> PostgresTenure::Impl::try_take() {
 
 Result<bool> PostgresTenure::Impl::take(std::uint64_t epoch, std::uint64_t beat) {
   const Claim claim{.epoch = epoch + 1, .holder = fresh_name()};
+  TRUED_ASSERT(claim.holder.size() == 32);
   const Mono from = now();
   auto rows =
       link_.ask(kTake, {std::to_string(epoch), std::to_string(beat), claim.holder, options_.node,
@@ -175,6 +177,7 @@ Result<bool> PostgresTenure::Impl::take(std::uint64_t epoch, std::uint64_t beat)
   }
   extend(from);
   tell();
+  TRUED_ASSERT(!thread_.joinable());  // whoever holds it does not take it again
   thread_ = std::thread([this] { renew_again_and_again(); });
   return true;
 }
@@ -221,6 +224,7 @@ void PostgresTenure::Impl::stop() {
 
 void PostgresTenure::Impl::release() {
   stop();
+  TRUED_ASSERT(!thread_.joinable());  // nobody renews what is given back
   const Claim claim = this->claim();
   if (claim.epoch == 0 || lost_.load()) return;
   if (!link_.connect().has_value()) return;

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "base/assert.h"
 #include "ledger/codec.h"
 #include "ledger/postgres/writer.h"
 
@@ -71,6 +72,7 @@ Result<void> Retirement::find(std::uint32_t limit) {
     TRUED_TRY_VOID(row.check());
     expired_.push_back({std::move(stored), std::move(identity)});
   }
+  TRUED_ASSERT(expired_.size() <= limit);
   return {};
 }
 
@@ -103,6 +105,7 @@ Result<void> Retirement::reduce_records() {
     return Error{.code = ErrorCode::corrupt,
                  .message = "a record of an operation that expired is missing"};
   }
+  TRUED_ASSERT(sequences.size() == digests.size());
   TRUED_TRY(const pg::Rows reduced, ask("UPDATE @record r SET body = NULL, digest = u.digest FROM "
                                         "unnest($1::bigint[], $2::bytea[]) AS u(sequence, digest) "
                                         "WHERE r.sequence = u.sequence",
@@ -111,6 +114,7 @@ Result<void> Retirement::reduce_records() {
 }
 
 void Retirement::add_record(std::uint64_t operation, const std::string& body) {
+  TRUED_ASSERT(body.starts_with(kMarkPrefix) || body.starts_with(kBasePrefix));
   hash_.add(record_digest(next_.sequence, operation, now_, body));
   records_.sequence.add(next_.sequence++);
   records_.operation.add(operation);
@@ -139,6 +143,10 @@ Result<void> Retirement::bury_all() {
     record.add(grave.record);
     add_record(grave.operation, grave.mark());
   }
+  const std::size_t graves = expired_.size();
+  TRUED_ASSERT(no.size() == graves && identity.size() == graves && id.size() == graves);
+  TRUED_ASSERT(fingerprint.size() == graves && state.size() == graves);
+  TRUED_ASSERT(settled.size() == graves && record.size() == graves);
   TRUED_TRY(const pg::Rows moved,
             ask("WITH gone AS (DELETE FROM @operation WHERE no = ANY($1::bigint[])), "
                 "meant AS (DELETE FROM @intent WHERE no = ANY($1::bigint[])) "
@@ -219,6 +227,8 @@ Result<void> Retirement::drop_prefix() {
 }
 
 Result<void> Retirement::write_records() {
+  TRUED_ASSERT(records_.sequence.size() == records_.operation.size());
+  TRUED_ASSERT(records_.sequence.size() == records_.body.size());
   TRUED_TRY(const pg::Rows written,
             ask("INSERT INTO @record(sequence, batch, operation, previous, at, body) SELECT "
                 "u.sequence, $1::bigint, u.operation, 0, $2::bigint, u.body FROM "
@@ -231,6 +241,8 @@ Result<void> Retirement::write_records() {
 }
 
 Result<void> Retirement::end() {
+  TRUED_ASSERT(records_.sequence.size() == 0);  // all of them are written
+  TRUED_ASSERT(written_ >= expired_.size());
   next_.hash = hash_.finish();
   TRUED_TRY(const pg::Rows ended,
             ask("WITH link AS (INSERT INTO @batch(no, at, records, hash) VALUES ($1::bigint, "

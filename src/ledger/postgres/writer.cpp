@@ -116,6 +116,7 @@ Result<std::unique_ptr<BatchStatement>> Writer::statement_of(const Batch& batch)
       pending_.places.emplace_back(change.row.id, Place{place.no, sequence});
     }
   }
+  TRUED_ASSERT(pending_.places.size() + pending_.settled.size() == batch.changes.size());
   return statement;
 }
 
@@ -139,6 +140,7 @@ CommitResult Writer::commit(const Batch& batch) {
 }
 
 CommitResult Writer::send(BatchStatement& statement) {
+  TRUED_ASSERT(!overtaken_ && !adrift_);
   pg::Parameters parameters = statement.finish(condition_);
   for (int tries = 1;; ++tries) {
     const auto rows = link_.ask(kCommitBatch, parameters);
@@ -166,6 +168,7 @@ CommitResult Writer::send(BatchStatement& statement) {
       continue;
     }
     if (link_.lost_replication()) return doubt(statement.next(), kCut);
+    TRUED_ASSERT(statement.next().batch - ends_.batch == 1);
     apply(statement.next());
     return {CommitOutcome::committed, ""};
   }
@@ -242,6 +245,7 @@ CommitResult Writer::mismatch() {
 }
 
 CommitResult Writer::doubt(const Ends& next, std::string why) {
+  TRUED_ASSERT(!unsettled_ && !overtaken_ && !adrift_);
   unsettled_ = true;
   pending_.next = next;
   return {CommitOutcome::unknown, std::move(why)};
@@ -287,6 +291,7 @@ Result<Writer::Head> Writer::hold_head() {
 
 CommitResult Writer::settle_unknown() {
   TRUED_ASSERT(unsettled_);
+  TRUED_ASSERT(pending_.next.batch - ends_.batch == 1);
   const Ends before = ends_;
   const Ends next = pending_.next;
   // Whatever the old connection is still good for, what it is asked for is not waited for here.
@@ -324,6 +329,7 @@ CommitResult Writer::settle_unknown() {
 
 // The other node's claim was made after our batch, if that is in at all.
 Result<CommitResult> Writer::fate_under_another() {
+  TRUED_ASSERT(unsettled_ && overtaken_);
   TRUED_TRY(const pg::Rows waited, read(kWaitForStandbys, {}));
   if (waited.count == 0 || link_.lost_replication()) {
     return Error{.code = ErrorCode::unavailable, .retryable = true, .message = kCut};
@@ -357,6 +363,7 @@ Result<std::uint32_t> Writer::retire(WallTime now, std::uint32_t limit) {
     Fields row(due.values.front());
     if (!row.truth()) return std::uint32_t{0};
   }
+  TRUED_ASSERT(!unsettled_ && !overtaken_ && !adrift_);
   if (auto begun = link_.script("BEGIN"); !begun.has_value()) return failure(begun.error());
   auto locked = link_.ask(
       "SELECT 1 FROM @head WHERE epoch = $1::bigint AND holder = $2::text AND settled = $3::bigint "

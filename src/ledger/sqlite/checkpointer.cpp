@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued::sqlite {
 namespace {
 
@@ -32,6 +34,7 @@ Checkpointer::~Checkpointer() {
     stopping_ = true;
   }
   wake_.notify_one();
+  TRUED_ASSERT(thread_.joinable());
   thread_.join();
 }
 
@@ -42,6 +45,7 @@ int Checkpointer::after_commit(void* self, sqlite3* writer, const char*, int fra
 }
 
 void Checkpointer::on_frames(sqlite3* writer, int frames) {
+  TRUED_ASSERT(writer == writer_.handle());
   switch (phase_.load()) {
     case Phase::asked:
       return;
@@ -71,7 +75,9 @@ void Checkpointer::on_frames(sqlite3* writer, int frames) {
 }
 
 void Checkpointer::ask() {
+  TRUED_ASSERT(phase_.load() != Phase::asked);
   ++passes_;
+  TRUED_ASSERT(passes_ <= kPassesMax);
   {
     const std::scoped_lock lock(mutex_);
     phase_ = Phase::asked;

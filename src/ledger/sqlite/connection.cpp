@@ -29,21 +29,32 @@ Statement& Statement::bind_null(int at) {
   return *this;
 }
 
-int Statement::step() { return sqlite3_step(handle_.get()); }
+int Statement::step() {
+  TRUED_ASSERT(handle_ != nullptr);
+  return sqlite3_step(handle_.get());
+}
+
+void Statement::assert_column(int column) const {
+  TRUED_ASSERT(handle_ != nullptr);
+  TRUED_ASSERT(column >= 0 && column < sqlite3_data_count(handle_.get()));
+}
 
 void Statement::reset() {
   if (handle_ != nullptr) sqlite3_reset(handle_.get());
 }
 
 std::int64_t Statement::integer(int column) const {
+  assert_column(column);
   return sqlite3_column_int64(handle_.get(), column);
 }
 
 bool Statement::is_null(int column) const {
+  assert_column(column);
   return sqlite3_column_type(handle_.get(), column) == SQLITE_NULL;
 }
 
 std::string_view Statement::bytes(int column) const {
+  assert_column(column);
   const auto* data = static_cast<const char*>(sqlite3_column_blob(handle_.get(), column));
   const int size = sqlite3_column_bytes(handle_.get(), column);
   return data == nullptr ? std::string_view()
@@ -83,10 +94,12 @@ Result<Statement> Connection::prepare(std::string_view sql) {
   const int code = sqlite3_prepare_v3(handle_.get(), sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   if (code != SQLITE_OK) return failure("cannot prepare a statement");
+  TRUED_ASSERT(statement != nullptr);  // there is none in an empty text
   return Statement(statement);
 }
 
 Result<void> Connection::run(const char* sql) {
+  TRUED_ASSERT(sql != nullptr && handle_ != nullptr);
   if (sqlite3_exec(handle_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
     return failure("a statement failed");
   }

@@ -47,6 +47,9 @@ class Statement {
   [[nodiscard]] std::string text(int column) const { return std::string(bytes(column)); }
 
  private:
+  /// The statement stands on a row that has such a column.
+  void assert_column(int column) const;
+
   struct Finalize {
     void operator()(sqlite3_stmt* handle) const { sqlite3_finalize(handle); }
   };

@@ -1,5 +1,6 @@
 #include "ledger/sqlite/log_base.h"
 
+#include "base/assert.h"
 #include "ledger/sqlite/rows.h"
 
 namespace trued::sqlite {
@@ -112,6 +113,7 @@ Result<Digest> bury_marks(Connection& connection, const Digest& tombs, std::uint
 
 Result<Digest> write_record(Connection& connection, std::uint64_t operation, std::string_view text,
                             Ends& next, WallTime at) {
+  TRUED_ASSERT(text.starts_with(kMarkPrefix) || text.starts_with(kBasePrefix));
   TRUED_TRY(Statement record,
             connection.prepare("INSERT INTO record VALUES(?1,?2,?3,?4,?5,?6,NULL)"));
   record.bind(1, next.sequence).bind(2, next.batch).bind(3, operation).bind(4, std::int64_t{0});
@@ -131,6 +133,7 @@ Result<Digest> write_base(Connection& connection, const LogBase& base, Ends& nex
 
 Result<void> write_batch(Connection& connection, const Ends& next, WallTime at,
                          std::uint64_t records) {
+  TRUED_ASSERT(records > 0);
   TRUED_TRY(Statement batch, connection.prepare("INSERT INTO batch VALUES(?1,?2,?3,?4)"));
   batch.bind(1, next.batch).bind(2, at).bind(3, records).bind_blob(4, blob_of(next.hash));
   return run_one(connection, batch, "cannot write a batch");

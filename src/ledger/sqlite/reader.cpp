@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sys/stat.h>
 
+#include "base/assert.h"
 #include "ledger/codec.h"
 #include "ledger/query.h"
 #include "ledger/sqlite/connection.h"
@@ -118,6 +119,7 @@ Result<ListPage> SqliteReader::list(const ListQuery& query) {
     page.operations.push_back(std::move(operation));
   }
   if (code != SQLITE_DONE) return connection_->failure("cannot list operations");
+  TRUED_ASSERT(page.operations.size() <= query.limit);
   return page;
 }
 
@@ -158,6 +160,7 @@ Result<DeadLetterPage> SqliteReader::dead_letters(const DeadLetterQuery& query) 
     page.positions.push_back(last);
   }
   if (code != SQLITE_DONE) return connection_->failure("cannot list dead letters");
+  TRUED_ASSERT(page.positions.size() == page.operations.size());
   return page;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/assert.h"
 #include "ledger/codec.h"
 #include "ledger/sqlite/rows.h"
 
@@ -143,6 +144,7 @@ Result<std::optional<Digest>> drop_prefix(Connection& connection, Ends& next, Wa
 Result<std::uint32_t> retire(Connection& connection, Ends& ends, WallTime now,
                              std::uint32_t limit) {
   TRUED_TRY(const std::vector<Expired> expired, find_expired(connection, now, limit));
+  TRUED_ASSERT(expired.size() <= limit);
   if (expired.empty()) return std::uint32_t{0};
   TRUED_TRY_VOID(connection.run("BEGIN IMMEDIATE"));
   Ends next = ends;
@@ -160,6 +162,9 @@ Result<std::uint32_t> retire(Connection& connection, Ends& ends, WallTime now,
     ++records;
   }
   next.hash = hash.finish();
+  TRUED_ASSERT(next.batch - ends.batch == 1);
+  TRUED_ASSERT(next.sequence - ends.sequence == records);
+  TRUED_ASSERT(next.operation == ends.operation);  // nothing new is among it
   TRUED_TRY_VOID(write_batch(connection, next, now, records));
   auto committed = connection.run("COMMIT");
   if (!committed.has_value()) {

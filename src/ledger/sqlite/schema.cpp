@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
 #include "ledger/sqlite/backup.h"
 #include "ledger/sqlite/log_base.h"
 #include "ledger/sqlite/shape.h"
@@ -183,6 +184,7 @@ Result<void> bring_to_next(Connection& connection, int version) {
 }
 
 Result<void> bring_forward(Connection& connection, int found) {
+  TRUED_ASSERT(found >= 0 && found < kSchemaVersion && connection.in_transaction());
   for (int version = found; version < kSchemaVersion; ++version) {
     TRUED_TRY_VOID(bring_to_next(connection, version));
   }
@@ -266,6 +268,7 @@ Result<int> schema_version(Connection& connection) {
 Result<std::optional<ShapeDifference>> compare_shape(Connection& connection, int version) {
   TRUED_TRY(const Shape found, read_shape(connection));
   TRUED_TRY(const std::vector<Shape> known, known_shapes());
+  TRUED_ASSERT(known.size() == kSchemaVersion);
   const auto stated = static_cast<std::size_t>(version - 1);
   const bool released = version > 0 && version <= kSchemaVersion;
   const auto different = difference(released ? known.at(stated) : known.back(), found);

@@ -91,6 +91,7 @@ class SqliteLedger::Impl {
   Result<void> ready();
   Result<void> make_certain();
   void close();
+  void assert_invariants() const;
   int write(const Change& change, BatchHash& hash);
   int insert(const Change& change, const std::string& body, Place& place);
   int update(const Change& change, const std::string& body, const Place& place);
@@ -135,6 +136,15 @@ void SqliteLedger::Impl::close() {
   places_.clear();
   connection_.reset();
   certain_ = false;
+  assert_invariants();
+}
+
+void SqliteLedger::Impl::assert_invariants() const {
+  TRUED_ASSERT((connection_ != nullptr) == (checkpointer_ != nullptr));
+  TRUED_ASSERT(!certain_ || connection_ != nullptr);
+  TRUED_ASSERT(!certain_ || !doubtful_);
+  TRUED_ASSERT(!unsettled_ || !certain_);
+  TRUED_ASSERT(places_.size() <= kPlacesMax + 1);
 }
 
 Result<void> SqliteLedger::Impl::reopen() {
@@ -178,6 +188,7 @@ Result<void> SqliteLedger::Impl::make_certain() {
   TRUED_TRY_VOID(connection_->run("UPDATE base SET opened = opened + 1"));
   certain_ = true;
   doubtful_ = false;
+  TRUED_ASSERT(connection_ != nullptr && checkpointer_ != nullptr);
   return {};
 }
 
@@ -247,8 +258,10 @@ Result<std::vector<Known>> SqliteLedger::Impl::load(const std::vector<Identity>&
   known.reserve(identities.size());
   for (const Identity& identity : identities) {
     TRUED_TRY(Known one, load_one(identity));
+    TRUED_ASSERT(!one.operation || !one.tombstone);
     known.push_back(std::move(one));
   }
+  TRUED_ASSERT(known.size() == identities.size());
   return known;
 }
 
@@ -296,6 +309,7 @@ int SqliteLedger::Impl::find_place(const OperationId& id, Place& place) {
 }
 
 int SqliteLedger::Impl::insert(const Change& change, const std::string& body, Place& place) {
+  TRUED_ASSERT(change.insert && place.no == 0 && place.last == 0);
   place.no = ++next_.operation;
   const Operation& row = change.row;
   const std::string identity = identity_blob(row.identity);
@@ -316,6 +330,7 @@ int SqliteLedger::Impl::insert(const Change& change, const std::string& body, Pl
 }
 
 int SqliteLedger::Impl::update(const Change& change, const std::string& body, const Place& place) {
+  TRUED_ASSERT(!change.insert);
   Statement& s = statements_.update;
   const Scope scope(s);
   s.bind(1, place.no).bind(2, std::int64_t{state_number(change.row.state)});
@@ -355,6 +370,8 @@ CommitResult SqliteLedger::Impl::commit(const Batch& batch) {
   auto can = ready();
   if (can.has_value()) can = make_certain();
   if (!can.has_value()) return {CommitOutcome::rolled_back, can.error().message};
+  assert_invariants();
+  TRUED_ASSERT(certain_);
   next_ = ends_;
   ++next_.batch;
   if (!connection_->run("BEGIN IMMEDIATE").has_value()) {
@@ -367,6 +384,10 @@ CommitResult SqliteLedger::Impl::commit(const Batch& batch) {
     if (code != SQLITE_DONE) return give_up(code, "cannot write an operation");
   }
   next_.hash = hash.finish();
+  // Numbers go on where the batch before ended; every change has an event at least.
+  TRUED_ASSERT(next_.batch - ends_.batch == 1);
+  TRUED_ASSERT(next_.sequence - ends_.sequence >= batch.changes.size());
+  TRUED_ASSERT(next_.operation - ends_.operation <= batch.changes.size());
   return end(batch);
 }
 
@@ -383,12 +404,14 @@ CommitResult SqliteLedger::Impl::end(const Batch& batch) {
     if (is_settled(change.row.state)) places_.erase(change.row.id);
   }
   ends_ = next_;
+  assert_invariants();
   return {CommitOutcome::committed, ""};
 }
 
 // The commit may have reached the disk all the same: only settle_unknown() tells.
 CommitResult SqliteLedger::Impl::doubt(const char* what) {
   CommitResult result{CommitOutcome::unknown, connection_->failure(what).message};
+  TRUED_ASSERT(!unsettled_);
   unsettled_ = true;
   doubtful_ = true;
   before_ = ends_;
@@ -408,6 +431,7 @@ CommitResult SqliteLedger::Impl::give_up(int code, const char* what) {
 
 CommitResult SqliteLedger::Impl::settle_unknown() {
   TRUED_ASSERT(unsettled_);
+  TRUED_ASSERT(next_.batch - before_.batch == 1);
   auto opened = reopen();
   if (opened.has_value()) opened = make_certain();
   if (!opened.has_value()) {

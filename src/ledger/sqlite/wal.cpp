@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
+
 namespace trued::sqlite {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr std::size_t kHeaderBytes = 32;
 constexpr std::size_t kFrameHeaderBytes = 24;
 constexpr std::uint32_t kMagic = 0x377f0682;  // its last bit: checksums of big-endian words
 constexpr std::uint32_t kPageMax = 65'536;
+static_assert(kHeaderBytes % 8 == 0 && kFrameHeaderBytes % 8 == 0);  // as checksums are taken
 
 class File {
  public:
@@ -30,6 +33,7 @@ class File {
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
   /// True if there was as much; false at the end. An error is in `failed`.
   bool read(unsigned char* to, std::size_t bytes, std::uint64_t at) {
+    TRUED_ASSERT(is_open());
     std::size_t done = 0;
     while (done < bytes) {
       const ssize_t got = ::pread(fd_, to + done, bytes - done, static_cast<off_t>(at + done));
@@ -62,6 +66,7 @@ struct Sum {
 };
 
 Sum add(Sum sum, const unsigned char* bytes, std::size_t size, bool big_words) {
+  TRUED_ASSERT(size % 8 == 0);
   for (std::size_t at = 0; at < size; at += 8) {
     sum.first += (big_words ? big(bytes + at) : little(bytes + at)) + sum.second;
     sum.second += (big_words ? big(bytes + at + 4) : little(bytes + at + 4)) + sum.first;
@@ -125,6 +130,7 @@ Result<std::optional<WalDamage>> find_wal_damage(const std::string& ledger) {
         .retryable = true,
         .message = "cannot read " + name + ": " + std::generic_category().message(file.failed)};
   }
+  TRUED_ASSERT(!damage || damage->frame > 0);
   if (damage && damage->commits < 2) damage.reset();
   return damage;
 }

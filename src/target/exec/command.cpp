@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/clock.h"
 
 namespace trued {
@@ -37,6 +38,7 @@ class UnderWay {
  public:
   /// False once all are being stopped.
   bool add(pid_t leader) {
+    TRUED_ASSERT(leader > 1);  // others are no group of a child of ours
     const std::scoped_lock lock(mutex_);
     if (stopping_) return false;
     leaders_.push_back(leader);
@@ -45,7 +47,8 @@ class UnderWay {
   /// Before the leader is collected.
   void remove(pid_t leader) {
     const std::scoped_lock lock(mutex_);
-    std::erase(leaders_, leader);
+    const std::size_t erased = std::erase(leaders_, leader);
+    TRUED_ASSERT(erased == 1);  // added once, and removed before its number may be another's
     changed_.notify_all();
   }
   [[nodiscard]] bool stopping() const {
@@ -141,6 +144,7 @@ class Stream {
       const std::size_t room = bytes_max_ - text_.size();
       dropped_ = dropped_ || bytes.size() > room;
       text_ += bytes.substr(0, room);
+      TRUED_ASSERT(text_.size() <= bytes_max_);
       return;
     }
     text_ += bytes;
@@ -190,6 +194,7 @@ class Watch {
       if (on[2].revents != 0) errors_.take(kAtATime);
     }
     const Instant now = clock_.monotonic();
+    TRUED_ASSERT(!ended_ || asked_);
     if (!asked_ && now >= term_at_) {
       asked_ = true;
       signal_group(child_.pid(), SIGTERM);
@@ -228,6 +233,7 @@ CommandEnd::How how_ended(bool by_itself, bool stopping, bool known, int status)
 }  // namespace
 
 CommandEnd run_command(CommandPlan plan) {
+  TRUED_ASSERT(!plan.program.files.empty() && !plan.program.argv.empty());
   const OwnedFd input = input_of(plan.input);
   if (!input) return never_ran_now();
   OwnedPipe output_pipe;
@@ -266,6 +272,7 @@ CommandEnd run_command(CommandPlan plan) {
   end.output = std::move(output).text();
   end.errors = std::move(errors).text();
   end.truncated = output.dropped();
+  TRUED_ASSERT(end.output.size() <= plan.output_bytes_max && end.errors.size() <= kErrorsKept);
   return end;
 }
 

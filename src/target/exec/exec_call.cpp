@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "base/assert.h"
 #include "base/resembles.h"
 #include "json/canonical.h"
 #include "json/pointer.h"
@@ -22,6 +23,8 @@ constexpr std::array<const char*, 4> kMeanings = {"acknowledged", "rejected", "r
                                                   "unknown"};
 constexpr std::array<EffectKind, 4> kKinds = {EffectKind::acknowledged, EffectKind::rejected_final,
                                               EffectKind::rejected_retryable, EffectKind::unknown};
+
+static_assert(kMeanings.size() == kKinds.size());
 
 bool is_open(const Value& value) {
   return value.is_string() && value.as_string().find("${") != std::string::npos;
@@ -71,6 +74,7 @@ class CallShape {
 
  private:
   void fault(std::string pointer, std::string detail) {
+    TRUED_ASSERT(!detail.empty());
     out_.faults.push_back({std::move(pointer), std::move(detail)});
   }
   [[nodiscard]] bool open(const Value& value) const {
@@ -262,7 +266,11 @@ std::string wrong_with_variable(const std::string& name) {
 
 ReadExecCall read_exec_call(const Value& request, ExecUse use, ExecForm form,
                             const ExecSpec& spec) {
-  return CallShape(use, form, spec).read(request);
+  ReadExecCall read = CallShape(use, form, spec).read(request);
+  TRUED_ASSERT(!read.faults.empty() || !read.call.argv.empty());
+  TRUED_ASSERT(use == ExecUse::read || read.call.absent_on.empty());
+  TRUED_ASSERT(use == ExecUse::effect || read.call.exit.empty());
+  return read;
 }
 
 ExitMeanings meanings_of(const ExitCodes& codes, std::vector<SpecFault>& faults) {
@@ -288,6 +296,7 @@ ExitMeanings meanings_of(const ExitCodes& codes, std::vector<SpecFault>& faults)
 }
 
 EffectKind meaning_of(int code, const ExitMeanings& call, const ExitMeanings& target) {
+  TRUED_ASSERT(code >= 0 && code <= kExitMax);
   for (const ExitMeanings* meanings : {&call, &target}) {
     if (const auto found = meanings->find(code); found != meanings->end()) return found->second;
   }

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "json/canonical.h"
 #include "json/parse.h"
@@ -39,6 +40,7 @@ std::string result_of(const std::string& output, bool truncated, const Secrets& 
   writer.begin_object().member("stdout", secrets.masked(output, kTextBytesMax));
   if (truncated || output.size() > kTextBytesMax) writer.member("truncated", true);
   writer.end_object();
+  TRUED_ASSERT(text.size() <= kResultBytesMax);
   return text;
 }
 
@@ -125,6 +127,7 @@ std::string ExecTarget::shown(const std::string& said) const {
 }
 
 CommandPlan ExecTarget::plan_of(ExecCall call, const CallContext& context, bool effect) const {
+  TRUED_ASSERT(!call.argv.empty() && context.timeout > Duration{0});
   CommandPlan plan;
   plan.program.files = files_of(call.argv.front(), spec_.path);
   plan.program.argv = std::move(call.argv);
@@ -153,6 +156,7 @@ CommandPlan ExecTarget::plan_of(ExecCall call, const CallContext& context, bool 
   const Duration grace = std::min(spec_.grace, whole / 4);
   plan.timeout = std::min(call.timeout.value_or(spec_.timeout), whole - grace);
   plan.grace = std::min(spec_.grace, whole - plan.timeout);
+  TRUED_ASSERT(plan.timeout + plan.grace <= whole);
   return plan;
 }
 
@@ -188,6 +192,7 @@ std::string ExecTarget::describe(const ExecCall& call, const CommandEnd& end) co
 }
 
 EffectResult ExecTarget::judge(const ExecCall& call, const CommandEnd& end) const {
+  TRUED_ASSERT(!call.argv.empty());
   if (end.how == CommandEnd::How::never_ran) {
     const bool for_good = is_for_good(end.trouble);
     return effect_ended(for_good ? EffectKind::rejected_final : EffectKind::not_sent,

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -79,6 +81,7 @@ bool long_joins(std::string_view text) {
 
 // Whether letters of a short option bring a script along ("-e${…}"), or may come to.
 bool short_joins(std::string_view text, const Program& program) {
+  TRUED_ASSERT(is_option(text));
   if (text.front() != '-') return false;
   const std::string_view written = text.substr(1, text.find("${") - 1);
   const std::size_t script = written.find_first_of(program.scripts);
@@ -101,6 +104,7 @@ bool precedes(std::string_view option, const Program& program) {
 
 // sh -c SCRIPT, sh -c -- SCRIPT, bash -c -e -o pipefail SCRIPT; su USER -c SCRIPT.
 bool of_shell(const Array& argv, std::size_t program, std::size_t index) {
+  TRUED_ASSERT(program < index);
   bool asked = false;  // a script is to come
   bool ended = false;  // "--" was there
   bool value = false;  // what follows may be the value of an option
@@ -126,6 +130,7 @@ bool of_shell(const Array& argv, std::size_t program, std::size_t index) {
 }
 
 bool of_interpreter(const Array& argv, const Program& program, std::size_t index) {
+  TRUED_ASSERT(program.kind == Kind::interpreter && index > 0);
   const std::string_view text = text_at(argv, index);
   if (is_option(text) && (is_long(text) ? long_joins(text) : short_joins(text, program))) {
     return true;
@@ -135,6 +140,7 @@ bool of_interpreter(const Array& argv, const Program& program, std::size_t index
 
 // awk SCRIPT, sed -n -e SCRIPT; with -f what follows is data.
 bool of_filter(const Array& argv, std::size_t program, std::size_t index) {
+  TRUED_ASSERT(program < index);
   bool given = false;  // by an option
   for (std::size_t i = program + 1; i <= index; ++i) {
     const std::string_view text = text_at(argv, i);
@@ -174,6 +180,7 @@ bool has_file(const Array& argv, std::size_t program) {
 }  // namespace
 
 bool may_be_script(const Array& argv, std::size_t index) {
+  TRUED_ASSERT(index > 0 && index < argv.size());
   for (std::size_t i = 0; i < index; ++i) {
     const Program program = program_of(text_at(argv, i));
     bool script = false;

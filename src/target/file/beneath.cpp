@@ -10,6 +10,8 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "base/assert.h"
+
 namespace trued::file {
 namespace {
 
@@ -35,6 +37,7 @@ std::string Failure::text() const {
 }
 
 Outcome<Fd> open_beneath(int directory, const std::string& path, int flags, std::uint32_t mode) {
+  TRUED_ASSERT(directory >= 0);  // AT_FDCWD would lead out of it
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
   how.mode = mode;
@@ -80,6 +83,7 @@ std::string leaf_of(const std::string& name) {
 }
 
 Outcome<std::string> read_all(int fd, std::uint64_t bytes_max) {
+  TRUED_ASSERT(fd >= 0);
   struct stat info{};
   if (::fstat(fd, &info) != 0) return failure("stat the file");
   const auto size = static_cast<std::uint64_t>(info.st_size);
@@ -102,6 +106,7 @@ Outcome<std::string> read_all(int fd, std::uint64_t bytes_max) {
 }
 
 Outcome<void> write_all(int fd, const std::string& content) {
+  TRUED_ASSERT(fd >= 0);
   std::string_view rest = content;
   while (!rest.empty()) {
     const ssize_t put = ::write(fd, rest.data(), rest.size());
@@ -115,6 +120,7 @@ Outcome<void> write_all(int fd, const std::string& content) {
 }
 
 Outcome<void> sync(int fd, const std::string& what) {
+  TRUED_ASSERT(fd >= 0);
   if (::fsync(fd) != 0) return failure("sync " + what);
   return {};
 }

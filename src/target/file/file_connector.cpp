@@ -10,6 +10,7 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "target/compare.h"
 #include "target/file/beneath.h"
 #include "target/file/read_back.h"
@@ -71,6 +72,7 @@ class Writer {
 
   // Puts everything on disk under temporary names; nothing a consumer reads has changed.
   Outcome<void> stage(const Intent& intent) {
+    TRUED_ASSERT(changes_.empty() && !changed_);
     const std::vector<bool> gives_way = giving_way(intent);
     // Removals first: what makes room must be known before what goes there, and be gone before.
     for (std::size_t i = 0; i < gives_way.size(); ++i) {
@@ -86,6 +88,7 @@ class Writer {
   // From the first change on, a failure leaves a part of the effect behind.
   Outcome<void> change() {
     for (Change& change : changes_) {
+      TRUED_ASSERT(!change.remove || change.temporary.empty());
       if (!change.remove && change.temporary.empty()) continue;
       if (options_.before_change) options_.before_change(change.meant->name);
       if (change.remove) {
@@ -133,6 +136,7 @@ class Writer {
   }
 
   Outcome<void> stage_removal(const ArtifactIntent& artifact, bool gives_way) {
+    TRUED_ASSERT(artifact.absent);
     auto parent = file::open_parent(root_, artifact.name);
     if (!parent.has_value()) {
       const int error = parent.error().error;
@@ -156,6 +160,7 @@ class Writer {
   }
 
   Outcome<void> stage_content(const ArtifactIntent& artifact) {
+    TRUED_ASSERT(!artifact.absent);
     Change change;
     change.meant = &artifact;
     change.leaf = file::leaf_of(artifact.name);
@@ -194,6 +199,7 @@ class Writer {
   }
 
   static Outcome<void> write_temporary(Change& change, std::uint32_t mode) {
+    TRUED_ASSERT(change.temporary.empty() && place_of(change).is_open());
     std::string temporary = file::temporary_name();
     TRUED_TRY(const Fd fd, file::open_beneath(place_of(change).get(), temporary,
                                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
@@ -207,6 +213,7 @@ class Writer {
   }
 
   Outcome<void> rename(Change& change) {
+    TRUED_ASSERT(!change.temporary.empty() && !change.meant->absent);
     if (change.waiting_room.is_open()) {
       TRUED_TRY(change.directory, file::make_parent(root_, change.meant->name));
     }
@@ -219,6 +226,7 @@ class Writer {
   }
 
   static Outcome<void> remove(const Change& change) {
+    TRUED_ASSERT(change.directory.is_open() && change.meant->absent);
     if (::unlinkat(change.directory.get(), change.leaf.c_str(), 0) != 0 && errno != ENOENT) {
       return Failure{.error = errno, .doing = "remove '" + change.meant->name + "'"};
     }
@@ -255,6 +263,7 @@ Capabilities FileConnector::capabilities() const {
 }
 
 EffectResult FileConnector::perform(const EffectRequest& request) {
+  TRUED_ASSERT(request.intent != nullptr);
   const Intent& intent = *request.intent;
   if (intent.base) {
     return effect_ended(EffectKind::rejected_final,

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "target/file/beneath.h"
 #include "target/nesting.h"
 #include "target/outcome.h"
@@ -120,6 +121,7 @@ std::vector<RawRead> read_back(int root, const ReadRequest& request, const FileO
                                Doubts& doubts) {
   std::vector<RawRead> reads;
   reads.reserve(request.artifacts.size());
+  TRUED_ASSERT(request.intent != nullptr);
   ReadBack back(root, options, doubts);
   const std::vector<bool> gives_way = giving_way(*request.intent);
   for (const std::uint32_t index : request.artifacts) {
@@ -127,6 +129,7 @@ std::vector<RawRead> read_back(int root, const ReadRequest& request, const FileO
     reads.push_back(back.read_one(request.intent->artifacts.at(index).name, gives_way.at(index)));
     reads.back().latency = watch.elapsed();
   }
+  TRUED_ASSERT(reads.size() == request.artifacts.size());
   // Only now: a directory is to be synced after everything that was looked up in it.
   for (std::size_t i = 0; i < reads.size(); ++i) {
     RawRead& read = reads.at(i);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "target/process.h"
 
@@ -97,8 +98,11 @@ class Sweep {
 std::string temporary_name() {
   static std::atomic<std::uint64_t> counter{0};
   const ProcessMark maker = this_process();
-  return std::string(kTemporaryPrefix) + maker.boot + '-' + maker.pid_namespace + '-' + maker.pid +
-         '-' + maker.start + '-' + std::to_string(++counter) + std::string(kSuffix);
+  std::string name = std::string(kTemporaryPrefix) + maker.boot + '-' + maker.pid_namespace + '-' +
+                     maker.pid + '-' + maker.start + '-' + std::to_string(++counter) +
+                     std::string(kSuffix);
+  TRUED_ASSERT(maker_of(name).has_value());  // or nobody would ever remove it
+  return name;
 }
 
 std::uint32_t remove_left_over(int root, std::uint32_t entries_max) {

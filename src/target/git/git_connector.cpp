@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/assert.h"
 #include "target/compare.h"
 #include "target/git/plan.h"
 #include "target/git/store.h"
@@ -98,7 +99,9 @@ Result<std::unique_ptr<GitConnector>> GitConnector::open(GitOptions options) {
 }
 
 GitConnector::GitConnector(GitOptions options, std::unique_ptr<git::Store> store)
-    : options_(std::move(options)), store_(std::move(store)) {}
+    : options_(std::move(options)), store_(std::move(store)) {
+  TRUED_ASSERT(store_ != nullptr);
+}
 
 GitConnector::~GitConnector() = default;
 
@@ -107,6 +110,7 @@ Capabilities GitConnector::capabilities() const {
 }
 
 EffectResult GitConnector::perform(const EffectRequest& request) {
+  TRUED_ASSERT(request.intent != nullptr);
   for (const ArtifactIntent& artifact : request.intent->artifacts) {
     if (const std::string wrong = check_name(artifact.name); !wrong.empty()) {
       return effect_ended(EffectKind::rejected_final, "'" + artifact.name + "': " + wrong);
@@ -173,6 +177,7 @@ std::vector<RawRead> GitConnector::read(const ReadRequest& request) {
     }
     reads.back().latency = watch.elapsed();
   }
+  TRUED_ASSERT(reads.size() == request.artifacts.size());
   return reads;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
 #include "target/git/message.h"
 #include "target/git/tree.h"
 #include "target/git/walk.h"
@@ -44,6 +45,8 @@ bool must_be_known(const Snapshot& snapshot, const EffectRequest& request) {
 // Returns what is stale, or nothing.
 Result<std::string> stale_state(const Snapshot& snapshot, const Intent& intent,
                                 const History& proved) {
+  TRUED_ASSERT(intent.base.has_value());
+  TRUED_ASSERT(!proved.known || proved.artifacts.size() == intent.artifacts.size());
   const std::string& base = *intent.base;
   const std::string now = snapshot.head ? short_hex_of(*snapshot.head) : "an unborn branch";
   const auto id = parse_oid(base);
@@ -114,6 +117,7 @@ Result<git_oid> commit_tree(const Snapshot& snapshot, const git_oid& tree_id,
 
 Result<Plan> plan(const Snapshot& snapshot, const EffectRequest& request,
                   const GitOptions& options) {
+  TRUED_ASSERT(request.intent != nullptr);
   const Intent& intent = *request.intent;
   TRUED_TRY(const History proved, proved_so_far(snapshot, request, options));
   if (!proved.known && must_be_known(snapshot, request)) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/assert.h"
 #include "target/compare.h"
 
 namespace trued::git {
@@ -79,6 +80,7 @@ int stream_read(git_smart_subtransport_stream* base, char* buffer, std::size_t s
         stream->session->request(stream->service, stream->url, std::move(stream->question));
     if (!stream->answer) return fail();
   }
+  TRUED_ASSERT(stream->given <= stream->answer->size());
   *got = std::min(size, stream->answer->size() - stream->given);
   std::memcpy(buffer, stream->answer->data() + stream->given, *got);
   stream->given += *got;
@@ -224,6 +226,7 @@ int Session::on_text(const char* text, int length, void* payload) {
   auto* self = static_cast<Session*>(payload);
   const std::size_t room = kSaidMax - std::min(kSaidMax, self->said_.size());
   self->said_.append(text, std::min(room, static_cast<std::size_t>(std::max(length, 0))));
+  TRUED_ASSERT(self->said_.size() <= kSaidMax);
   return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/assert.h"
 #include "target/nesting.h"
 
 namespace trued::git {
@@ -54,6 +55,7 @@ struct Node {
 
 Node nodes_of(const Intent& intent, const std::vector<bool>& skip, bool removals) {
   Node root;
+  TRUED_ASSERT(skip.size() == intent.artifacts.size());
   const std::vector<bool> gives_way = giving_way(intent);
   for (std::size_t i = 0; i < intent.artifacts.size(); ++i) {
     const ArtifactIntent& artifact = intent.artifacts.at(i);
@@ -114,6 +116,7 @@ class Editor {
 
   Result<void> set_file(git_treebuilder* builder, const std::string& name, const Entry& there,
                         const Node& node, const std::string& path) {
+    TRUED_ASSERT(node.artifact != nullptr && node.artifact->absent == removals_);
     switch (there.kind) {
       case EntryKind::directory:
         if (!node.gives_way) refuse(path, "is a directory");
@@ -148,6 +151,7 @@ class Editor {
 
   Result<void> set_directory(git_treebuilder* builder, const std::string& name, const Entry& there,
                              const Node& node, const std::string& path) {
+    TRUED_ASSERT(!node.below.empty() && !conflict_);
     Handle<git_tree> tree;
     if (there.kind == EntryKind::directory) {
       TRUED_TRY(tree, lookup_tree(repository_, there.id));

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
 #include "target/git/message.h"
 #include "target/git/tree.h"
 #include "target/nesting.h"
@@ -44,6 +45,7 @@ Result<Walked> walk(git_repository* repository, const git_oid& head, const Quest
   }
   if (code != GIT_ITEROVER) return error_of(code, "walk the history");
   walked.complete = true;
+  TRUED_ASSERT(walked.steps.size() <= question.commits_max);
   return walked;
 }
 
@@ -72,6 +74,7 @@ class Prover {
     TRUED_TRY(const auto landed_at, landing(meant, path));
     ArtifactHistory proof;
     if (!landed_at) return proof;
+    TRUED_ASSERT(*landed_at <= walked_.steps.size());
     proof.landed = true;
     TRUED_TRY(const Entry now, entry(head_, path));
     if (holds(meant, now)) return proof;
@@ -156,6 +159,7 @@ Result<History> prove(git_repository* repository, const std::optional<git_oid>& 
   history.known = walked.complete || history.ours_present;
   if (reported && !is_at_or_before(repository, *head, *reported)) reported.reset();
   history.reported_present = reported.has_value();
+  TRUED_ASSERT(history.ours_present == !history.our_version.empty());
   if (!history.ours_present && !reported) return history;  // then nothing of ours landed
   const std::vector<bool> gives_way = giving_way(question.intent);
   Prover prover(repository, *head, walked, reported);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/assert.h"
 #include "io/http_client.h"
 #include "io/http_url.h"
 #include "target/http/http_answers.h"
@@ -76,6 +77,7 @@ std::vector<RawRead> HttpReader::read(const ReadRequest& request) {
     reads.push_back(
         read_one(request.intent->artifacts.at(index).name, watch.left_of(request.timeout)));
   }
+  TRUED_ASSERT(reads.size() == request.artifacts.size());
   return reads;
 }
 

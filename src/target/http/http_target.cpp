@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/encoding.h"
 #include "io/http_client.h"
@@ -55,6 +56,7 @@ std::string result_of(int status, const std::string& body, bool whole, const Sec
       .member("text", secrets.masked(body, kTextBytesMax));
   if (!whole || body.size() > kTextBytesMax) writer.member("truncated", true);
   writer.end_object();
+  TRUED_ASSERT(text.size() <= kResultBytesMax);
   return text;
 }
 
@@ -148,7 +150,9 @@ HttpTarget::HttpTarget(HttpSpec spec, io::Url base, io::ClientOptions options)
     : spec_(std::move(spec)),
       base_(std::move(base)),
       secrets_(secrets_of(spec_)),
-      client_(std::make_unique<io::HttpClient>(std::move(options))) {}
+      client_(std::make_unique<io::HttpClient>(std::move(options))) {
+  TRUED_ASSERT(base_.origin.port_number() != 0);
+}
 
 HttpTarget::~HttpTarget() = default;
 
@@ -178,6 +182,7 @@ io::ClientRequest HttpTarget::request_of(HttpCall& call, const CallContext& cont
   }
   if (!context.traceparent.empty()) request.headers.push_back({"traceparent", context.traceparent});
   request.total_timeout = std::min(context.timeout, spec_.total_timeout);
+  TRUED_ASSERT(request.total_timeout <= context.timeout);
   if (effect)
     request.fresh_connection = spec_.fresh_connections.value_or(!spec_.deduplicates || !keyed);
   return request;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 
 namespace trued {
@@ -70,6 +71,7 @@ Result<UrlTemplate> UrlTemplate::parse(std::string_view text) {
 }
 
 std::string UrlTemplate::expand(std::string_view path) const {
+  TRUED_ASSERT(literals_.size() >= 2);
   const std::string encoded = percent_encode_path(path);
   std::string url = literals_.front();
   for (std::size_t i = 1; i < literals_.size(); ++i) {

@@ -5,6 +5,7 @@
 #include <ranges>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/digest.h"
 #include "target/compare.h"
 #include "target/outcome.h"
@@ -84,6 +85,7 @@ EffectResult MemoryConnector::write(const EffectRequest& request) {
     change.entries.push_back(
         set(artifact.name, artifact.absent ? nullptr : &artifact.content, artifact.id));
   }
+  TRUED_ASSERT(!differs || !change.entries.empty());
   if (!differs) return effect_acknowledged(false, std::to_string(revision_));
   record(std::move(change));
   return effect_acknowledged(true, std::to_string(revision_));
@@ -139,6 +141,7 @@ History MemoryConnector::prove(const Question& question) const {
   for (const ArtifactIntent& artifact : question.intent.artifacts) {
     history.artifacts.push_back(prove(question.operation, artifact, reported));
   }
+  TRUED_ASSERT(history.artifacts.size() == question.intent.artifacts.size());
   return history;
 }
 
@@ -182,6 +185,8 @@ void MemoryConnector::record(Change change) {
   change.revision = ++revision_;
   changes_.push_back(std::move(change));
   while (changes_.size() > options_.history_max) changes_.pop_front();
+  TRUED_ASSERT(changes_.size() <= revision_ && changes_.size() <= options_.history_max);
+  TRUED_ASSERT(changes_.empty() || changes_.back().revision == revision_);
 }
 
 std::uint64_t MemoryConnector::oldest() const { return revision_ - changes_.size(); }

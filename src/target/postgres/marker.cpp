@@ -66,7 +66,10 @@ bool valid_marker_table(const std::string& name) {
 
 std::string application_prefix(const std::string& identity) {
   constexpr std::size_t kDigits = 32;  // a name has 63 characters at most
-  return "trued:" + sha256(identity).hex().substr(0, kDigits) + ":";
+  std::string prefix = "trued:" + sha256(identity).hex().substr(0, kDigits) + ":";
+  constexpr std::size_t kNameMax = 63;
+  TRUED_ASSERT(prefix.size() + std::to_string(~std::uint32_t{0}).size() <= kNameMax);
+  return prefix;
 }
 
 std::string application_of(const CallContext& context) {

@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/digest.h"
 #include "json/canonical.h"
 #include "pg/text.h"
@@ -35,6 +36,7 @@ EffectResult undone(const PgError& e, const std::string& where, bool retryable) 
 }
 
 std::string statement_name(const PostgresEffect& effect, std::size_t index) {
+  TRUED_ASSERT(index < effect.statements.size());
   return effect.statements.size() == 1 ? "the statement"
                                        : "statement " + std::to_string(index + 1) + " of " +
                                              std::to_string(effect.statements.size());
@@ -95,7 +97,9 @@ Result<std::unique_ptr<PostgresTarget>> PostgresTarget::open(const PostgresSpec&
 PostgresTarget::PostgresTarget(pg::ConnInfo info, const PostgresSpec& spec)
     : statement_timeout_(spec.statement_timeout),
       marker_(spec.marker_table),
-      pool_(std::move(info), {.size_max = spec.pool_max, .application = kApplication}) {}
+      pool_(std::move(info), {.size_max = spec.pool_max, .application = kApplication}) {
+  TRUED_ASSERT(spec.pool_max > 0 && statement_timeout_ > Duration{0});
+}
 
 Capabilities PostgresTarget::capabilities() const {
   return {.idempotent = false, .deduplicates = true, .history = false, .probes = true};
@@ -217,6 +221,7 @@ EffectResult PostgresTarget::run(const Call& call, const PostgresEffect& effect,
 Result<std::string, EffectResult> PostgresTarget::carry_out(pg::Session& session,
                                                             const PostgresEffect& effect,
                                                             const Deadline& deadline) const {
+  TRUED_ASSERT(!effect.statements.empty());
   pg::Rows last;
   for (std::size_t i = 0; i < effect.statements.size(); ++i) {
     const PostgresStatement& statement = effect.statements.at(i);
