@@ -88,7 +88,8 @@ void GateAuditor::on_perform(const Operation& row, AttemptNo number) {
   Target& target = targets_[row.target];
   Attempt& attempt = attempts_[row.id];
   // What never reached it is no load on it, however often it was begun.
-  if (!called_.insert(row.id).second) {
+  // A worker may carry out what was handed to it in an earlier life of the process: paid then.
+  if (!called_.insert(row.id).second && attempt.began >= life_began_) {
     target.cost += std::exchange(attempt.price, 0);
     check_budget(row, target);
   }

@@ -247,7 +247,7 @@ Result<Begun> Registry::begin(std::string_view type, const json::Value& input,
 }
 
 Result<void> Registry::add(const VersionId& id, std::shared_ptr<const Definition> definition) {
-  Version version{.definition = std::move(definition), .target = nullptr};
+  Version version{.definition = std::move(definition), .target = nullptr, .wrong = {}};
   if (version.definition) {
     if (version.definition->name != id.name) {
       return Error{
