@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "api/text.h"
+#include "base/assert.h"
 #include "base/encoding.h"
 
 namespace trued::api {
@@ -121,6 +122,7 @@ bool read_consistency(const io::HttpRequest& request, Consistency& out, Problem&
       return false;
     }
   }
+  TRUED_ASSERT(out.level != Level::strong || !out.stale_max);
   if (out.level != Level::session || out.token) return true;
   problem = {.name = "session-token-required",
              .detail =
@@ -171,6 +173,7 @@ std::optional<Problem> check_ledger(const LedgerPosition& token, const LedgerPos
 }
 
 Problem session_ahead(const LedgerPosition& token, const LedgerPosition& seen) {
+  TRUED_ASSERT(token.batch > seen.batch);
   return {.name = "session-ahead",
           .detail = "the session has seen batch " + std::to_string(token.batch) +
                     ", and the ledger ends at batch " + std::to_string(seen.batch) +
@@ -200,6 +203,7 @@ void tell_served(const Consistency& asked, const std::string& source, const Fres
   if (asked.token && asked.token->ledger == told.ledger) {
     told.batch = std::max(told.batch, asked.token->batch);
   }
+  TRUED_ASSERT(told.batch >= how.at.batch);  // a session never goes back
   response.headers.push_back({kSession, session_token(told)});
 }
 

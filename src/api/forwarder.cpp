@@ -52,7 +52,9 @@ Forwarder::Forwarder(io::Loop& loop, Clock& clock, ForwarderOptions options, Act
       options_(std::move(options)),
       acting_(std::move(acting)),
       relay_(loop, {}),
-      later_(clock) {}
+      later_(clock) {
+  TRUED_ASSERT(acting_ != nullptr);
+}
 
 void Forwarder::forward(io::HttpRequest&& request, io::Responder responder, Refuse refuse) {
   loop_.post([self = shared_from_this(), request = std::move(request),
@@ -62,6 +64,7 @@ void Forwarder::forward(io::HttpRequest&& request, io::Responder responder, Refu
 }
 
 void Forwarder::take(io::HttpRequest&& request, io::Responder responder, Refuse refuse) {
+  TRUED_ASSERT(refuse != nullptr);
   if (own_) return own_(std::move(request), std::move(responder));
   auto errand = std::make_shared<Errand>();
   errand->gone = responder.watch();
@@ -76,7 +79,7 @@ void Forwarder::take(io::HttpRequest&& request, io::Responder responder, Refuse 
 }
 
 void Forwarder::send(const ErrandPtr& errand) {
-  TRUED_ASSERT(errand->responder.has_value());
+  TRUED_ASSERT(errand->responder.has_value() && !errand->passage);  // at one node at a time
   const auto now = acting_();
   if (!now) return;
   const auto upstream = io::Upstream::parse(now->url);
@@ -96,6 +99,7 @@ void Forwarder::send(const ErrandPtr& errand) {
 
 void Forwarder::came_back(const ErrandPtr& errand, const io::RelayFailure& failure,
                           io::Responder responder) {
+  TRUED_ASSERT(errand->passage != nullptr && !errand->responder);
   errand->passage.reset();
   errand->responder = std::move(responder);
   errand->why = failure.why;
@@ -105,6 +109,7 @@ void Forwarder::came_back(const ErrandPtr& errand, const io::RelayFailure& failu
 }
 
 void Forwarder::give_up(Errand& errand) {
+  TRUED_ASSERT(errand.responder.has_value() && !errand.passage);
   io::Responder responder = std::move(*errand.responder);
   errand.responder.reset();
   const bool again = may_be_sent_again(*errand.request);
@@ -125,6 +130,7 @@ bool Forwarder::look_after(const ErrandPtr& errand, const std::optional<Acting>&
   const Mono moment = clock_.monotonic();
   if (own_) {
     io::HttpRequest request = *errand->request;
+    TRUED_ASSERT(request.headers.back().name == kForwardedHeader);
     request.headers.pop_back();
     io::Responder responder = std::move(*errand->responder);
     errand->responder.reset();
@@ -156,6 +162,7 @@ void Forwarder::tick_soon() {
 }
 
 void Forwarder::hand_over(Handler own) {
+  TRUED_ASSERT(own != nullptr);
   own_ = std::move(own);
   // Whoever still has them is not the one that acts.
   for (const ErrandPtr& errand : errands_) {

@@ -6,6 +6,7 @@
 #include "api/impl.h"
 #include "api/parameters.h"
 #include "api/receipts.h"
+#include "base/assert.h"
 
 namespace trued::api {
 namespace {
@@ -106,6 +107,8 @@ Look look_at_events(OperationId id, const Caller& caller) {
 
 void read_at_replicas(ReplicaReads& replicas, const Consistency& asked, Duration patience,
                       Look look, Call call, std::move_only_function<void(Call)> otherwise) {
+  TRUED_ASSERT(look != nullptr && otherwise != nullptr);
+  TRUED_ASSERT(asked.level != Level::strong);  // which is of the primary alone
   auto looked = std::make_shared<Looked>();
   const auto keep = [looked, look = std::move(look)](LedgerReader& reader) -> Result<void> {
     TRUED_TRY(*looked, look(reader));
@@ -135,6 +138,7 @@ void Call::show(Looked looked, const Consistency& asked, const std::string& sour
 // A read of the ledger itself, in the middle of a retry of which `until` is the end.
 void Service::Impl::read_here(Call call, Consistency asked, Look look,
                               std::optional<std::chrono::nanoseconds> until) {
+  TRUED_ASSERT(look != nullptr && ports.reader != nullptr);
   on_pool(std::move(call), [self = shared_from_this(), asked = std::move(asked),
                             look = std::move(look), until](Call here) mutable {
     LedgerPosition seen;
@@ -161,6 +165,7 @@ void Service::Impl::read_here(Call call, Consistency asked, Look look,
 void Service::Impl::wait_for_batch(Call call, Consistency asked, Look look,
                                    const LedgerPosition& seen,
                                    std::optional<std::chrono::nanoseconds> until) {
+  TRUED_ASSERT(asked.token.has_value() && asked.token->batch > seen.batch);
   constexpr std::chrono::milliseconds kPatience{1'000};
   constexpr std::chrono::milliseconds kPause{50};
   const auto now = ports.clock.monotonic();

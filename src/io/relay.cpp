@@ -123,6 +123,7 @@ class Relay::Idle {
     resting_.push_back(
         {authority, std::move(socket), std::chrono::steady_clock::now() + options_.idle_timeout});
     if (resting_.size() > options_.idle_max) resting_.pop_front();
+    TRUED_ASSERT(resting_.size() <= options_.idle_max);
   }
 
  private:
@@ -196,6 +197,7 @@ class Relay::Passage : public std::enable_shared_from_this<Relay::Passage> {
 };
 
 void Relay::Passage::start() {
+  TRUED_ASSERT(responder_.has_value() && !stream_ && !over_);
   if (auto socket = idle_->take(upstream_.authority())) {
     stream_.emplace(std::move(*socket));
     return write();
@@ -218,7 +220,8 @@ void Relay::Passage::start() {
 }
 
 void Relay::Passage::write() {
-  const bool head = request_->method == "HEAD";  // the session leaves the body out itself
+  TRUED_ASSERT(stream_.has_value() && !sent_ && !over_);  // a request is sent at most once
+  const bool head = request_->method == "HEAD";           // the session leaves the body out itself
   message_.method_string(head ? std::string("GET") : request_->method);
   message_.target(request_->target);
   message_.version(11);
@@ -243,6 +246,7 @@ void Relay::Passage::write() {
 }
 
 void Relay::Passage::read_head() {
+  TRUED_ASSERT(sent_ && !parser_);
   parser_.emplace();
   parser_->header_limit(kHeaderBytesMax);
   parser_->body_limit(boost::none);
@@ -256,6 +260,7 @@ void Relay::Passage::read_head() {
 }
 
 void Relay::Passage::on_head() {
+  TRUED_ASSERT(responder_.has_value() && !flow_ && parser_->is_header_done());
   const auto& message = parser_->get();
   response_.status = static_cast<int>(message.result_int());
   const beast::string_view named = message[http::field::connection];
@@ -272,6 +277,7 @@ void Relay::Passage::on_head() {
 }
 
 void Relay::Passage::begin_pieces() {
+  TRUED_ASSERT(responder_.has_value() && !flow_);
   flow_ = std::make_shared<Flow>();
   // Goes with the last piece, or with the client.
   std::shared_ptr<void> taken(nullptr, [weak = weak_from_this()](void*) {
@@ -293,6 +299,7 @@ void Relay::Passage::begin_pieces() {
 
 void Relay::Passage::read_more() {
   if (over_) return;
+  TRUED_ASSERT(!parser_->is_done() && (!flow_ || !flow_->paused));
   auto& body = parser_->get().body();
   body.data = chunk_.data();
   body.size = chunk_.size();
@@ -308,6 +315,8 @@ void Relay::Passage::read_more() {
 }
 
 void Relay::Passage::on_more(std::size_t bytes) {
+  TRUED_ASSERT(bytes <= chunk_.size());
+  TRUED_ASSERT(responder_.has_value() == (flow_ == nullptr));
   const std::string_view text(chunk_.data(), bytes);
   if (parser_->is_done()) {
     (flow_ ? flow_->text : response_.body) += text;
@@ -324,6 +333,8 @@ void Relay::Passage::on_more(std::size_t bytes) {
 }
 
 void Relay::Passage::end() {
+  TRUED_ASSERT(!over_ && parser_->is_done());
+  TRUED_ASSERT(responder_.has_value() == (flow_ == nullptr));
   over_ = true;
   if (parser_->get().keep_alive() && buffer_.size() == 0) {
     stream_->expires_never();
@@ -366,6 +377,7 @@ std::shared_ptr<Relay::Passage> Relay::pass(const Upstream& upstream,
                                             std::shared_ptr<const HttpRequest> request,
                                             Responder responder, TurnsAway turns_away,
                                             Failed failed) {
+  TRUED_ASSERT(request != nullptr && failed != nullptr && upstream.port != 0);
   auto passage =
       std::make_shared<Passage>(loop_.impl().context, options_, idle_, upstream, std::move(request),
                                 std::move(responder), std::move(turns_away), std::move(failed));

@@ -3,6 +3,8 @@
 #include <numeric>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -37,6 +39,7 @@ class Walk {
   /// Null at the end. Lives until the next call.
   Result<const CopyRow*> next() {
     const CopyRow* row = nullptr;
+    TRUED_ASSERT(at_ <= rows_.size());
     if (at_ == rows_.size()) {
       at_ = 0;
       TRUED_TRY(rows_, ledger_.rows(table_, after_, page_));
@@ -62,6 +65,7 @@ std::string row_name(const CopyTable& table, const CopyRow& row) {
 
 // Both are named, so that a person can look at them; what they hold may be anybody's.
 std::string first_difference(const CopyTable& table, const CopyRow& a, const CopyRow& b) {
+  TRUED_ASSERT(a.size() == table.columns.size() && b.size() == table.columns.size());
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     if (a.at(i) != b.at(i)) return table.columns[i].name;
   }
@@ -85,6 +89,7 @@ std::string column_list(const CopyTable& table, const std::string& prefix) {
 }
 
 std::uint64_t key_of(const CopyRow& row) {
+  TRUED_ASSERT(!row.empty());
   return static_cast<std::uint64_t>(std::get<std::int64_t>(row.front()));
 }
 
@@ -107,6 +112,7 @@ Result<CopyReport> LedgerCopy::run() {
 }
 
 Result<CopyReport> LedgerCopy::run_all() {
+  TRUED_ASSERT(page_.rows > 0 && page_.bytes > 0);
   TRUED_TRY_VOID(read_source());
   TRUED_TRY(const Found found, to_.look());
   begun_ = found == Found::unfinished;
@@ -116,6 +122,7 @@ Result<CopyReport> LedgerCopy::run_all() {
   TRUED_TRY_VOID(audit_source());
   if (!report_.before) {
     TRUED_TRY_VOID(prepare(found));
+    TRUED_ASSERT(begun_);  // from here on a failure leaves something behind
     TRUED_TRY_VOID(copy_rows());
     TRUED_TRY_VOID(to_.set_frame(frame_));
   }
@@ -162,6 +169,8 @@ Result<void> LedgerCopy::audit_source() {
 }
 
 Result<void> LedgerCopy::prepare(Found found) {
+  TRUED_ASSERT(found != Found::ledger);  // nothing is written into one
+  TRUED_ASSERT(!report_.anew || found == Found::unfinished);
   const CopyOrigin origin{from_.name(), frame_.ends.batch, frame_.ends.hash};
   if (found == Found::nothing) {
     TRUED_TRY_VOID(to_.create(origin));

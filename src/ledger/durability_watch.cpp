@@ -5,6 +5,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace trued {
 namespace {
 
@@ -16,6 +18,7 @@ class DurabilityWatch::Impl {
  public:
   Impl(DurabilityWatchOptions options, Clock& clock)
       : options_(std::move(options)), clock_(clock), began_(clock.monotonic()) {
+    TRUED_ASSERT(options_.ask != nullptr && options_.every.count() > 0);
     look();
     thread_ = std::thread([this] { watch(); });
   }
@@ -48,6 +51,7 @@ class DurabilityWatch::Impl {
         seen_at_ = at;
         failure_.clear();
       }
+      TRUED_ASSERT(confirmed_.has_value() == seen_at_.has_value());
     }
     say_if_changed();
   }
@@ -83,6 +87,7 @@ class DurabilityWatch::Impl {
       out.now.sentence = unknown_because();
     }
     out.below = is_below(out.now.level);
+    TRUED_ASSERT(!out.below || out.floor != DurabilityLevel::none);
     return out;
   }
 

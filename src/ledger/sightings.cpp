@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace trued {
 
 bool Sightings::add(std::chrono::nanoseconds asked, const LedgerPosition& at) {
@@ -12,6 +14,7 @@ bool Sightings::add(std::chrono::nanoseconds asked, const LedgerPosition& at) {
     seen_.back().asked = std::max(seen_.back().asked, asked);
     return same;
   }
+  TRUED_ASSERT(seen_.empty() || seen_.back().batch < at.batch);  // ascending: whole_at() searches
   seen_.push_back({at.batch, asked});
   if (seen_.size() <= kept_max_) return same;
   // Every second of the older half goes: what is answered from the rest is looser, and holds.
@@ -19,6 +22,7 @@ bool Sightings::add(std::chrono::nanoseconds asked, const LedgerPosition& at) {
   for (std::size_t i = 0; i < seen_.size(); ++i) {
     if (i >= seen_.size() / 2 || i % 2 == 0) kept.push_back(seen_[i]);
   }
+  TRUED_ASSERT(kept.size() <= seen_.size() && kept.back().batch == at.batch);
   seen_ = std::move(kept);
   return same;
 }

@@ -2,6 +2,7 @@
 #include <set>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "base/random.h"
 #include "ledger/postgres/audit.h"
@@ -32,6 +33,7 @@ class Destination final : public CopyDestination {
     SystemRandom random;
     const std::uint64_t word = random.next();
     run_ = hex_encode({reinterpret_cast<const char*>(&word), sizeof word});
+    TRUED_ASSERT(!run_.empty());
   }
 
   std::string name() const override { return site_.shown(); }
@@ -140,6 +142,7 @@ Result<void> Destination::commit() {
 }
 
 Result<void> Destination::at_once(const std::function<Result<void>()>& work) {
+  TRUED_ASSERT(work != nullptr);
   TRUED_TRY_VOID(script("BEGIN"));
   auto done = work();
   if (done.has_value()) return commit();
@@ -226,6 +229,7 @@ Result<void> Destination::add(const CopyTable& table, const std::vector<CopyRow>
     for (const CopyRow& row : rows) add_cell(column, row.at(i));
     parameters.emplace_back(column.text());
   }
+  TRUED_ASSERT(!rows.empty() && parameters.size() == table.columns.size() + 1);
   const std::string columns = column_list(table);
   TRUED_TRY(
       const pg::Rows added,

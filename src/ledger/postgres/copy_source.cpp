@@ -3,6 +3,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/time.h"
 #include "ledger/postgres/copy_tables.h"
@@ -119,6 +120,7 @@ Result<void> Source::open(const std::function<void(const std::string&)>& notice)
 
 // As a candidate for the ledger does: who says nothing for a lease is not there any more.
 Result<void> Source::wait_for_silence(const std::function<void(const std::string&)>& notice) {
+  TRUED_ASSERT(!snapshot_);  // in one nothing would ever be seen to move
   const Duration silence = hold_.lease + std::max(hold_.lease / kMarginShare, kMarginMin);
   if (notice) {
     notice("the node " + hold_.node + " has not given back the ledger at " + name() + ": waiting " +

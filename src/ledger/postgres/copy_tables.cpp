@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/assert.h"
 #include "ledger/postgres/rows.h"
 #include "ledger/postgres/values.h"
 #include "pg/text.h"
@@ -11,6 +12,7 @@ namespace {
 
 // The page ends by bytes as well: what is in front of a row is counted without reading it.
 std::string page_sql(const CopyTable& table) {
+  TRUED_ASSERT(!table.columns.empty() && table.columns.front().kind == CellKind::number);
   const std::string key = table.columns.front().name;
   std::string size = "0";
   for (const CopyColumn& column : table.columns) {

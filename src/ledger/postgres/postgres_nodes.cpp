@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 #include "base/random.h"
 #include "ledger/postgres/link.h"
@@ -64,6 +65,7 @@ class PostgresNodes::Impl {
   ~Impl() { end(); }
 
   void begin(std::function<NodeState()> state, std::function<void()> moved) {
+    TRUED_ASSERT(state != nullptr && moved != nullptr && !thread_.joinable());  // begun once
     state_ = std::move(state);
     moved_ = std::move(moved);
     thread_ = std::thread([this] { say_again_and_again(); });
@@ -128,6 +130,7 @@ void PostgresNodes::Impl::say_again_and_again() {
 }
 
 bool PostgresNodes::Impl::say() {
+  TRUED_ASSERT(instance_.size() == 32);
   if (says_.is_closed()) {
     if (!says_.connect().has_value()) return false;
     const std::string channel = pg::quoted_identifier(holder_channel(site_.schema));

@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "ledger/postgres/reader.h"
 #include "ledger/sightings.h"
@@ -110,10 +111,12 @@ class Replicas final : public ReplicaReads {
 
 Replicas::Replicas(PostgresReplicasOptions options, Server primary, std::vector<Server> servers)
     : options_(std::move(options)), primary_(std::move(primary)) {
+  TRUED_ASSERT(primary_.looks != nullptr && servers.size() == options_.replicas.size());
   for (std::size_t i = 0; i < servers.size(); ++i) {
     replicas_.emplace_back();
     replicas_.back().name = options_.replicas.at(i).name;
     replicas_.back().server = std::move(servers.at(i));
+    TRUED_ASSERT(replicas_.back().server.looks != nullptr);
   }
   threads_.emplace_back([this] { watch_primary(); });
   for (std::size_t i = 0; i < servers.size(); ++i) {
@@ -225,6 +228,7 @@ void Replicas::note(std::size_t index, const Result<Snapshot>& found) {
     replica.asked = true;
     replica.wrong = wrong;
     replica.usable = wrong.empty();
+    TRUED_ASSERT(!replica.usable || (replica.batch.has_value() && sightings_.newest()));
     if (!news) return;
     replica.since = wall();
     bad = !replica.usable;
@@ -273,6 +277,7 @@ std::vector<ReplicaState> Replicas::states() const {
                        .stale = {},
                        .since = replica.since};
     if (replica.usable && replica.batch) {
+      TRUED_ASSERT(sightings_.newest().has_value());  // without it none is usable
       const Uuid ledger = sightings_.newest()->ledger;
       const Freshness how = freshness_locked({.ledger = ledger, .batch = *replica.batch});
       state.behind = how.behind;
@@ -286,6 +291,7 @@ std::vector<ReplicaState> Replicas::states() const {
 // ---- reads -------------------------------------------------------------------------------------
 
 void Replicas::read(const ReplicaWant& want, Look look, Done done) {
+  TRUED_ASSERT(look != nullptr && done != nullptr);
   {
     const std::lock_guard lock(mutex_);
     if (!ending_ && waiting_.size() < options_.waiting_max) {
@@ -314,6 +320,7 @@ void Replicas::work() {
       continue;
     }
     Job job = std::move(waiting_.extract(waiting_.begin()).mapped());
+    TRUED_ASSERT(job.done != nullptr);  // nobody has been answered who still waits
     lock.unlock();
     try {
       run(std::move(job));
@@ -337,6 +344,7 @@ std::vector<std::size_t> Replicas::candidates(std::uint64_t batch_min) {
   }
   std::vector<std::size_t> order;
   for (const auto& [batch, index] : by_batch) order.push_back(index);
+  TRUED_ASSERT(order.size() <= replicas_.size());
   return order;
 }
 
@@ -356,6 +364,7 @@ void Replicas::run(Job job) {
   }
   const nanoseconds again = now() + job.pause;
   if (!behind || again > job.until) return job.done(std::nullopt);
+  TRUED_ASSERT(job.pause.count() > 0);
   job.pause = std::min(job.pause * 2, kPauseMax);
   job.again = true;
   const std::lock_guard lock(mutex_);
@@ -386,6 +395,7 @@ Replicas::Tried Replicas::look_at(postgres::SnapshotReader& reader, Job& job, Fr
   if (!wrong.empty()) return Tried::useless;
   if (found.at.batch < job.want.batch_min) return Tried::behind;
   how = freshness_of(found.at);
+  TRUED_ASSERT(how.at == found.at);  // nobody is told of another batch than the one he was shown
   const auto& most = job.want.stale_max;
   return most && (!how.stale || *how.stale > *most) ? Tried::useless : Tried::served;
 }

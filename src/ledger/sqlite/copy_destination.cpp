@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <utility>
 
+#include "base/assert.h"
 #include "ledger/sqlite/audit_walk.h"
 #include "ledger/sqlite/copy_tables.h"
 #include "ledger/sqlite/locate.h"
@@ -86,6 +87,7 @@ Result<void> Destination::open_to_write() {
 }
 
 Result<void> Destination::at_once(const std::function<Result<void>()>& work) {
+  TRUED_ASSERT(work != nullptr && connection_ != nullptr);
   TRUED_TRY_VOID(connection_->run("BEGIN IMMEDIATE"));
   auto done = work();
   if (done.has_value()) done = connection_->run("COMMIT");
@@ -101,6 +103,7 @@ Result<void> Destination::note(const CopyOrigin& origin) {
 }
 
 Result<CopyOrigin> Destination::origin() {
+  TRUED_ASSERT(connection_ != nullptr);
   TRUED_TRY(Statement row,
             connection_->prepare("SELECT version, source, batch, hash FROM copying"));
   const int code = row.step();
@@ -141,6 +144,7 @@ Result<void> Destination::create(const CopyOrigin& origin) {
 }
 
 Result<std::uint64_t> Destination::last(const CopyTable& table) {
+  TRUED_ASSERT(connection_ != nullptr && !table.columns.empty());
   TRUED_TRY(const std::int64_t key,
             connection_->integer(std::string("SELECT coalesce(max(") + table.columns.front().name +
                                  "), 0) FROM " + table.name));
@@ -171,6 +175,7 @@ Result<void> Destination::add(const CopyTable& table, const std::vector<CopyRow>
                                  column_list(table) + ") VALUES(" + places + ")"));
   return at_once([&]() -> Result<void> {
     for (const CopyRow& row : rows) {
+      TRUED_ASSERT(row.size() == table.columns.size());
       for (std::size_t i = 0; i < row.size(); ++i) {
         bind_cell(insert, static_cast<int>(i) + 1, table.columns[i].kind, row[i]);
       }

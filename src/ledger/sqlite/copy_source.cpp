@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <utility>
 
+#include "base/assert.h"
 #include "ledger/sqlite/copy_tables.h"
 #include "ledger/sqlite/locate.h"
 #include "ledger/sqlite/log_base.h"
@@ -15,6 +16,7 @@ namespace sqlite {
 
 Result<std::vector<CopyRow>> read_rows(Connection& connection, const CopyTable& table,
                                        std::uint64_t after, const CopyPage& page) {
+  TRUED_ASSERT(!table.columns.empty() && table.columns.front().kind == CellKind::number);
   const std::string key = table.columns.front().name;
   TRUED_TRY(Statement rows,
             connection.prepare("SELECT " + column_list(table) + " FROM " + table.name + " WHERE " +
