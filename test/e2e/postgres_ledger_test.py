@@ -177,7 +177,8 @@ class PostgresLedgerTest(unittest.TestCase):
     def test_S_T13_over_tls_it_speaks_to_nobody_whom_it_does_not_know(self):
         with PostgresServer("max_connections=60") as database:
             place = os.path.join(database.data, "server")
-            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
+                            "2",
                             "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
                             "-keyout", place + ".key", "-out", place + ".crt"],
                            check=True, capture_output=True)
