@@ -7,6 +7,8 @@ import sys
 
 from card import Figure, row
 
+TEST = "FailoverTest.test_C6_T1_T6_a_primary_that_dies_takes_nothing_with_it"
+
 
 @row("R19", "acknowledged operations lost when a primary dies and a standby is promoted", "0")
 def lost_in_failovers(run):
@@ -17,7 +19,7 @@ def lost_in_failovers(run):
     rounds = run.size(2, 20)
     test = os.path.join(run.source, "test", "cluster", "failover_test.py")
     done = subprocess.run(
-        [sys.executable, test, "FailoverTest.test_C6_T1_T6_a_primary_that_dies_takes_nothing_with_it"],
+        [sys.executable, test, TEST],
         env={**os.environ, "TRUED_BINARY": run.binary, "TRUED_SOURCE_DIR": run.source,
              "TRUED_CLUSTER_ROUNDS": str(rounds)},
         capture_output=True, text=True, timeout=120 + 60 * rounds, check=False)
