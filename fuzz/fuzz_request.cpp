@@ -1,5 +1,9 @@
 // What a client may write to the server's socket: requests one after another, whole, cut off or
 // none at all. The real server answers or hangs up, and goes on serving others.
+//
+// There are two: one for everybody, and one with tokens, tenants and narrow limits, for requests
+// with an Authorization or an Origin. HOST stands for the address of the server, OPERATION for the
+// operation that an answer named last, SESSION for what the last answer said was seen.
 #include <arpa/inet.h>
 #include <cstring>
 #include <memory>
@@ -14,30 +18,67 @@
 #include "engine/pump.h"
 #include "io/http_server.h"
 #include "io/loop.h"
+#include "json/parse.h"
 #include "ledger/memory/memory_ledger.h"
 #include "target/memory/memory_connector.h"
+#include "target/worker/worker_target.h"
 
 namespace {
 
 using namespace trued;  // NOLINT: this file is nothing but their caller
 
 constexpr int kPatienceMs = 20'000;
+constexpr int kHurryMs = 50;                 // with what is told to wait
 constexpr int kRequestsOfOneServer = 5'000;  // it keeps what it accepts
+
+api::AuthOptions auth_of(bool guarded) {
+  if (!guarded) return {};
+  config::Rights acme{.scopes = {"acme", "beta"}};
+  acme.actions = {true, true, true, false, true};
+  config::Rights reads;
+  reads.actions = {false, true, false, false, false};
+  return {.address = "0.0.0.0",
+          .allowed_hosts = {"trued.example", "other.example:80"},
+          .allowed_origins = {"http://pages.example"},
+          .tokens = {{"ops", sha256("of-ops"), {}},
+                     {"acme", sha256("of-acme"), acme},
+                     {"reads", sha256("of-reads"), reads}}};
+}
 
 class Served {
  public:
-  Served() {
+  explicit Served(bool guarded) {
     Policy policy;
     policy.retry.attempts_max = 1;
     targets_.emplace("docs", make_target("docs", "memory", std::make_unique<MemoryConnector>(),
                                          nullptr, "", policy));
-    engine_.emplace(EnginePorts{ledger_, targets_, runner_, clock_, random_}, EngineOptions{});
+    if (!guarded) {
+      policy.lease = Duration{30'000};
+      targets_.emplace(
+          "desk",
+          make_call_target("desk", "worker", std::make_shared<WorkerTarget>(WorkerSpec{}), policy));
+    }
+    targets_.emplace(define::kRegistryTarget, make_registry_target(types_));
+    add("task", R"({"effect":{"target":"desk","do":"${input.what}"}})");
+    add("page", R"({"identity":["slug"],"effect":{"target":"docs"},
+                    "artifact":[{"path":"${input.slug}.md","content":"a page"}]})");
+    engine_.emplace(EnginePorts{ledger_, targets_, runner_, clock_, random_, &types_},
+                    EngineOptions{});
     TRUED_ASSERT(engine_->recover().has_value());
-    service_.emplace(
-        api::ServicePorts{&*engine_, targets_, clock_, pool_, ledger_.open_reader().value()},
-        api::ServiceOptions{.auth = {}, .version = "fuzz", .durability = "memory", .cares = {}});
+    service_.emplace(api::ServicePorts{&*engine_, targets_, clock_, pool_,
+                                       ledger_.open_reader().value(), &types_},
+                     api::ServiceOptions{.auth = auth_of(guarded),
+                                         .version = "fuzz",
+                                         .durability = "memory",
+                                         .batch_lines_max = guarded ? std::size_t{6} : 1'000,
+                                         .batch_line_bytes_max = guarded ? std::size_t{200} : 9'999,
+                                         .batch_in_flight_max = guarded ? std::size_t{2} : 100});
     io::HttpServer::Options options;
-    options.body_bytes_max = std::size_t{1} << 20;
+    options.body_bytes_max = guarded ? std::size_t{2'048} : std::size_t{1} << 20;
+    options.header_bytes_max = std::size_t{12} << 10;
+    options.body_limit_for = [most = options.body_bytes_max](std::string_view target) {
+      return api::body_limit(target, most);
+    };
     auto server = io::HttpServer::listen(
         loop_, std::move(options), [this](io::HttpRequest&& request, io::Responder responder) {
           service_->handle(std::move(request), std::move(responder));
@@ -54,10 +95,18 @@ class Served {
   [[nodiscard]] std::uint16_t port() const { return server_->port(); }
 
  private:
+  void add(const std::string& name, std::string_view text) {
+    define::Faults faults;
+    auto definition = define::parse_definition(name, json::parse(text).value(), faults);
+    TRUED_ASSERT(definition != nullptr && faults.empty());
+    TRUED_ASSERT(types_.add({.name = name, .number = 1}, std::move(definition)).has_value());
+  }
+
   SystemClock clock_;
   SystemRandom random_;
   MemoryLedger ledger_;
   Targets targets_;
+  define::Registry types_{targets_, define::StatusOf()};
   io::Loop loop_;
   io::BlockingPool pool_{1, 100};
   ThreadRunner runner_{1};
@@ -67,15 +116,15 @@ class Served {
   std::optional<EnginePump> pump_;
 };
 
-std::uint16_t port_of_server() {
-  static std::optional<Served> served;
-  static int requests = 0;
-  if (!served || ++requests > kRequestsOfOneServer) {
-    served.reset();
-    served.emplace();
-    requests = 0;
+std::uint16_t port_of_server(bool guarded) {
+  static std::optional<Served> served[2];
+  static int requests[2];
+  if (!served[guarded] || ++requests[guarded] > kRequestsOfOneServer) {
+    served[guarded].reset();
+    served[guarded].emplace(guarded);
+    requests[guarded] = 0;
   }
-  return served->port();
+  return served[guarded]->port();
 }
 
 int connect_to(std::uint16_t port) {
@@ -91,31 +140,53 @@ int connect_to(std::uint16_t port) {
   return fd;
 }
 
-// Everything that comes until the server hangs up; it must do so once we have.
-std::string read_to_end(int fd) {
+// Everything that comes until the server hangs up; it must do so once we have. Where it may be told
+// to wait, we do not.
+std::string read_to_end(int fd, bool may_wait) {
   std::string answer;
   char piece[4'096];
   while (true) {
     pollfd wait{.fd = fd, .events = POLLIN, .revents = 0};
-    TRUED_ASSERT(::poll(&wait, 1, kPatienceMs) == 1);
+    const int ready = ::poll(&wait, 1, may_wait ? kHurryMs : kPatienceMs);
+    TRUED_ASSERT(ready == 1 || may_wait);
+    if (ready != 1) return answer;
     const ssize_t got = ::recv(fd, piece, sizeof piece, 0);
     if (got <= 0) return answer;
     answer.append(piece, static_cast<std::size_t>(got));
   }
 }
 
+void replace_all(std::string& text, std::string_view what, const std::string& with) {
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
+    text.replace(at, what.size(), with);
+  }
+}
+
+// What stands after the last `before`, up to `end`.
+std::optional<std::string> text_after(const std::string& text, std::string_view before, char end) {
+  const std::size_t found = text.rfind(before);
+  if (found == std::string::npos) return std::nullopt;
+  const std::size_t begin = found + before.size();
+  return text.substr(begin, text.find(end, begin) - begin);
+}
+
+bool holds(std::string text, std::string_view word) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return text.find(word) != std::string::npos;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
-  // The host that a corpus cannot know.
+  static std::string operation = "op_00000000000000000000000000";
+  static std::string session = "s1-00000000000000000000000000000000-0";
   std::string bytes(reinterpret_cast<const char*>(data), size);
-  const std::uint16_t port = port_of_server();
-  constexpr std::string_view kHost = "HOST";
-  for (std::size_t at = 0; (at = bytes.find(kHost, at)) != std::string::npos;) {
-    const std::string host = "127.0.0.1:" + std::to_string(port);
-    bytes.replace(at, kHost.size(), host);
-    at += host.size();
-  }
+  const bool guarded = holds(bytes, "authorization") || holds(bytes, "origin");
+  const bool may_wait = holds(bytes, "wait") || holds(bytes, "rate");
+  const std::uint16_t port = port_of_server(guarded);
+  replace_all(bytes, "HOST", "127.0.0.1:" + std::to_string(port));
+  replace_all(bytes, "OPERATION", operation);
+  replace_all(bytes, "SESSION", session);
   const int fd = connect_to(port);
   std::size_t sent = 0;
   while (sent < bytes.size()) {
@@ -123,9 +194,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     if (n <= 0) break;  // it has hung up on us
     sent += static_cast<std::size_t>(n);
   }
-  ::shutdown(fd, SHUT_WR);
-  const std::string answer = read_to_end(fd);
+  if (!may_wait) ::shutdown(fd, SHUT_WR);
+  const std::string answer = read_to_end(fd, may_wait);
   TRUED_ASSERT(answer.empty() || answer.starts_with("HTTP/1.1 "));
+  operation = text_after(answer, "{\"id\":\"", '"').value_or(operation);
+  session = text_after(answer, "Trued-Session: ", '\r').value_or(session);
   ::close(fd);
   return 0;
 }

@@ -118,6 +118,15 @@ TEST(Time, rfc_3339_reads_and_writes) {
   }
 }
 
+TEST(Time, what_no_rfc_3339_time_in_utc_is_is_not_read) {
+  for (const char* bad : {"0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"}) {
+    EXPECT_FALSE(parse_rfc3339(bad)) << bad;
+  }
+  for (const char* good : {"0000-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"}) {
+    EXPECT_EQ(format_rfc3339(*parse_rfc3339(good)), good);
+  }
+}
+
 TEST(Time, durations_read_and_write) {
   EXPECT_EQ(*parse_duration("250ms"), Duration(250));
   EXPECT_EQ(*parse_duration("24h"), Duration(86'400'000));

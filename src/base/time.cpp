@@ -20,6 +20,8 @@ struct Unit {
 };
 constexpr std::array<Unit, 5> kUnits{
     {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
+constexpr WallTime kTimeMin = sys_days(std::chrono::year(0) / 1 / 1);
+constexpr WallTime kTimeEnd = sys_days(std::chrono::year(10'000) / 1 / 1);
 constexpr std::int64_t kDurationMax = 1'000LL * 366 * 86'400'000;  // a thousand years
 
 Error not_a_time(std::string_view text) {
@@ -109,8 +111,12 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
   // A leap second is read as the second before it.
   if (!read || !date.ok() || hour > 23 || minute > 59 || second > 60) return not_a_time(text);
   if (second == 60) second = 59;
-  return WallTime(sys_days(date)) + std::chrono::hours(hour) +
-         std::chrono::minutes(minute - offset) + std::chrono::seconds(second) + Duration(ms);
+  const WallTime at = WallTime(sys_days(date)) + std::chrono::hours(hour) +
+                      std::chrono::minutes(minute - offset) + std::chrono::seconds(second) +
+                      Duration(ms);
+  // In UTC, as it will be written, its year has four digits too.
+  if (at < kTimeMin || at >= kTimeEnd) return not_a_time(text);
+  return at;
 }
 
 Result<Duration> parse_duration(std::string_view text) {
