@@ -1,5 +1,6 @@
 #include "api/forwarder.h"
 
+#include <future>
 #include <utility>
 
 #include "api/text.h"
@@ -90,11 +91,14 @@ void Forwarder::send(const ErrandPtr& errand) {
   errand->epoch = now->epoch;
   io::Responder responder = std::move(*errand->responder);
   errand->responder.reset();
-  errand->passage = relay_.pass(
-      *upstream, errand->request, std::move(responder), &turns_away,
-      [weak = weak_from_this(), errand](const io::RelayFailure& failure, io::Responder back) {
-        if (const auto self = weak.lock()) self->came_back(errand, failure, std::move(back));
-      });
+  errand->passage = relay_.pass(*upstream, errand->request, std::move(responder), &turns_away,
+                                [weak = weak_from_this(), waits = std::weak_ptr(errand)](
+                                    const io::RelayFailure& failure, io::Responder back) {
+                                  const auto self = weak.lock();
+                                  const auto errand = waits.lock();
+                                  if (self && errand)
+                                    self->came_back(errand, failure, std::move(back));
+                                });
 }
 
 void Forwarder::came_back(const ErrandPtr& errand, const io::RelayFailure& failure,
@@ -159,6 +163,20 @@ void Forwarder::tick_soon() {
       if (const auto self = weak.lock()) self->tick();
     });
   });
+}
+
+void Forwarder::stop() {
+  later_.stop();
+  std::promise<void> done;
+  loop_.post([this, &done] {
+    for (const ErrandPtr& errand : errands_) {
+      if (errand->passage) io::Relay::abandon(errand->passage);
+      if (errand->responder) give_up(*errand);
+    }
+    errands_.clear();
+    done.set_value();
+  });
+  done.get_future().wait();
 }
 
 void Forwarder::hand_over(Handler own) {

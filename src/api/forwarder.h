@@ -58,8 +58,9 @@ class Forwarder : public std::enable_shared_from_this<Forwarder> {
   void hand_over(Handler own);
   /// Whom a request would be sent to now.
   [[nodiscard]] std::optional<Acting> acting() const { return acting_(); }
-  /// No tick comes any more. Before the loop ends; any thread.
-  void stop() { later_.stop(); }
+  /// Answers whoever is still held, or waits for another node. Once, before the loop ends; not on
+  /// its thread.
+  void stop();
 
  private:
   using Mono = std::chrono::nanoseconds;

@@ -346,7 +346,7 @@ class B_Open(unittest.TestCase):  # noqa: N801
             self.assertEqual(self.client.get(path + "?what=1").status, 400)
 
     def test_T10_the_server_about_itself(self) -> None:
-        for path in ("/", "/healthz", "/readyz", "/metrics", "/v1/status"):
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/v1/status", "/v1/nodes"):
             self.assertEqual(self.client.get(path).status, 200, path)
             self.assertEqual(self.client.get(path + "?what=1").status, 400, path)
         served = self.client.get("/openapi.yaml")

@@ -11,6 +11,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from nodes import LEASE, Bench  # noqa: E402
 from postgres_server import PostgresServer  # noqa: E402
+from postgres_standby import Standby  # noqa: E402
 from trued_server import run  # noqa: E402
 
 SITE = """
@@ -198,6 +199,33 @@ class ForwardingTest(unittest.TestCase):
             poll.join(60)
             self.assertEqual(answers[0][0], 200, answers)
             self.assertGreater(LEASE, 0)
+
+    def test_C1_reads_that_need_not_be_the_newest_need_no_acting_node(self):
+        with PostgresServer("max_connections=60") as primary, Standby(primary) as replica:
+            def replicated(bench):
+                return f'[ledger.replica.near]\nurl = "{replica.url}"\n' + site(bench)
+            with Bench(primary, replicated) as bench:
+                first, second = self.two(bench)
+                _, headers, receipt = write(second, "r")
+                place, session = f"/v1/operations/{receipt['id']}", headers["Trued-Session"]
+                weak = {"Trued-Consistency": "session", "Trued-Session": session}
+                bench.wait(lambda: second.request("GET", place, headers=weak)[0] == 200)
+                bench.wait(lambda: 'source="near"' in second.request(
+                    "GET", place, headers=weak)[1]["Trued-Consistency-Served"])
+                first.process.send_signal(signal.SIGSTOP)
+                status, headers, found = second.request("GET", place, headers=weak)
+                self.assertEqual((status, found["status"]), (200, "confirmed"))
+                self.assertIn('source="near"', headers["Trued-Consistency-Served"])
+                self.assertEqual(found["durability"], "unknown")
+                status, headers, page = second.request(
+                    "GET", "/v1/operations?key=r", headers={"Trued-Consistency": "eventual"})
+                self.assertEqual([each["id"] for each in page["operations"]], [receipt["id"]])
+                self.assertEqual(second.request(
+                    "GET", place, headers={"Trued-Consistency": "weird"})[0], 400)
+                # A strong read waits for whoever acts next.
+                status, headers, _ = second.request("GET", place)
+                self.assertEqual(status, 200)
+                self.assertIn('source="primary"', headers["Trued-Consistency-Served"])
 
     def test_T13_an_address_that_nobody_could_use_is_refused(self):
         for text, words in (('advertise = "https://a:1"', "expected http://HOST:PORT"),

@@ -3,8 +3,10 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -171,6 +173,40 @@ class PostgresLedgerTest(unittest.TestCase):
             load.during(node, rounds)
             self.assertIsNone(node.process.poll(), "".join(node.errors))
             bench.check(load, node)
+
+    def test_S_T13_over_tls_it_speaks_to_nobody_whom_it_does_not_know(self):
+        with PostgresServer("max_connections=60") as database:
+            place = os.path.join(database.data, "server")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
+                            "2",
+                            "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+                            "-keyout", place + ".key", "-out", place + ".crt"],
+                           check=True, capture_output=True)
+            os.chmod(place + ".key", 0o600)
+            if os.getuid() == 0:
+                shutil.chown(place + ".key", "postgres")
+                shutil.chown(place + ".crt", "postgres")
+            database.sql("ALTER SYSTEM SET ssl = on")
+            database.sql("SELECT pg_reload_conf()")
+            with Bench(database, files) as bench:
+                authority = os.path.join(bench.scratch.path, "root.crt")
+                shutil.copyfile(place + ".crt", authority)
+                hosts = f"127.0.0.1:1,127.0.0.1:{database.port}"  # nobody listens at the first
+                url = (f"postgresql://app@{hosts}/app?target_session_attrs=read-write"
+                       f"&sslmode=verify-full&sslrootcert={authority}")
+                with open(bench.config, encoding="utf-8") as file:
+                    text = file.read()
+                with open(bench.config, "w", encoding="utf-8") as file:
+                    file.write(text.replace(database.url, url))
+                node = bench.node().acts()
+                self.assertIn(Load().write_one(node, wait=30), (200, 201))
+                self.assertEqual(database.sql(
+                    "SELECT DISTINCT s.ssl FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) "
+                    "WHERE a.usename = 'app'"), "t")
+                stranger = url.replace(authority, "/etc/ssl/certs/ca-certificates.crt")
+                done = run("serve", "--listen", "127.0.0.1:0", "--ledger", stranger)
+                self.assertEqual(done.returncode, 69, done.stderr)
+                self.assertIn("certificate", done.stderr)
 
     def test_T1_standing_by_ends_with_a_signal(self):
         with Bench(self.database, files) as bench:

@@ -173,6 +173,7 @@ struct Running {
   SystemClock clock;
   SystemRandom random;
   std::unique_ptr<io::Loop> loop;
+  std::unique_ptr<StopSignal> stop;
   std::unique_ptr<Sighting> sighting;      ///< of a ledger that others may act on
   std::unique_ptr<PostgresTenure> tenure;  ///< the same
   std::unique_ptr<Ledger> ledger;
@@ -182,11 +183,11 @@ struct Running {
   std::unique_ptr<define::Registry> types;
   std::unique_ptr<ThreadRunner> runner;
   std::unique_ptr<Engine> engine;
-  std::unique_ptr<io::BlockingPool> pool;
-  std::unique_ptr<PostgresNodes> nodes;  ///< null before the ledger's tables are known to be there
-  std::shared_ptr<api::Forwarder> forwarder;
-  std::unique_ptr<api::Service> standby;  ///< answers until this node acts
+  std::unique_ptr<PostgresNodes> nodes;  ///< as sighting
   std::unique_ptr<ReplicaReads> replicas;
+  std::unique_ptr<io::BlockingPool> pool;
+  std::shared_ptr<api::Forwarder> forwarder;  ///< as sighting
+  std::unique_ptr<api::Service> standby;      ///< answers until this node acts
   std::unique_ptr<api::Service> service;
   std::unique_ptr<EnginePump> pump;
   std::atomic<api::Service*> front{nullptr};  ///< who answers now
@@ -439,8 +440,7 @@ NodeState state_of(const Running& r, std::uint64_t epoch) {
 }
 
 // Waits for its turn where others may act on the ledger. False: it was told to stop meanwhile.
-Result<bool> take_ledger(const Common& common, const config::Config& config, Running& r,
-                         StopSignal& stop) {
+Result<bool> take_ledger(const Common& common, const config::Config& config, Running& r) {
   bool stopped = false;
   TRUED_TRY(r.tenure,
             stand_by({.common = common,
@@ -451,12 +451,12 @@ Result<bool> take_ledger(const Common& common, const config::Config& config, Run
                             // To a supervisor it is up: it may stand by for months.
                             notify_systemd(
                                 "READY=1\nSTATUS=standing by: another node acts on the ledger");
-                            stopped = stop.wait_for(pause);
+                            stopped = r.stop->wait_for(pause);
                             return stopped;
                           },
                       .opened = [&]() -> Result<void> {
                         r.nodes->begin([&r] { return state_of(r, r.epoch.load()); },
-                                       [&stop] { stop.nudge(); });
+                                       [&r] { r.stop->nudge(); });
                         return {};
                       }}));
   return !stopped;
@@ -476,13 +476,13 @@ void take_over(Running& r) {
 }
 
 // True if it was told to stop; false if another node took the ledger over.
-bool wait_for_end(const config::Config& config, Running& r, StopSignal& stop) {
+bool wait_for_end(const config::Config& config, Running& r) {
   constexpr Duration kLook{100};
   if (r.tenure == nullptr) {
-    stop.wait();
+    r.stop->wait();
     return true;
   }
-  while (!stop.wait_for(kLook)) {
+  while (!r.stop->wait_for(kLook)) {
     if (r.engine->fenced() || r.tenure->lost()) return false;
     apply_what_waits(config, r);
   }
@@ -542,11 +542,11 @@ std::optional<int> run_alone(const Common& common, const config::Config& config,
 
 // The same of one among several.
 std::optional<int> run_node(const Common& common, config::Config& config, const std::string& state,
-                            const std::string& ledger, Running& r, StopSignal& stop) {
+                            const std::string& ledger, Running& r) {
   if (auto up = stand_up(common, config, r, ledger); !up.has_value()) {
     return failed(common, up.error());
   }
-  const auto taken = take_ledger(common, config, r, stop);
+  const auto taken = take_ledger(common, config, r);
   if (!taken.has_value()) return failed(common, taken.error());
   if (!*taken) {
     r.server->stop(Duration{1'000});
@@ -581,11 +581,11 @@ int serve(const Common& common, const ServeOptions& options) {
   running.loop = std::make_unique<io::Loop>();
   running.pool = std::make_unique<io::BlockingPool>(kReadThreads, kReadsWaitingMax);
   // Who stands by must be able to stop; it may take as long as the other lives.
-  StopSignal stop(*running.loop);
-  const auto code = config.shared_ledger ? run_node(common, config, *state, ledger, running, stop)
+  running.stop = std::make_unique<StopSignal>(*running.loop);
+  const auto code = config.shared_ledger ? run_node(common, config, *state, ledger, running)
                                          : run_alone(common, config, *file, *state, running);
   if (code) return *code;
-  if (!wait_for_end(config, running, stop)) stand_aside(common, running);
+  if (!wait_for_end(config, running)) stand_aside(common, running);
   return stop_serving(config, running);
 }
 
