@@ -91,6 +91,7 @@ Result<std::vector<IpAddress>> resolve(const std::string& host, Duration timeout
                       "too many look-ups are under way; is a name server down?");
   }
   try {
+    // tidy: allow detach because nobody can end a look-up, and it owns all that it uses
     std::thread([lookup] { look_up(*lookup); }).detach();
   } catch (const std::system_error& e) {
     return no_address(ErrorCode::unavailable, host, e.code().message());
