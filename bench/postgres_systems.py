@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import queue
+import re
 import shutil
 import statistics
 import subprocess
@@ -74,6 +75,26 @@ class Database(postgres_server.PostgresServer):
     def written(self):
         """Bytes of its log so far."""
         return int(self.alone("SELECT pg_current_wal_insert_lsn() - '0/0'"))
+
+    def two_commits(self, seconds):
+        """How often a second two transactions of one row each are committed, one after another on
+        one connection, with nothing in between: what an operation that makes its intention durable
+        before its effect, and its outcome after it, cannot be faster than with one client."""
+        name = "bench_floor"
+        self.fresh(name)
+        self.alone("CREATE TABLE one(no bigserial PRIMARY KEY, body text)", name)
+        binaries = os.path.dirname(self.command[len(self.prefix)])
+        insert = f"INSERT INTO one(body) VALUES ('{'x' * 300}');\n"
+        with tempfile.NamedTemporaryFile("w", prefix="trued-floor-", suffix=".sql") as script:
+            script.write(insert * 2)
+            script.flush()
+            os.chmod(script.name, 0o644)
+            done = subprocess.run(
+                [*self.prefix, os.path.join(binaries, "pgbench"), "-n", "-M", "prepared", "-T",
+                 str(seconds), "-f", script.name, "-h", "127.0.0.1", "-p", str(self.port), "-U",
+                 "postgres", name], capture_output=True, text=True, check=True)
+        found = re.search(r"^tps = ([\d.]+)", done.stdout, re.MULTILINE)
+        return float(found.group(1))
 
     def settings(self):
         return {name: self.alone(f"SHOW {name}") for name in SHOWN}
