@@ -116,6 +116,32 @@ TEST(Commit, T6_a_report_whose_commit_was_rolled_back_is_not_lost) {
   EXPECT_EQ(asked->operation().state, State::confirmed);
   EXPECT_EQ(world.store->performed(), 1U);
 }
+TEST(Commit, T1_readiness_comes_back_without_a_write_that_nobody_would_send) {
+  World world;
+  world.ledger.inject({CommitFault::rolled_back});
+  const auto asked = world.submit("k", "a.md", "hello", Duration{0});
+  world.step();
+  ASSERT_TRUE(asked->answered());
+  EXPECT_EQ(asked->problem()->code, ProblemCode::ledger_unavailable);
+  std::string why;
+  EXPECT_FALSE(world.engine->ready(why));
+  EXPECT_EQ(why, "the ledger cannot be written");
+  // Whoever sends nothing to what is not ready leaves it alone from now on.
+  for (int i = 0; i < 100 && !world.engine->ready(why); ++i) {
+    world.clock.now += Duration{1'000};
+    world.step();
+  }
+  EXPECT_TRUE(world.engine->ready(why));
+
+  world.ledger.inject({CommitFault::unknown_applied}, 200);
+  (void)world.submit("k2", "b.md", "hello", Duration{0});
+  for (int i = 0; i < 100; ++i) {
+    world.clock.now += Duration{1'000};
+    world.step();
+    EXPECT_FALSE(world.engine->ready(why)) << "nobody knows what the ledger holds";
+  }
+}
+
 /// Whether this node may act, as the test says.
 class ScriptedTenure final : public Tenure {
  public:

@@ -72,7 +72,7 @@ bool Engine::ready(std::string& reason) const {
     reason = std::move(below);
     return false;
   }
-  if (impl_->ledger_down.load()) {
+  if (impl_->ledger_down()) {
     reason = "the ledger cannot be written";
     return false;
   }

@@ -135,8 +135,8 @@ class Engine {
 
   /// True once another node has taken over: what is left is to end. Any thread.
   [[nodiscard]] bool fenced() const;
-  /// False while the ledger cannot be written, promises less than its floor, or the engine drains;
-  /// why is in `reason`.
+  /// False while the ledger cannot be written (its last write is in doubt, or failed less than 15
+  /// seconds ago), promises less than its floor, or the engine drains; why is in `reason`.
   [[nodiscard]] bool ready(std::string& reason) const;
   [[nodiscard]] EngineStats stats() const;
   /// How far the ledger has come: asked once an answer is there, at least as far as the commit that

@@ -131,7 +131,10 @@ class Engine::Impl {
 
   std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   std::atomic<bool> draining{false};
-  std::atomic<bool> ledger_down{false};
+  /// Any thread.
+  bool ledger_down() const {
+    return std::chrono::floor<Mono>(ports_.clock.monotonic()) < ledger_down_until_.load();
+  }
   std::atomic<bool> fenced{false};
 
  private:
@@ -279,6 +282,7 @@ class Engine::Impl {
   Mono held_since_{};
   Mono held_retry_{};
   Mono ledger_retry_{};
+  std::atomic<Mono> ledger_down_until_{Mono{0}};
 
   EngineStats counters_;  ///< engine thread only
   mutable std::mutex stats_mutex_;

@@ -13,6 +13,9 @@ namespace trued {
 namespace {
 
 constexpr Duration kLedgerPause{500};
+// After a failed write the engine is not ready for so long: longer than a call to the ledger takes
+// to fail. Then one more write may find out; whoever asks for readiness first would never send it.
+constexpr Mono kLedgerDown{15'000};
 constexpr Duration kFloorPause{200};  ///< before it is looked again whether what waits may begin
 constexpr Duration kHeldPatience{5'000};  ///< with a commit of unknown outcome, for every caller
 
@@ -60,7 +63,7 @@ void Engine::Impl::assert_invariants() const {
                entries_.size());
   TRUED_ASSERT(open_identities_.size() <= entries_.size());
   TRUED_ASSERT(timers_.size() <= entries_.size());
-  TRUED_ASSERT(!held_ || ledger_down.load());
+  TRUED_ASSERT(!held_ || ledger_down_until_.load() == Mono::max());
   TRUED_ASSERT(answers_.empty());
   if (!entries_.empty()) return;
   TRUED_ASSERT(waits_.empty() && open_identities_.empty());
@@ -153,7 +156,7 @@ Turn Engine::Impl::step() {
     return {.worked = false, .next_in = next_in(turn)};
   }
   if (!load(turn)) {
-    ledger_down = true;
+    ledger_down_until_ = turn.mono + kLedgerDown;
     ledger_retry_ = turn.mono + kLedgerPause;
     return pause(std::move(turn), "it cannot be read");
   }
@@ -253,12 +256,13 @@ Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
   switch (result.outcome) {
     case CommitOutcome::committed:
       // A turn that wrote nothing says nothing of the ledger.
-      if (turn.wrote) ledger_down = false;
+      if (turn.wrote) ledger_down_until_ = Mono{0};
       publish(turn);
       break;
     case CommitOutcome::rolled_back:
     case CommitOutcome::conflict:
-      ledger_down = result.outcome == CommitOutcome::rolled_back;
+      ledger_down_until_ =
+          result.outcome == CommitOutcome::rolled_back ? turn.mono + kLedgerDown : Mono{0};
       ledger_retry_ = turn.mono + kLedgerPause;
       undo(turn, result.message);
       break;
@@ -268,7 +272,7 @@ Turn Engine::Impl::finish(TurnState turn, const CommitResult& result) {
       break;
     case CommitOutcome::unknown:
       ++counters_.commits_unknown;
-      ledger_down = true;
+      ledger_down_until_ = Mono::max();
       held_retry_ = turn.mono;
       held_since_ = turn.mono;
       held_ = std::move(turn);
