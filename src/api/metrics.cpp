@@ -360,7 +360,8 @@ io::HttpResponse exposed(const Families& families) {
 
 void Service::Impl::metrics(Call call) {
   if (ports.engine == nullptr) {
-    return call.answer(exposed({about(options.version, options.durability), acts(false)}));
+    return call.answer(
+        exposed({about(options.version, to_string(durability_report().now.level)), acts(false)}));
   }
   const auto answer = [self = shared_from_this()](Call& asked, const std::optional<Counts>& counts,
                                                   const std::optional<Backlog>& backlog) {

@@ -149,4 +149,11 @@ Result<std::unique_ptr<ReplicaReads>> open_replicas(const config::SharedLedger& 
   return open_postgres_replicas(std::move(options));
 }
 
+Result<std::unique_ptr<DurabilityWatch>> watch_promises(const config::SharedLedger& shared,
+                                                        Clock& clock) {
+  DurabilityWatchOptions options;
+  TRUED_TRY(options.ask, postgres_durability(place_of(shared)));
+  return std::make_unique<DurabilityWatch>(std::move(options), clock);
+}
+
 }  // namespace trued::cli

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "cli/output.h"
 #include "config/config.h"
+#include "ledger/durability_watch.h"
 #include "ledger/postgres/postgres_ledger.h"
 #include "ledger/postgres/postgres_nodes.h"
 #include "ledger/postgres/postgres_tenure.h"
@@ -62,5 +63,10 @@ struct Standby {
 /// Reads from its replicas; null where there are none.
 [[nodiscard]] Result<std::unique_ptr<ReplicaReads>> open_replicas(
     const config::SharedLedger& shared);
+
+/// Asks the server every few seconds what it promises, without a word: for receipts of a node that
+/// stands by. `clock` outlives it.
+[[nodiscard]] Result<std::unique_ptr<DurabilityWatch>> watch_promises(
+    const config::SharedLedger& shared, Clock& clock);
 
 }  // namespace trued::cli

@@ -216,7 +216,11 @@ class ForwardingTest(unittest.TestCase):
                 status, headers, found = second.request("GET", place, headers=weak)
                 self.assertEqual((status, found["status"]), (200, "confirmed"))
                 self.assertIn('source="near"', headers["Trued-Consistency-Served"])
-                self.assertEqual(found["durability"], "unknown")
+                # What it has asked the primary itself, and not what nobody knows.
+                self.assertEqual(found["durability"], receipt["durability"])
+                self.assertIn(found["durability"], ("none", "fsync"))
+                self.assertIn(f'durability="{found["durability"]}"',
+                              second.request("GET", "/metrics")[2].decode())
                 status, headers, page = second.request(
                     "GET", "/v1/operations?key=r", headers={"Trued-Consistency": "eventual"})
                 self.assertEqual([each["id"] for each in page["operations"]], [receipt["id"]])

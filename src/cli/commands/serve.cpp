@@ -187,6 +187,7 @@ struct Running {
   std::unique_ptr<ReplicaReads> replicas;
   std::unique_ptr<io::BlockingPool> pool;
   std::shared_ptr<api::Forwarder> forwarder;  ///< as sighting
+  std::unique_ptr<DurabilityWatch> promises;  ///< as sighting; for receipts until this node acts
   std::unique_ptr<api::Service> standby;      ///< answers until this node acts
   std::unique_ptr<api::Service> service;
   std::unique_ptr<EnginePump> pump;
@@ -414,6 +415,7 @@ Result<void> stand_up(const Common& common, config::Config& config, Running& r,
                                                                   .url = config.node.advertise,
                                                                   .version = TRUED_VERSION}));
   TRUED_TRY(r.replicas, open_replicas(*config.shared_ledger));
+  TRUED_TRY(r.promises, watch_promises(*config.shared_ledger, r.clock));
   r.standby = std::make_unique<api::Service>(
       api::ServicePorts{.targets = r.targets,
                         .clock = r.clock,
@@ -421,6 +423,7 @@ Result<void> stand_up(const Common& common, config::Config& config, Running& r,
                         .reader = nullptr,
                         .forwarder = r.forwarder,
                         .nodes = r.nodes.get(),
+                        .durability = r.promises.get(),
                         .replicas = r.replicas.get()},
       api::ServiceOptions{.auth = auth_of(config),
                           .version = TRUED_VERSION,

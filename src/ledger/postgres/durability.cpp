@@ -223,4 +223,24 @@ Durability durability_of(const Terms& terms, std::optional<std::vector<Standby>>
   return out;
 }
 
+// Two questions, since not every engine that is asked the first can answer the second.
+Result<Promise> ask_promise(const Ask& ask) {
+  TRUED_TRY(const pg::Rows rows, ask(kReadTerms));
+  if (rows.values.size() != 1) {
+    return Error{.code = ErrorCode::corrupt, .message = "the server does not show its settings"};
+  }
+  Fields row(rows.values.front());
+  Promise promise;
+  TRUED_TRY(promise.terms, read_terms(row));
+  if (promise.terms.in_recovery) {
+    return Error{.code = ErrorCode::unavailable,
+                 .retryable = true,
+                 .message = "a standby answered: what the primary promises is not known"};
+  }
+  const auto followers = ask(kReadStandbys);
+  promise.durability = durability_of(
+      promise.terms, followers.has_value() ? read_standbys(*followers) : std::nullopt);
+  return promise;
+}
+
 }  // namespace trued::postgres

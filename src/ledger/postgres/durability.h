@@ -1,8 +1,10 @@
 // durability.h: what settings of a server make of a commit. Private. Pure.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -34,5 +36,14 @@ extern const char* const kReadStandbys;
 /// `standbys`: those that follow now; nothing if that cannot be seen.
 [[nodiscard]] Durability durability_of(const Terms& terms,
                                        std::optional<std::vector<Standby>> standbys);
+
+struct Promise {
+  Terms terms;
+  Durability durability;
+};
+using Ask = std::function<Result<pg::Rows>(std::string_view text)>;
+/// Asks for both. `unavailable` where a standby answers: what a primary promises is not known
+/// there.
+[[nodiscard]] Result<Promise> ask_promise(const Ask& ask);
 
 }  // namespace trued::postgres

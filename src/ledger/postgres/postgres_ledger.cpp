@@ -138,26 +138,13 @@ Result<void> PostgresLedger::Impl::each_open(const std::function<void(Operation&
   }
 }
 
-// Two questions, since not every engine that is asked the first can answer the second.
 Result<Durability> PostgresLedger::Impl::durability() {
-  TRUED_TRY(const pg::Rows terms, source_->ask(postgres::kReadTerms, {}));
-  if (terms.values.size() != 1) {
-    return Error{.code = ErrorCode::corrupt, .message = "the server does not show its settings"};
-  }
-  Fields row(terms.values.front());
-  TRUED_TRY(const postgres::Terms now, postgres::read_terms(row));
-  if (now.in_recovery) {
-    return Error{.code = ErrorCode::unavailable,
-                 .retryable = true,
-                 .message = "a standby answered: what the primary promises is not known"};
-  }
-  writer_.terms_elsewhere(now.text);
-  const auto followers = source_->ask(postgres::kReadStandbys, {});
-  Durability found = postgres::durability_of(
-      now, followers.has_value() ? postgres::read_standbys(*followers) : std::nullopt);
+  TRUED_TRY(postgres::Promise now,
+            postgres::ask_promise([&](std::string_view text) { return source_->ask(text, {}); }));
+  writer_.terms_elsewhere(now.terms.text);
   const std::lock_guard lock(mutex_);
-  level_ = std::string(to_string(found.level));
-  return found;
+  level_ = std::string(to_string(now.durability.level));
+  return std::move(now.durability);
 }
 
 PostgresLedger::PostgresLedger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -204,6 +191,16 @@ std::string PostgresLedger::durability() const {
 Result<Durability> PostgresLedger::durability_now() { return impl_->durability(); }
 void PostgresLedger::on_durability(std::function<bool(const Durability&)> found) {
   impl_->writer().on_durability(std::move(found));
+}
+
+Result<std::function<Result<Durability>()>> postgres_durability(const PostgresPlace& place) {
+  constexpr Duration kCallMax{2'000};
+  TRUED_TRY(Site site, Site::parse(place));
+  return [source = std::make_shared<Source>(std::move(site), 1, kCallMax)]() -> Result<Durability> {
+    TRUED_TRY(postgres::Promise now,
+              postgres::ask_promise([&](std::string_view text) { return source->ask(text, {}); }));
+    return std::move(now.durability);
+  };
 }
 
 }  // namespace trued

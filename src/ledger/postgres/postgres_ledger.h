@@ -62,6 +62,11 @@ class PostgresLedger final : public Ledger {
   std::unique_ptr<Impl> impl_;
 };
 
+/// What asks the server of a ledger what it promises, on a connection of its own, in a few seconds
+/// at most: for whoever does not act on the ledger. Any thread. Errors as durability_now().
+[[nodiscard]] Result<std::function<Result<Durability>()>> postgres_durability(
+    const PostgresPlace& place);
+
 /// Called with how much is done of how much; for progress.
 using PostgresProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 

@@ -175,19 +175,11 @@ CommitResult Writer::send(BatchStatement& statement) {
 }
 
 Result<bool> Writer::read_promise() {
-  TRUED_TRY(const pg::Rows rows, read(kReadTerms, {}));
-  if (rows.values.size() != 1) {
-    return Error{.code = ErrorCode::corrupt, .message = "the server does not show its settings"};
-  }
-  Fields row(rows.values.front());
-  TRUED_TRY(const Terms terms, read_terms(row));
-  const auto followers = read(kReadStandbys, {});
-  const Durability now =
-      durability_of(terms, followers.has_value() ? read_standbys(*followers) : std::nullopt);
-  const bool less = now.level < level_;
-  condition_.terms = terms.text;
-  level_ = now.level;
-  const bool enough = !found_ || found_(now);
+  TRUED_TRY(const Promise now, ask_promise([&](std::string_view text) { return read(text, {}); }));
+  const bool less = now.durability.level < level_;
+  condition_.terms = now.terms.text;
+  level_ = now.durability.level;
+  const bool enough = !found_ || found_(now.durability);
   return enough || !less;
 }
 
