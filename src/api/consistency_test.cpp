@@ -110,8 +110,8 @@ class FakeReplicas final : public ReplicaReads {
              .usable = at.has_value(),
              .wrong = at ? "" : "it cannot be reached",
              .batch = {},
-             .behind = {},
-             .stale = {}}};
+             .behind = at ? std::optional<std::uint64_t>(3) : std::nullopt,
+             .stale = at ? std::optional<Duration>(700) : std::nullopt}};
   }
 
   MemoryLedger empty;
@@ -147,6 +147,17 @@ class ConsistencyTest : public testing::Test {
   std::string id, token;
   LedgerPosition here;
 };
+
+TEST_F(ConsistencyTest, C1_how_old_replicas_are_can_be_watched) {
+  const std::string fresh = server.get("/metrics").response.body;
+  EXPECT_THAT(fresh, HasSubstr("trued_replica_usable{replica=\"r1\"} 1\n"));
+  EXPECT_THAT(fresh, HasSubstr("trued_replica_batches_behind{replica=\"r1\"} 3\n"));
+  EXPECT_THAT(fresh, HasSubstr("trued_replica_staleness_seconds{replica=\"r1\"} 0.7\n"));
+  replicas.at.reset();
+  const std::string away = server.get("/metrics").response.body;
+  EXPECT_THAT(away, HasSubstr("trued_replica_usable{replica=\"r1\"} 0\n"));
+  EXPECT_THAT(away, Not(HasSubstr("trued_replica_batches_behind"))) << "nobody knows";
+}
 
 TEST_F(ConsistencyTest, C1_strong_never_touches_a_replica_and_is_what_is_served_unasked) {
   for (const std::string& route : routes()) {

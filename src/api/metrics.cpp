@@ -335,6 +335,32 @@ void add_durability(const DurabilityReport& report, Families& out) {
   if (!standbys.metric.empty()) out.push_back(std::move(standbys));
 }
 
+// Of this node's own view, so also where it stands by. What is not known has no sample.
+void add_replicas(const ReplicaReads* replicas, Families& out) {
+  if (replicas == nullptr) return;
+  MetricFamily usable = family("trued_replica_usable",
+                               "1 where reads go to the replica, 0 where they do not.", kGauge);
+  MetricFamily behind =
+      family("trued_replica_batches_behind",
+             "Batches that the primary had more when both were last asked.", kGauge);
+  MetricFamily stale = family(
+      "trued_replica_staleness_seconds",
+      "At most: all that was acknowledged until so long ago is in what the replica shows.", kGauge);
+  for (const ReplicaState& state : replicas->states()) {
+    const Labels labels{{"replica", state.name}};
+    usable.metric.push_back(labelled(state.usable ? 1 : 0, labels));
+    if (state.behind) {
+      behind.metric.push_back(labelled(static_cast<double>(*state.behind), labels));
+    }
+    if (state.stale) {
+      stale.metric.push_back(labelled(static_cast<double>(state.stale->count()) / 1'000, labels));
+    }
+  }
+  for (MetricFamily* each : {&usable, &behind, &stale}) {
+    if (!each->metric.empty()) out.push_back(std::move(*each));
+  }
+}
+
 MetricFamily about(const std::string& version, std::string_view durability) {
   MetricFamily out = family("trued_info", "Version and durability, as labels of 1.", kGauge);
   ClientMetric metric = sample(1);
@@ -360,8 +386,10 @@ io::HttpResponse exposed(const Families& families) {
 
 void Service::Impl::metrics(Call call) {
   if (ports.engine == nullptr) {
-    return call.answer(
-        exposed({about(options.version, to_string(durability_report().now.level)), acts(false)}));
+    Families families{about(options.version, to_string(durability_report().now.level)),
+                      acts(false)};
+    add_replicas(ports.replicas, families);
+    return call.answer(exposed(families));
   }
   const auto answer = [self = shared_from_this()](Call& asked, const std::optional<Counts>& counts,
                                                   const std::optional<Backlog>& backlog) {
@@ -369,6 +397,7 @@ void Service::Impl::metrics(Call call) {
     const DurabilityReport durability = self->durability_report();
     Families families{about(self->options.version, to_string(durability.now.level)), acts(true)};
     add_durability(durability, families);
+    add_replicas(self->ports.replicas, families);
     const EngineStats stats = self->ports.engine->stats();
     add_operations(stats, families);
     add_engine(stats, self->ports.engine->ready(reason), families);
