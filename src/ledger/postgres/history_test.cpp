@@ -4,6 +4,7 @@
 
 #include "ledger/postgres/postgres_nodes.h"
 #include "ledger/postgres/postgres_test_support.h"
+#include "pg/proxy_test.h"
 
 namespace trued::test {
 namespace {
@@ -278,6 +279,20 @@ TEST(PostgresHistory, T11_retention_keeps_the_tenures_of_what_it_keeps) {
   EXPECT_EQ(area.sql("SELECT string_agg(epoch::text, ' ') FROM @tenure"), "3");
   EXPECT_EQ(history(area).size(), 1U) << "and what is gone is not told as unknown";
   EXPECT_EQ(audit_of(area), "");
+}
+
+TEST(PostgresHistory, T13_a_server_out_of_reach_is_said_and_asked_again) {
+  pg::Proxy proxy(server().port());
+  const Area area;
+  (void)take(area, "a");
+  const auto asks = std::move(PostgresNodes::open(area.place(proxy.port()),
+                                                  {.name = "asks", .url = {}, .version = {}}))
+                        .value();
+  EXPECT_TRUE(asks->history(0, 1).has_value());
+  proxy.cut(pg::Cut::refuse);
+  EXPECT_EQ(asks->history(0, 1).error().code, ErrorCode::unavailable);
+  proxy.cut(pg::Cut::none);
+  EXPECT_THAT(shown(asks->history(0, 1).value()), ElementsAre("1 a none now"));
 }
 
 TEST(PostgresAudit, T11_a_tenure_that_does_not_fit_the_chain_is_found) {
