@@ -80,7 +80,7 @@ endfunction()
 
 # ---- libraries -----------------------------------------------------------------------------------
 function(trued_library)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "TESTONLY;PRIVATE_DEPS" "NAME;LAYER"
+  cmake_parse_arguments(PARSE_ARGV 0 arg "TESTONLY;PRIVATE_DEPS" "NAME;LAYER;TEST_PARTS"
     "DEPS;EXTERNAL;PUBLIC_EXTERNAL;DEFINES;INCLUDES;SUBDIRS;EXCLUDE;TEST_DEPS;TEST_EXTERNAL")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "trued_library(${arg_NAME}): unknown words ${arg_UNPARSED_ARGUMENTS}")
@@ -127,19 +127,32 @@ function(trued_library)
     list(TRANSFORM arg_TEST_DEPS PREPEND trued_)
     trued_test_executable(${target}_test ${arg_NAME} SOURCES ${tests}
       LINK ${target} ${arg_DEPS} ${arg_TEST_DEPS} ${arg_EXTERNAL} ${arg_TEST_EXTERNAL}
-      DEFINES ${arg_DEFINES})
+      DEFINES ${arg_DEFINES}
+      PARTS ${arg_TEST_PARTS})
   endif()
 endfunction()
 
-# A GoogleTest program; ctest sees every test in it, labelled, with a bound on its time.
+# A GoogleTest program; ctest sees every test in it, labelled, with a bound on its time. Where tests
+# share what takes long to start (a database), PARTS says into how many processes they are dealt,
+# and ctest sees those.
 function(trued_test_executable target label)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "SOURCES;LINK;DEFINES")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "PARTS" "SOURCES;LINK;DEFINES")
   add_executable(${target} ${arg_SOURCES})
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}")
   target_link_libraries(${target}
     PRIVATE ${arg_LINK} GTest::gmock_main GTest::gmock GTest::gtest rapidcheck)
   target_compile_definitions(${target} PRIVATE
     ${arg_DEFINES} TRUED_VERSION="${PROJECT_VERSION}" TRUED_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  if(arg_PARTS)
+    foreach(part RANGE 1 ${arg_PARTS})
+      math(EXPR index "${part} - 1")
+      add_test(NAME ${label}.part_${part}_of_${arg_PARTS} COMMAND ${target})
+      set_tests_properties(${label}.part_${part}_of_${arg_PARTS} PROPERTIES
+        TIMEOUT ${TRUED_TEST_TIMEOUT} LABELS ${label}
+        ENVIRONMENT "GTEST_TOTAL_SHARDS=${arg_PARTS};GTEST_SHARD_INDEX=${index}")
+    endforeach()
+    return()
+  endif()
   gtest_discover_tests(${target}
     TEST_PREFIX "${label}."
     DISCOVERY_MODE PRE_TEST

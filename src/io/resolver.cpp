@@ -1,69 +1,59 @@
 #include "io/resolver.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstring>
-#include <ctime>
 #include <memory>
 #include <mutex>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <system_error>
+#include <thread>
 #include <utility>
-
-#include "base/assert.h"
 
 namespace trued::io {
 namespace {
 
-constexpr std::size_t kAbandonedMax = 64;
+constexpr std::size_t kUnderWayMax = 64;
 
-/// One look-up of glibc, on a thread of its. The system's own look-up cannot be interrupted, so
-/// what is not awaited to its end must stay where it is until then.
+/// One look-up of the system's. It cannot be interrupted, so it has a thread of its own, which
+/// shares it: whoever waited for it too long just goes.
 struct Lookup {
-  explicit Lookup(std::string name) : host(std::move(name)) {
-    hints.ai_family = AF_UNSPEC;
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_ADDRCONFIG;
-    request.ar_name = host.c_str();
-    request.ar_request = &hints;
-  }
+  explicit Lookup(std::string name) : host(std::move(name)) { ++under_way; }
   ~Lookup() {
-    if (request.ar_result != nullptr) ::freeaddrinfo(request.ar_result);
+    if (found != nullptr) ::freeaddrinfo(found);
+    --under_way;
   }
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;
 
-  std::string host;
+  const std::string host;
+  std::mutex mutex;
+  std::condition_variable ended;
+  bool over = false;          ///< guarded by mutex, as what follows
+  int failure = 0;            ///< of getaddrinfo(3)
+  addrinfo* found = nullptr;  ///< owned
+
+  /// Of those that somebody waits for, and those that nobody waits for any more.
+  inline static std::atomic<std::size_t> under_way = 0;
+};
+
+void look_up(Lookup& lookup) {
   addrinfo hints{};
-  gaicb request{};
-};
-
-/// Look-ups that took too long. Lives as long as the process, as those threads do.
-class Abandoned {
- public:
-  static Abandoned& instance() {
-    static auto& only = *new Abandoned;
-    return only;
-  }
-  void take(std::unique_ptr<Lookup> lookup) {
-    TRUED_ASSERT(lookup != nullptr);
-    const std::scoped_lock lock(mutex_);
-    lookups_.push_back(std::move(lookup));
-  }
-  /// How many have not ended yet.
-  std::size_t count() {
-    const std::scoped_lock lock(mutex_);
-    std::erase_if(lookups_, [](const auto& lookup) {
-      return ::gai_error(&lookup->request) != EAI_INPROGRESS;
-    });
-    return lookups_.size();
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Lookup>> lookups_;  ///< guarded by mutex_
-};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_ADDRCONFIG;
+  addrinfo* found = nullptr;
+  const int failure = ::getaddrinfo(lookup.host.c_str(), nullptr, &hints, &found);
+  const std::scoped_lock lock(lookup.mutex);
+  lookup.failure = failure;
+  lookup.found = failure == 0 ? found : nullptr;
+  lookup.over = true;
+  lookup.ended.notify_all();
+}
 
 std::vector<IpAddress> addresses_of(const addrinfo* list) {
   std::vector<IpAddress> found;
@@ -84,21 +74,6 @@ std::vector<IpAddress> addresses_of(const addrinfo* list) {
   return found;
 }
 
-// True if the look-up ended within `timeout`.
-bool await(Lookup& lookup, Duration timeout) {
-  const auto by = std::chrono::steady_clock::now() + timeout;
-  const gaicb* const list[] = {&lookup.request};
-  while (::gai_error(&lookup.request) == EAI_INPROGRESS) {
-    const auto left = by - std::chrono::steady_clock::now();
-    if (left <= left.zero()) return false;
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
-    const timespec wait{.tv_sec = seconds.count(),
-                        .tv_nsec = std::chrono::nanoseconds(left - seconds).count()};
-    ::gai_suspend(list, 1, &wait);  // a signal may end it early
-  }
-  return true;
-}
-
 Error no_address(ErrorCode code, const std::string& host, const std::string& why) {
   return {.code = code,
           .happened = Happened::no,
@@ -110,25 +85,25 @@ Error no_address(ErrorCode code, const std::string& host, const std::string& why
 
 Result<std::vector<IpAddress>> resolve(const std::string& host, Duration timeout) {
   if (const auto literal = parse_ip(host)) return std::vector<IpAddress>{*literal};
-  if (Abandoned::instance().count() >= kAbandonedMax) {
+  const auto lookup = std::make_shared<Lookup>(host);
+  if (Lookup::under_way > kUnderWayMax) {
     return no_address(ErrorCode::unavailable, host,
                       "too many look-ups are under way; is a name server down?");
   }
-  auto lookup = std::make_unique<Lookup>(host);
-  gaicb* list[] = {&lookup->request};
-  if (const int failure = ::getaddrinfo_a(GAI_NOWAIT, list, 1, nullptr); failure != 0) {
-    return no_address(ErrorCode::unavailable, host, ::gai_strerror(failure));
+  try {
+    // tidy: allow detach because nobody can end a look-up, and it owns all that it uses
+    std::thread([lookup] { look_up(*lookup); }).detach();
+  } catch (const std::system_error& e) {
+    return no_address(ErrorCode::unavailable, host, e.code().message());
   }
-  if (!await(*lookup, timeout)) {
-    if (::gai_cancel(&lookup->request) != EAI_CANCELED) {
-      Abandoned::instance().take(std::move(lookup));
-    }
+  std::unique_lock lock(lookup->mutex);
+  if (!lookup->ended.wait_for(lock, timeout, [&] { return lookup->over; })) {
     return no_address(ErrorCode::timeout, host, "no answer in time");
   }
-  if (const int failure = ::gai_error(&lookup->request); failure != 0) {
-    return no_address(ErrorCode::unavailable, host, ::gai_strerror(failure));
+  if (lookup->failure != 0) {
+    return no_address(ErrorCode::unavailable, host, ::gai_strerror(lookup->failure));
   }
-  auto found = addresses_of(lookup->request.ar_result);
+  auto found = addresses_of(lookup->found);
   if (found.empty()) return no_address(ErrorCode::unavailable, host, "it has no address");
   return found;
 }

@@ -65,12 +65,23 @@ void on_notice(void* heard, const PGresult* result) {
 
 constexpr std::size_t kFailuresMax = 2;
 
-std::vector<const char*> pointers_to(const Parameters& parameters) {
-  std::vector<const char*> values;
-  values.reserve(parameters.size());
-  for (const auto& each : parameters) values.push_back(each ? each->c_str() : nullptr);
-  return values;
-}
+/// Parameters as libpq takes them. They must outlive it.
+struct Values {
+  explicit Values(const Parameters& parameters) {
+    for (const Parameter& each : parameters) {
+      const auto& value = each.value();
+      TRUED_ASSERT(!value || value->size() <= INT_MAX);
+      pointers.push_back(value ? value->c_str() : nullptr);
+      lengths.push_back(value ? static_cast<int>(value->size()) : 0);  // of binary ones only
+      formats.push_back(each.is_binary() ? 1 : 0);
+    }
+  }
+  [[nodiscard]] int count() const { return static_cast<int>(pointers.size()); }
+
+  std::vector<const char*> pointers;
+  std::vector<int> lengths;
+  std::vector<int> formats;
+};
 
 }  // namespace
 
@@ -245,9 +256,9 @@ Result<Session, PgError> Session::open(const ConnInfo& info, const std::string& 
 Result<Rows, PgError> Session::execute(const std::string& sql, const Parameters& parameters,
                                        const Limits& limits, const Deadline& deadline) {
   if (lost()) return impl_->closed();
-  const std::vector<const char*> values = pointers_to(parameters);
-  if (PQsendQueryParams(impl_->get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                        values.data(), nullptr, nullptr, 0) == 0) {
+  const Values values(parameters);
+  if (PQsendQueryParams(impl_->get(), sql.c_str(), values.count(), nullptr, values.pointers.data(),
+                        values.lengths.data(), values.formats.data(), 0) == 0) {
     return impl_->lose("the statement could not be sent", false);
   }
   (void)PQsetSingleRowMode(impl_->get());
@@ -267,9 +278,10 @@ Result<Rows, PgError> Session::execute_prepared(const std::string& sql,
     TRUED_TRY_VOID(collect({}, limits, deadline));
     found = impl_->prepared.emplace(sql, std::move(name)).first;
   }
-  const std::vector<const char*> values = pointers_to(parameters);
-  if (PQsendQueryPrepared(impl_->get(), found->second.c_str(), static_cast<int>(values.size()),
-                          values.data(), nullptr, nullptr, 0) == 0) {
+  const Values values(parameters);
+  if (PQsendQueryPrepared(impl_->get(), found->second.c_str(), values.count(),
+                          values.pointers.data(), values.lengths.data(), values.formats.data(),
+                          0) == 0) {
     return impl_->lose("the statement could not be sent", false);
   }
   (void)PQsetSingleRowMode(impl_->get());

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "pg/conninfo.h"
 #include "pg/deadline.h"
+#include "pg/parameter.h"
 #include "pg/pg_error.h"
 
 struct pg_conn;
@@ -34,9 +35,6 @@ struct Notice {
   std::string message;
   std::string function;  ///< of the server's source, never translated
 };
-
-/// Values of $1, $2, …, as text; nothing is NULL. Their types are the server's to infer.
-using Parameters = std::vector<std::optional<std::string>>;
 
 struct Column {
   std::string name;

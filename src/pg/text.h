@@ -1,10 +1,10 @@
 // text.h: small things done to texts before they go to PostgreSQL or come from it. Pure.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "pg/parameter.h"
 
 namespace trued::pg {
 
@@ -17,9 +17,8 @@ namespace trued::pg {
 /// standard_conforming_strings = on.
 [[nodiscard]] std::string quoted_literal(std::string_view text);
 
-/// `message` with the values of parameters replaced by $1, $2, …: PostgreSQL quotes what it could
-/// not convert, and that may be anybody's card number.
-[[nodiscard]] std::string without_parameters(
-    std::string message, const std::vector<std::optional<std::string>>& parameters);
+/// `message` with the values of text parameters replaced by $1, $2, …: PostgreSQL quotes what it
+/// could not convert, and that may be anybody's card number.
+[[nodiscard]] std::string without_parameters(std::string message, const Parameters& parameters);
 
 }  // namespace trued::pg

@@ -265,7 +265,7 @@ Result<bool> Audit::check_page_of_rows(std::uint64_t& after) {
                     "i.no = o.no WHERE o.no > $1::bigint ORDER BY o.no LIMIT $2::bigint",
                 {text(after), text(kPage)}));
   if (rows.values.empty()) return false;
-  Column last;
+  Numbers last;
   for (const auto& values : rows.values) {
     Fields row(values);
     after = row.number();
@@ -276,7 +276,7 @@ Result<bool> Audit::check_page_of_rows(std::uint64_t& after) {
                 "ANY($1::bigint[]) UNION SELECT one.* FROM r JOIN @record one ON one.sequence = "
                 "r.previous WHERE r.previous < r.sequence AND r.previous > 0) SELECT " +
                     std::string(kRecordColumns) + " FROM r",
-                {last.text()}));
+                {last.parameter()}));
   std::map<std::uint64_t, KeptRecord> records;
   for (const auto& values : log.values) {
     Fields row(values);

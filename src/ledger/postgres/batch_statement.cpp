@@ -34,7 +34,7 @@ WITH terms AS (
     target, body)
   SELECT u.no, u.id, u.identity, u.state, u.created_at, u.expires_at, u.last, u.scope, u.type,
     u.key, u.target, u.body
-  FROM ended, unnest($17::bigint[], $18::bytea[], $19::bytea[], $20::integer[], $21::bigint[],
+  FROM ended, unnest($17::bigint[], $18::bytea[], $19::bytea[], $20::bigint[], $21::bigint[],
     $22::bigint[], $23::bigint[], $24::bytea[], $25::bytea[], $26::bytea[], $27::bytea[],
     $28::bytea[])
     AS u(no, id, identity, state, created_at, expires_at, last, scope, type, key, target, body)
@@ -45,7 +45,7 @@ WITH terms AS (
   SELECT u.no, u.body FROM ended, unnest($17::bigint[], $29::bytea[]) AS u(no, body)
 ), moved AS (
   UPDATE @operation o SET state = u.state, expires_at = u.expires_at, last = u.last, body = u.body
-  FROM ended, unnest($30::bigint[], $31::bigint[], $32::integer[], $33::bigint[], $34::bigint[],
+  FROM ended, unnest($30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[],
     $35::bytea[]) AS u(no, previous, state, expires_at, last, body)
   WHERE o.no = u.no AND o.last = u.previous
   RETURNING 1
@@ -142,30 +142,30 @@ pg::Parameters BatchStatement::finish(const Condition& condition) {
           bytea(blob_of(next_.hash)),
           std::to_string(at_.time_since_epoch().count()),
           std::to_string(records_.sequence.size()),
-          records_.sequence.text(),
-          records_.operation.text(),
-          records_.previous.text(),
-          records_.at.text(),
-          records_.body.text(),
-          fresh_.no.text(),
-          fresh_.id.text(),
-          fresh_.identity.text(),
-          fresh_.state.text(),
-          fresh_.created.text(),
-          fresh_.expires.text(),
-          fresh_.last.text(),
-          fresh_.scope.text(),
-          fresh_.type.text(),
-          fresh_.key.text(),
-          fresh_.target.text(),
-          fresh_.body.text(),
-          fresh_.intent.text(),
-          moved_.no.text(),
-          moved_.previous.text(),
-          moved_.state.text(),
-          moved_.expires.text(),
-          moved_.last.text(),
-          moved_.body.text(),
+          records_.sequence.parameter(),
+          records_.operation.parameter(),
+          records_.previous.parameter(),
+          records_.at.parameter(),
+          records_.body.parameter(),
+          fresh_.no.parameter(),
+          fresh_.id.parameter(),
+          fresh_.identity.parameter(),
+          fresh_.state.parameter(),
+          fresh_.created.parameter(),
+          fresh_.expires.parameter(),
+          fresh_.last.parameter(),
+          fresh_.scope.parameter(),
+          fresh_.type.parameter(),
+          fresh_.key.parameter(),
+          fresh_.target.parameter(),
+          fresh_.body.parameter(),
+          fresh_.intent.parameter(),
+          moved_.no.parameter(),
+          moved_.previous.parameter(),
+          moved_.state.parameter(),
+          moved_.expires.parameter(),
+          moved_.last.parameter(),
+          moved_.body.parameter(),
           condition.terms};
 }
 

@@ -48,19 +48,22 @@ class BatchStatement {
   [[nodiscard]] pg::Parameters finish(const Condition& condition);
   [[nodiscard]] const Ends& next() const { return next_; }
   /// The identities of new operations, as a parameter.
-  [[nodiscard]] std::string identities() const { return fresh_.identity.text(); }
+  [[nodiscard]] pg::Parameter identities() const { return fresh_.identity.parameter(); }
 
  private:
   void assert_even() const;
 
   struct Records {
-    Column sequence, operation, previous, at, body;
+    Numbers sequence, operation, previous, at;
+    Blobs body;
   };
   struct Fresh {
-    Column no, id, identity, state, created, expires, last, scope, type, key, target, body, intent;
+    Numbers no, state, created, expires, last;
+    Blobs id, identity, scope, type, key, target, body, intent;
   };
   struct Moved {
-    Column no, previous, state, expires, last, body;
+    Numbers no, previous, state, expires, last;
+    Blobs body;
   };
 
   const Ends before_;

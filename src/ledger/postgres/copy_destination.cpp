@@ -225,9 +225,9 @@ Result<void> Destination::add(const CopyTable& table, const std::vector<CopyRow>
     const bool number = table.columns[i].kind == CellKind::number;
     arrays += (arrays.empty() ? "$" : ", $") + std::to_string(i + 2) +
               (number ? "::bigint[]" : "::bytea[]");
-    Column column;
+    Column column(number ? Column::Element::number : Column::Element::bytes);
     for (const CopyRow& row : rows) add_cell(column, row.at(i));
-    parameters.emplace_back(column.text());
+    parameters.emplace_back(column.parameter());
   }
   TRUED_ASSERT(!rows.empty() && parameters.size() == table.columns.size() + 1);
   const std::string columns = column_list(table);

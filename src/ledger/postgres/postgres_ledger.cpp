@@ -69,7 +69,7 @@ class PostgresLedger::Impl {
 Result<std::vector<Known>> PostgresLedger::Impl::load(const std::vector<Identity>& identities) {
   std::vector<Known> known(identities.size());
   if (identities.empty()) return known;
-  Column blobs;
+  postgres::Blobs blobs;
   for (const Identity& identity : identities) blobs.add(identity_blob(identity));
   const std::string sql = "SELECT u.n, " + std::string(postgres::kColumns) + ", " +
                           postgres::kGraveColumns +
@@ -77,7 +77,7 @@ Result<std::vector<Known>> PostgresLedger::Impl::load(const std::vector<Identity
                           "LEFT JOIN @operation o ON o.identity = u.identity "
                           "LEFT JOIN @tombstone t ON t.identity = u.identity "
                           "WHERE o.no IS NOT NULL OR t.operation IS NOT NULL";
-  TRUED_TRY(const pg::Rows rows, writer_.read(sql, {blobs.text()}));
+  TRUED_TRY(const pg::Rows rows, writer_.read(sql, {blobs.parameter()}));
   for (const auto& values : rows.values) {
     Fields row(values);
     const std::uint64_t n = row.number();
@@ -100,13 +100,13 @@ Result<std::vector<std::optional<Operation>>> PostgresLedger::Impl::load(
     const std::vector<OperationId>& ids) {
   std::vector<std::optional<Operation>> found(ids.size());
   if (ids.empty()) return found;
-  Column blobs;
+  postgres::Blobs blobs;
   for (const OperationId& id : ids) blobs.add(id_blob(id));
   TRUED_TRY(const pg::Rows rows,
             writer_.read("SELECT u.n, " + std::string(postgres::kColumns) +
                              " FROM unnest($1::bytea[]) WITH ORDINALITY AS u(id, n) "
                              "JOIN @operation o ON o.id = u.id",
-                         {blobs.text()}));
+                         {blobs.parameter()}));
   for (const auto& values : rows.values) {
     Fields row(values);
     const std::uint64_t n = row.number();

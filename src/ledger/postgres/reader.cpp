@@ -110,9 +110,9 @@ class Where {
   }
   void any_of(const char* column, const std::vector<std::string>& values) {
     if (values.empty()) return;
-    Column texts;
+    Blobs texts;
     for (const std::string& value : values) texts.add(std::string_view(value));
-    parameters_.emplace_back(texts.text());
+    parameters_.emplace_back(texts.parameter());
     sql_ += " AND o." + std::string(column) + " = ANY($" + std::to_string(parameters_.size()) +
             "::bytea[])";
   }

@@ -50,7 +50,8 @@ class Retirement {
   BatchHash hash_;
   std::vector<Expired> expired_;
   struct Records {
-    Column sequence, operation, body;
+    Numbers sequence, operation;
+    Blobs body;
   };
   Records records_;            ///< to be written
   std::uint64_t written_ = 0;  ///< records of this batch
@@ -78,7 +79,7 @@ Result<void> Retirement::find(std::uint32_t limit) {
 
 // Each record of what is retired keeps its digest and loses its text.
 Result<void> Retirement::reduce_records() {
-  Column last;
+  Numbers last;
   for (const Expired& each : expired_) last.add(each.stored.last);
   TRUED_TRY(const pg::Rows rows,
             ask("WITH RECURSIVE back AS ("
@@ -86,9 +87,9 @@ Result<void> Retirement::reduce_records() {
                 "SELECT r.* FROM back b JOIN @record r ON r.sequence = b.previous "
                 "WHERE b.previous < b.sequence AND b.previous > 0) "
                 "SELECT sequence, operation, at, body, previous FROM back",
-                {last.text()}));
-  Column sequences;
-  Column digests;
+                {last.parameter()}));
+  Numbers sequences;
+  Blobs digests;
   std::size_t begun = 0;
   for (const auto& values : rows.values) {
     Fields row(values);
@@ -109,7 +110,7 @@ Result<void> Retirement::reduce_records() {
   TRUED_TRY(const pg::Rows reduced, ask("UPDATE @record r SET body = NULL, digest = u.digest FROM "
                                         "unnest($1::bigint[], $2::bytea[]) AS u(sequence, digest) "
                                         "WHERE r.sequence = u.sequence",
-                                        {sequences.text(), digests.text()}));
+                                        {sequences.parameter(), digests.parameter()}));
   return {};
 }
 
@@ -123,7 +124,8 @@ void Retirement::add_record(std::uint64_t operation, const std::string& body) {
 
 // The tombstones, and the marks in the log that say what they must be.
 Result<void> Retirement::bury_all() {
-  Column no, identity, id, fingerprint, state, settled, record;
+  Numbers no, state, settled, record;
+  Blobs identity, id, fingerprint;
   for (const Expired& each : expired_) {
     const Operation& o = each.stored.operation;
     const Grave grave{.tombstone = {.id = o.id,
@@ -153,10 +155,10 @@ Result<void> Retirement::bury_all() {
                 "INSERT INTO @tombstone(operation, identity, id, fingerprint, state, settled_at, "
                 "retired_at, record) SELECT u.no, u.identity, u.id, u.fingerprint, u.state, "
                 "u.settled_at, $8::bigint, u.record FROM unnest($1::bigint[], $2::bytea[], "
-                "$3::bytea[], $4::bytea[], $5::integer[], $6::bigint[], $7::bigint[]) AS "
+                "$3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bigint[]) AS "
                 "u(no, identity, id, fingerprint, state, settled_at, record)",
-                {no.text(), identity.text(), id.text(), fingerprint.text(), state.text(),
-                 settled.text(), record.text(), text(now_)}));
+                {no.parameter(), identity.parameter(), id.parameter(), fingerprint.parameter(),
+                 state.parameter(), settled.parameter(), record.parameter(), text(now_)}));
   return {};
 }
 
@@ -235,8 +237,8 @@ Result<void> Retirement::write_records() {
             ask("INSERT INTO @record(sequence, batch, operation, previous, at, body) SELECT "
                 "u.sequence, $1::bigint, u.operation, 0, $2::bigint, u.body FROM "
                 "unnest($3::bigint[], $4::bigint[], $5::bytea[]) AS u(sequence, operation, body)",
-                {text(next_.batch), text(now_), records_.sequence.text(), records_.operation.text(),
-                 records_.body.text()}));
+                {text(next_.batch), text(now_), records_.sequence.parameter(),
+                 records_.operation.parameter(), records_.body.parameter()}));
   written_ += records_.sequence.size();
   records_ = {};
   return {};

@@ -2,19 +2,61 @@
 
 #include <charconv>
 
+#include "base/assert.h"
 #include "base/encoding.h"
 
 namespace trued::postgres {
 
-void Column::add(std::optional<WallTime> value) {
-  if (value) return add(*value);
-  next() += "NULL";
+namespace {
+
+// Object identifiers of pg_type; the same on every server that speaks the protocol.
+constexpr std::uint32_t kBigint = 20;
+constexpr std::uint32_t kBytea = 17;
+
+void put32(std::string& out, std::uint32_t value) {
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xffU);
 }
 
-// The backslash of "\x" is doubled: an array takes one away.
-void Column::add(std::string_view bytes) { next() += "\\\\x" + hex_encode(bytes); }
+}  // namespace
 
-std::string bytea(std::string_view bytes) { return "\\x" + hex_encode(bytes); }
+void Column::add(std::int64_t value) {
+  TRUED_ASSERT(element_ == Element::number);
+  put32(elements_, sizeof value);
+  const auto bits = static_cast<std::uint64_t>(value);
+  put32(elements_, static_cast<std::uint32_t>(bits >> 32U));
+  put32(elements_, static_cast<std::uint32_t>(bits));
+  ++size_;
+}
+
+void Column::add(std::string_view bytes) {
+  TRUED_ASSERT(element_ == Element::bytes && bytes.size() <= INT32_MAX);
+  put32(elements_, static_cast<std::uint32_t>(bytes.size()));
+  elements_ += bytes;
+  ++size_;
+}
+
+void Column::add_null() {
+  put32(elements_, ~std::uint32_t{0});
+  nulls_ = true;
+  ++size_;
+}
+
+// array_send() of PostgreSQL (src/backend/utils/adt/arrayfuncs.c): dimensions, whether there are
+// NULLs, the type of the elements; for each dimension its length and lower bound; the elements.
+pg::Parameter Column::parameter() const {
+  std::string out;
+  out.reserve(elements_.size() + 20);
+  put32(out, size_ == 0 ? 0 : 1);
+  put32(out, nulls_ ? 1 : 0);
+  put32(out, element_ == Element::number ? kBigint : kBytea);
+  if (size_ > 0) {
+    put32(out, size_);
+    put32(out, 1);
+  }
+  return pg::Parameter::binary(out + elements_);
+}
+
+pg::Parameter bytea(std::string_view bytes) { return pg::Parameter::binary(std::string(bytes)); }
 
 const std::string* Fields::take() {
   if (null()) {

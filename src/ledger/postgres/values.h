@@ -9,35 +9,43 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "pg/parameter.h"
 
 namespace trued::postgres {
 
-/// One column of many rows, as the text of an array that unnest() takes apart.
+/// One column of many rows, as an array that unnest() takes apart: bigint[] or bytea[]. In its
+/// binary form, which array_recv() reads in half the time that its text would take.
 class Column {
  public:
-  void add(std::int64_t value) { next() += std::to_string(value); }
-  void add(std::uint64_t value) { next() += std::to_string(value); }
+  enum class Element : std::uint8_t { number, bytes };
+  explicit Column(Element element) : element_(element) {}
+
+  void add(std::int64_t value);
+  void add(std::uint64_t value) { add(static_cast<std::int64_t>(value)); }
   void add(int value) { add(std::int64_t{value}); }
   void add(WallTime value) { add(value.time_since_epoch().count()); }
-  void add(std::optional<WallTime> value);
+  void add(std::optional<WallTime> value) { value ? add(*value) : add_null(); }
   void add(std::string_view bytes);
-  void add_null() { next() += "NULL"; }
+  void add_null();
   [[nodiscard]] std::size_t size() const { return size_; }
-  /// "{…}"
-  [[nodiscard]] std::string text() const { return text_.empty() ? "{}" : text_ + "}"; }
+  [[nodiscard]] pg::Parameter parameter() const;
 
  private:
-  std::string& next() {
-    text_ += size_++ == 0 ? '{' : ',';
-    return text_;
-  }
-
-  std::string text_;
-  std::size_t size_ = 0;
+  Element element_;
+  bool nulls_ = false;
+  std::uint32_t size_ = 0;
+  std::string elements_;
 };
 
-/// "\x…", for a parameter of type bytea.
-[[nodiscard]] std::string bytea(std::string_view bytes);
+struct Numbers : Column {
+  Numbers() : Column(Element::number) {}
+};
+struct Blobs : Column {
+  Blobs() : Column(Element::bytes) {}
+};
+
+/// A parameter of type bytea.
+[[nodiscard]] pg::Parameter bytea(std::string_view bytes);
 
 /// The columns of one row, from the left; what is not what it should be is found at the end.
 class Fields {

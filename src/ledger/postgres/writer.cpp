@@ -74,14 +74,14 @@ void Writer::apply(const Ends& next) {
 
 // Of what was not read since the start, or long ago.
 Result<void> Writer::find_places(const Batch& batch) {
-  Column missing;
+  Blobs missing;
   for (const Change& change : batch.changes) {
     if (!change.insert && !places_.contains(change.row.id)) missing.add(id_blob(change.row.id));
   }
   if (missing.size() == 0) return {};
-  TRUED_TRY(
-      const pg::Rows rows,
-      read("SELECT id, no, last FROM @operation WHERE id = ANY($1::bytea[])", {missing.text()}));
+  TRUED_TRY(const pg::Rows rows,
+            read("SELECT id, no, last FROM @operation WHERE id = ANY($1::bytea[])",
+                 {missing.parameter()}));
   for (const auto& values : rows.values) {
     Fields row(values);
     const auto id = id_from(row.bytes());

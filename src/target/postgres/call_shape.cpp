@@ -124,8 +124,8 @@ class Shape {
     }
     for (std::size_t i = 0; i < params->items().size(); ++i) {
       const json::Value& value = params->items().at(i);
-      out.parameters.push_back(as_text(value));
-      const auto& text = out.parameters.back();
+      out.parameters.emplace_back(as_text(value));
+      const auto& text = out.parameters.back().value();
       if (text && text->find('\0') != std::string::npos) {
         fault(at + "/params/" + std::to_string(i), "holds U+0000, which PostgreSQL cannot store");
       }
