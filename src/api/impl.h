@@ -135,6 +135,7 @@ class Service::Impl : public std::enable_shared_from_this<Service::Impl> {
   void index(Call call);
   // nodes.cpp
   void nodes(Call call);
+  void node_history(Call call);
   void ready_to_forward(Call call);
   /// What is known of the ledger's promise, as it is now.
   [[nodiscard]] DurabilityReport durability_report() const;

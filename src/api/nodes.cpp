@@ -1,7 +1,10 @@
-// Who serves the ledger: GET /v1/nodes, and what a node that stands by says of itself.
+// Who serves the ledger, and who did: GET /v1/nodes and /v1/nodes/history, and what a node that
+// stands by says of itself.
 #include <utility>
 
+#include "api/dead_letters.h"
 #include "api/impl.h"
+#include "api/parameters.h"
 #include "json/parse.h"
 #include "json/writer.h"
 
@@ -30,6 +33,43 @@ std::string nodes_text(const std::vector<NodeRow>& nodes) {
   out.begin_object().key("nodes").begin_array();
   for (const NodeRow& node : nodes) write_node(out, node);
   out.end_array().end_object();
+  return body;
+}
+
+constexpr std::string_view kOneWriter =
+    "this ledger is a file: one process at a time writes it, on one machine, and which ones did is "
+    "not kept. A ledger on PostgreSQL keeps it";
+
+void write_stretch(json::Writer& out, const Stretch& stretch) {
+  out.begin_object().member("epoch", stretch.epoch).member("first_epoch", stretch.first_epoch);
+  out.key("node");
+  const bool named = stretch.unknown == Stretch::Unknown::no;
+  named ? out.string(stretch.node) : out.null();
+  out.key("unknown");
+  const bool older = stretch.unknown == Stretch::Unknown::older_program;
+  named ? out.null() : out.string(older ? "older_program" : "not_kept");
+  out.key("began_at");
+  stretch.began ? out.string(format_rfc3339(*stretch.began)) : out.null();
+  const bool some = stretch.batches && stretch.batches->count() > 0;
+  out.key("first_batch");
+  some ? out.unsigned_integer(stretch.batches->first) : out.null();
+  out.key("last_batch");
+  some ? out.unsigned_integer(stretch.batches->last) : out.null();
+  out.key("batches");
+  stretch.batches ? out.unsigned_integer(stretch.batches->count()) : out.null();
+  out.member("current", stretch.current).end_object();
+}
+
+std::string history_text(const NodeHistory& history, std::string_view note) {
+  std::string body;
+  json::Writer out(body);
+  out.begin_object().key("history").begin_array();
+  for (const Stretch& stretch : history.stretches) write_stretch(out, stretch);
+  out.end_array();
+  write_position(out, history.next);
+  out.key("note");
+  note.empty() ? out.null() : out.string(note);
+  out.end_object();
   return body;
 }
 
@@ -67,6 +107,25 @@ void Service::Impl::nodes(Call call) {
                          .retry_after = Duration{1'000}});
     }
     later.answer(json_response(200, nodes_text(*listed)));
+  });
+}
+
+void Service::Impl::node_history(Call call) {
+  std::uint64_t before = 0;
+  std::uint32_t limit = 100;
+  Problem problem;
+  for (const auto& [name, value] : io::parse_query(call.request.query)) {
+    const bool read = name == "cursor" ? read_position(value, before, problem)
+                                       : read_limit(value, limit, problem);
+    if (!read) return call.fail(problem);
+  }
+  if (ports.nodes == nullptr) {
+    return call.answer(json_response(200, history_text({}, kOneWriter)));
+  }
+  on_pool(std::move(call), [self = shared_from_this(), before, limit](Call later) {
+    const auto history = self->ports.nodes->history(before, limit);
+    if (!history.has_value()) return later.fail(ledger_problem(history.error()));
+    later.answer(json_response(200, history_text(*history, "")));
   });
 }
 

@@ -38,6 +38,8 @@ std::span<const Service::Impl::Route> Service::Impl::routes() {
       Route{"POST", "/v1/leases/{id}/complete", kWork, json, "", &Impl::complete},
       Route{"GET", "/v1/status", kServer, nothing, "", &Impl::status},
       Route{"GET", "/v1/nodes", kServer, nothing, "", &Impl::nodes, true},
+      Route{"GET", "/v1/nodes/history", kServer, nothing, "cursor limit", &Impl::node_history,
+            true},
       Route{"GET", "/healthz", kOpen, nothing, "", &Impl::health, true},
       Route{"GET", "/readyz", kOpen, nothing, "", &Impl::ready, true},
       Route{"GET", "/metrics", kServer, nothing, "", &Impl::metrics, true},

@@ -20,8 +20,13 @@ struct ServeOptions {
 };
 int serve(const Common& common, const ServeOptions& options);
 
+struct NodesOptions {
+  bool history = false;  ///< who acted when, and which part of the log is whose
+  std::string cursor;
+  std::uint32_t limit = 100;
+};
 /// Who serves the ledger.
-int nodes(const Common& common);
+int nodes(const Common& common, const NodesOptions& options);
 
 struct CheckOptions {
   std::string file;

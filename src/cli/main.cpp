@@ -34,6 +34,7 @@ struct Options {
   OpOptions op;
   DeadLetterOptions letters;
   WorklistOptions worklist;
+  NodesOptions nodes;
   LedgerFileOptions file;
   LedgerCopyOptions ledger_copy;
   ExecOptions exec;
@@ -297,7 +298,11 @@ void add_nodes(CLI::App& root, Options& o, std::function<int()>& run) {
   CLI::App* app =
       root.add_subcommand("nodes", "The servers of one ledger: who acts, who stands by");
   add_server(*app, o.common);
-  app->callback([&] { run = [&o] { return nodes(o.common); }; });
+  CLI::Option* history = app->add_flag("--history", o.nodes.history,
+                                       "Who acted when, and which batches of the log each wrote");
+  app->add_option("--cursor", o.nodes.cursor)->needs(history);
+  app->add_option("--limit", o.nodes.limit)->needs(history)->check(whole_number(1, 1'000));
+  app->callback([&] { run = [&o] { return nodes(o.common, o.nodes); }; });
 }
 
 void add_files(CLI::App& root, Options& o, std::function<int()>& run) {

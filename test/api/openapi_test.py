@@ -346,9 +346,15 @@ class B_Open(unittest.TestCase):  # noqa: N801
             self.assertEqual(self.client.get(path + "?what=1").status, 400)
 
     def test_T10_the_server_about_itself(self) -> None:
-        for path in ("/", "/healthz", "/readyz", "/metrics", "/v1/status", "/v1/nodes"):
+        for path in ("/", "/healthz", "/readyz", "/metrics", "/v1/status", "/v1/nodes",
+                     "/v1/nodes/history"):
             self.assertEqual(self.client.get(path).status, 200, path)
             self.assertEqual(self.client.get(path + "?what=1").status, 400, path)
+        for query in ("limit=0", "limit=1001", "cursor=0", "cursor=x"):
+            self.assertEqual(self.client.get("/v1/nodes/history?" + query).status, 400, query)
+        history = self.client.get("/v1/nodes/history?limit=1&cursor=7").value
+        self.assertEqual((history["history"], history["cursor"]), ([], None))
+        self.assertIn("this ledger is a file", history["note"])
         served = self.client.get("/openapi.yaml")
         self.assertEqual(served.body, (SOURCE / "docs" / "openapi.yaml").read_bytes())
         self.assertEqual(self.client.get("/openapi.yaml?x").status, 400)

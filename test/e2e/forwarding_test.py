@@ -135,11 +135,40 @@ class ForwardingTest(unittest.TestCase):
     def test_T1_what_is_sent_while_nobody_acts_waits_for_who_takes_over(self):
         with Bench(self.database, site) as bench:
             first, second = self.two(bench)
+            _, _, before = write(first, "before")
             first.kill()
             status, _, receipt = write(second, "held")
             self.assertEqual((status, receipt["status"]), (201, "confirmed"))
             second.acts()
+            third = bench.node()
+            third.stands_by()
+            for node in (second, third):
+                self.check_history(node, first, second, before, receipt)
             self.assertTrue(bench.audit()["clean"])
+
+    def check_history(self, asked, first, second, *receipts):
+        """Both nodes are named, and each event lies in the stretch of the one that wrote it."""
+        page = asked.request("GET", "/v1/nodes/history")[2]
+        names = [first.hello["node"], second.hello["node"]]
+        stretches = page["history"]
+        self.assertEqual([each["node"] for each in stretches], names[::-1], stretches)
+        self.assertEqual([each["epoch"] for each in stretches], [2, 1])
+        self.assertEqual([each["current"] for each in stretches], [True, False])
+        for name, receipt in zip(names, receipts):
+            events = asked.request("GET", f"/v1/operations/{receipt['id']}/events")[2]["events"]
+            written = {each["node"] for event in events for each in stretches
+                       if each["first_batch"] <= event["batch"] <= each["last_batch"]}
+            self.assertEqual(written, {name})
+        newest = asked.request("GET", "/v1/nodes/history?limit=1")[2]
+        self.assertEqual([each["epoch"] for each in newest["history"]], [2])
+        older = json.loads(run("nodes", "--history", "--json", "--limit", "1", "--cursor",
+                               newest["cursor"], "--server", asked.url).stdout)
+        self.assertEqual((older["history"], older["cursor"]), (stretches[1:], None))
+        shown = run("nodes", "--history", "--server", asked.url)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertIn(f"epoch 1  {names[0]}  batches 1 to ", shown.stdout)
+        self.assertIn(f"epoch 2  {names[1]}  batches ", shown.stdout)
+        self.assertIn("(the newest)", shown.stdout)
 
     def test_T1_T2_a_submission_under_way_when_the_acting_node_freezes_happens_once(self):
         with Bench(self.database, site) as bench:

@@ -16,7 +16,8 @@ RIGHTS = {
     "resolve": "resolve", "retry": "resolve", "cancel": "resolve", "compensate": "resolve",
     "deadLetters": "read", "redrive": "resolve", "worklist": "read", "apply": "apply",
     "definitions": "server", "versions": "server", "lease": "work", "heartbeat": "work",
-    "complete": "work", "status": "server", "nodes": "server", "healthz": "open", "readyz": "open",
+    "complete": "work", "status": "server", "nodes": "server",
+    "nodeHistory": "server", "healthz": "open", "readyz": "open",
     "metrics": "server", "openapi": "open", "index": "open",
 }
 ACTIONS = ["submit", "read", "resolve", "apply", "work"]

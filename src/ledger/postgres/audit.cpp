@@ -2,6 +2,7 @@
 #include "ledger/postgres/audit.h"
 
 #include <deque>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -18,6 +19,8 @@ namespace {
 
 // What the first version of these tables holds is what the SQLite ledger holds since its fourth.
 constexpr int kContent = 4;
+// Since which the table `tenure` is there.
+constexpr int kTenures = 3;
 constexpr Duration kPatience{10 * 60'000};
 constexpr std::uint64_t kPage = 500;
 
@@ -85,6 +88,9 @@ class Audit {
   Result<void> check_strays();
   Result<void> check_tombstones();
   Result<bool> check_page_of_tombstones(std::uint64_t& after);
+  Result<void> check_tenures();
+  Result<bool> check_page_of_tenures();
+  void check_tenure(Fields& row);
   void advance(std::uint64_t by) {
     done_ += by;
     if (progress_) progress_(done_, total_);
@@ -97,6 +103,9 @@ class Audit {
   std::uint64_t last_batch_ = 0;
   std::deque<KeptRecord> records_;  ///< of the log, not looked at yet
   std::uint64_t last_record_ = 0;
+  /// Of the tenure before the one that is looked at.
+  std::int64_t last_epoch_ = std::numeric_limits<std::int64_t>::min();
+  std::int64_t tenure_batch_ = 0;
   std::uint64_t done_ = 0;
   std::uint64_t total_ = 0;
 };
@@ -124,6 +133,7 @@ Result<void> Audit::check_all() {
   if (!core_.found()) TRUED_TRY_VOID(check_rows());
   if (!core_.found()) TRUED_TRY_VOID(check_strays());
   if (!core_.found()) TRUED_TRY_VOID(check_tombstones());
+  if (!core_.found() && core_.report().schema >= kTenures) TRUED_TRY_VOID(check_tenures());
   return {};
 }
 
@@ -397,6 +407,68 @@ Result<bool> Audit::check_page_of_tombstones(std::uint64_t& after) {
   }
   advance(rows.values.size());
   return rows.values.size() == kPage;
+}
+
+// Who wrote what hangs on where the chain stood when each epoch was taken. What lies before the
+// log's beginning can only be held against the order.
+Result<void> Audit::check_tenures() {
+  bool more = true;
+  while (more && !core_.found()) {
+    TRUED_TRY(more, check_page_of_tenures());
+  }
+  return {};
+}
+
+Result<bool> Audit::check_page_of_tenures() {
+  TRUED_TRY(const pg::Rows rows,
+            ask("SELECT t.epoch, t.batch, t.hash, h.epoch, h.batch, b.batch, CASE WHEN t.batch = "
+                "b.batch THEN b.hash ELSE (SELECT hash FROM @batch WHERE no = t.batch) END, "
+                "t.epoch <> h.epoch OR (t.holder = h.holder AND NOT EXISTS (SELECT FROM @holder o "
+                "WHERE o.epoch = t.epoch AND o.node <> t.node)) FROM @tenure t CROSS JOIN @head h "
+                "CROSS JOIN @base b WHERE t.epoch > $1::bigint ORDER "
+                "BY t.epoch LIMIT $2::bigint",
+                {std::to_string(last_epoch_), text(kPage)}));
+  for (const auto& values : rows.values) {
+    Fields row(values);
+    check_tenure(row);
+    TRUED_TRY_VOID(row.check());
+    if (core_.found()) return false;
+  }
+  return rows.values.size() == kPage;
+}
+
+void Audit::check_tenure(Fields& row) {
+  const std::int64_t epoch = row.integer();
+  const std::int64_t batch = row.integer();
+  const auto hash = digest_of(row.bytes());
+  const std::int64_t newest = row.integer();
+  const std::int64_t end = row.integer();
+  const std::int64_t base = row.integer();
+  std::optional<Digest> kept;
+  row.null() ? row.skip() : void(kept = digest_of(row.bytes()));
+  const bool of_the_head = row.truth();
+  const std::string where = "epoch " + std::to_string(epoch);
+  const std::string says = "it says that it began after batch " + std::to_string(batch);
+  if (epoch < 1 || epoch > newest) {
+    core_.find("tenure", where,
+               "nobody has taken it: the ledger's head is at epoch " + std::to_string(newest));
+  } else if (batch < 0 || batch > end) {
+    core_.find("tenure", where, says + ", and the log ends with " + std::to_string(end));
+  } else if (batch < tenure_batch_) {
+    core_.find("tenure", where,
+               says + ", and epoch " + std::to_string(last_epoch_) +
+                   ", which was before it, after " + std::to_string(tenure_batch_));
+  } else if (batch >= base && (!hash || hash != kept)) {
+    core_.find("tenure", where,
+               says + " with the hash " + (hash ? hash->hex() : "(none)") + ", and the log has " +
+                   (kept ? kept->hex() : "none") +
+                   " there: the row was changed, or is of another "
+                   "chain");
+  } else if (!of_the_head) {
+    core_.find("tenure", where, "it names another node or take than the ledger's head has");
+  }
+  last_epoch_ = epoch;
+  tenure_batch_ = batch;
 }
 
 }  // namespace

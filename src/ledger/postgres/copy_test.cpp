@@ -234,7 +234,12 @@ TEST(PostgresCopy, T3_ids_the_epoch_and_the_uuid_move_along) {
     EXPECT_EQ(area.sql(what), copy.sql(what)) << what;
   }
   EXPECT_EQ(copy.sql("SELECT to_regclass('@copying')"), "NULL");
+  EXPECT_EQ(copy.sql("SELECT count(*) FROM @tenure"), "0") << "they held the other ledger";
   EXPECT_TRUE(copy.tenure()->try_take().value()) << "it is free at once";
+  EXPECT_EQ(copy.sql("SELECT t.epoch = h.epoch AND t.batch = h.batch AND t.hash = h.hash FROM "
+                     "@tenure t, @head h"),
+            "t");
+  EXPECT_EQ(finding_of(audit_of(copy)), "");
 }
 
 TEST(PostgresCopy, a_source_or_a_copy_of_a_newer_program_is_refused) {

@@ -1,6 +1,7 @@
 #include "ledger/postgres/postgres_nodes.h"
 
 #include <condition_variable>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "base/assert.h"
 #include "base/encoding.h"
 #include "base/random.h"
+#include "ledger/postgres/history.h"
 #include "ledger/postgres/link.h"
 #include "ledger/postgres/values.h"
 #include "pg/text.h"
@@ -34,6 +36,17 @@ constexpr const char* kList =
     "(extract(epoch FROM began) * 1000)::bigint, "
     "greatest(0, (extract(epoch FROM clock_timestamp() - seen) * 1000)::bigint) FROM @node "
     "ORDER BY name, began, instance";
+
+// One snapshot: where the log begins and ends, the rows of a page, and the one that ends its
+// newest. Rows beyond the head are not history: the audit tells of them.
+constexpr const char* kHistory =
+    "SELECT h.epoch, h.batch, b.batch, t.epoch, t.node, t.batch, "
+    "(extract(epoch FROM t.began) * 1000)::bigint FROM @head h CROSS JOIN @base b LEFT JOIN ("
+    "(SELECT * FROM @tenure WHERE epoch >= $1::bigint AND epoch <= (SELECT epoch FROM @head) "
+    "ORDER BY epoch LIMIT 1) UNION ALL "
+    "(SELECT * FROM @tenure WHERE epoch > 0 AND epoch < $1::bigint AND epoch <= "
+    "(SELECT epoch FROM @head) ORDER BY epoch DESC LIMIT $2::bigint)) t ON true "
+    "ORDER BY t.epoch DESC";
 
 /// Of signs of life that may be missed before a node is called silent.
 constexpr int kMissed = 3;
@@ -72,8 +85,11 @@ class PostgresNodes::Impl {
   }
   void end();
   Result<std::vector<NodeRow>> list();
+  Result<NodeHistory> history(std::uint64_t before, std::uint32_t limit);
 
  private:
+  /// REQUIRES: list_mutex_ is held.
+  Result<pg::Rows> look(std::string_view sql, const pg::Parameters& parameters = {});
   void say_again_and_again();
   bool say();
   bool wait(Duration span);
@@ -151,16 +167,56 @@ bool PostgresNodes::Impl::say() {
   return said.has_value();
 }
 
+Result<pg::Rows> PostgresNodes::Impl::look(std::string_view sql, const pg::Parameters& parameters) {
+  if (auto up = lists_.connect(); !up.has_value()) return plain(site_, up.error());
+  auto rows = lists_.ask(sql, parameters);
+  if (rows.has_value()) return std::move(rows).value();
+  lists_.close();
+  return plain(site_, rows.error());
+}
+
+Result<NodeHistory> PostgresNodes::Impl::history(std::uint64_t before, std::uint32_t limit) {
+  constexpr auto kNewest = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
+  if (before == 0 || before > kNewest) before = kNewest;
+  const std::lock_guard lock(list_mutex_);
+  // One more than is told shows whether there is more.
+  TRUED_TRY(const pg::Rows rows,
+            look(kHistory, {std::to_string(before), std::to_string(limit + std::uint64_t{1})}));
+  postgres::Takes takes{.before = before, .newer = {}, .rows = {}, .all = true};
+  if (rows.values.empty()) {
+    return Error{.code = ErrorCode::corrupt,
+                 .message = "the ledger at " + site_.shown() +
+                            " does not say where it begins and ends: see what 'trued audit' says"};
+  }
+  for (const auto& values : rows.values) {
+    Fields row(values);
+    takes.epoch = row.number();
+    takes.batch = row.number();
+    takes.base = row.number();
+    if (row.null()) {  // no row at all
+      TRUED_TRY_VOID(row.check());
+      break;
+    }
+    postgres::Taken taken{.epoch = row.number(), .node = row.text()};
+    taken.batch = row.number();
+    taken.began = row.moment();
+    TRUED_TRY_VOID(row.check());
+    if (taken.epoch >= before) {
+      takes.newer = std::move(taken);
+    } else if (takes.rows.size() < limit) {
+      takes.rows.push_back(std::move(taken));
+    } else {
+      takes.all = false;
+    }
+  }
+  return postgres::history_of(takes, limit);
+}
+
 Result<std::vector<NodeRow>> PostgresNodes::Impl::list() {
   const std::lock_guard lock(list_mutex_);
-  if (auto up = lists_.connect(); !up.has_value()) return plain(site_, up.error());
-  auto rows = lists_.ask(kList);
-  if (!rows.has_value()) {
-    lists_.close();
-    return plain(site_, rows.error());
-  }
+  TRUED_TRY(const pg::Rows rows, look(kList));
   std::vector<NodeRow> nodes;
-  for (const auto& values : rows->values) {
+  for (const auto& values : rows.values) {
     Fields row(values);
     NodeRow node;
     node.is_this = row.text() == instance_;
@@ -195,5 +251,8 @@ void PostgresNodes::begin(std::function<NodeState()> state, std::function<void()
 }
 void PostgresNodes::end() { impl_->end(); }
 Result<std::vector<NodeRow>> PostgresNodes::list() { return impl_->list(); }
+Result<NodeHistory> PostgresNodes::history(std::uint64_t before, std::uint32_t limit) {
+  return impl_->history(before, limit);
+}
 
 }  // namespace trued

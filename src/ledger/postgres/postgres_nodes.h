@@ -46,6 +46,7 @@ class PostgresNodes final : public Nodes {
   void end();
 
   [[nodiscard]] Result<std::vector<NodeRow>> list() override;
+  [[nodiscard]] Result<NodeHistory> history(std::uint64_t before, std::uint32_t limit) override;
 
  private:
   class Impl;

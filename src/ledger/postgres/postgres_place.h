@@ -12,6 +12,6 @@ struct PostgresPlace {
 };
 
 /// The version of the tables that this program writes.
-inline constexpr int kPostgresSchema = 2;
+inline constexpr int kPostgresSchema = 3;
 
 }  // namespace trued

@@ -28,13 +28,18 @@ using postgres::Site;
 constexpr const char* kLook =
     "SELECT epoch, beat, lease, released, node, CASE WHEN url_epoch = epoch THEN url ELSE '' END "
     "FROM @holder";
-// Waits for a commit that the one before has under way: that is decided then. What it sends later
-// finds another epoch.
+// Waits for a commit that the one before has under way: that is decided then, and in the row of the
+// tenure. What it sends later finds another epoch. A row that is there already is nobody's: this
+// epoch is taken now.
 constexpr const char* kTake =
     "WITH taken AS (UPDATE @holder SET epoch = epoch + 1, holder = $3::text, node = $4::text, "
     "beat = 0, lease = $5::bigint, released = false, url = $6::text, url_epoch = epoch + 1 "
-    "WHERE epoch = $1::bigint AND beat = $2::bigint RETURNING epoch, holder) "
-    "UPDATE @head h SET epoch = t.epoch, holder = t.holder FROM taken t RETURNING h.epoch";
+    "WHERE epoch = $1::bigint AND beat = $2::bigint RETURNING epoch, holder, node), "
+    "raised AS (UPDATE @head h SET epoch = t.epoch, holder = t.holder FROM taken t RETURNING "
+    "h.epoch, t.node, t.holder, h.batch, h.hash) "
+    "INSERT INTO @tenure(epoch, node, holder, batch, hash) SELECT epoch, node, holder, batch, hash "
+    "FROM raised ON CONFLICT (epoch) DO UPDATE SET node = excluded.node, holder = excluded.holder, "
+    "batch = excluded.batch, hash = excluded.hash, began = excluded.began RETURNING epoch";
 constexpr const char* kRenew =
     "UPDATE @holder SET beat = beat + 1 WHERE epoch = $1::bigint AND holder = $2::text";
 constexpr const char* kRelease =

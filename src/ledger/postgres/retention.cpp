@@ -195,7 +195,7 @@ Result<Digest> Retirement::bury_marks(const Digest& tombs, std::uint64_t from, s
 }
 
 // The base, in its row and in the log, remembers what the first batch kept must follow, and what
-// the marks were.
+// the marks were. Tenures of which every batch goes, go too.
 Result<void> Retirement::drop_prefix() {
   TRUED_TRY(const std::uint64_t upto, last_unneeded());
   TRUED_TRY(const pg::Rows bases, ask("SELECT batch, sequence, hash, tombs FROM @base", {}));
@@ -219,7 +219,9 @@ Result<void> Retirement::drop_prefix() {
   TRUED_TRY(base.tombs, bury_marks(old.tombs, old.sequence, base.sequence));
   TRUED_TRY(const pg::Rows gone,
             ask("WITH records AS (DELETE FROM @record WHERE sequence < $1::bigint), "
-                "batches AS (DELETE FROM @batch WHERE no <= $2::bigint) "
+                "batches AS (DELETE FROM @batch WHERE no <= $2::bigint), "
+                "tenures AS (DELETE FROM @tenure WHERE epoch < (SELECT max(epoch) FROM @tenure "
+                "WHERE batch <= $2::bigint)) "
                 "UPDATE @base SET batch = $2::bigint, sequence = $1::bigint, hash = $3::bytea, "
                 "tombs = $4::bytea",
                 {text(base.sequence), text(base.batch), bytea(blob_of(base.hash)),

@@ -115,11 +115,25 @@ CREATE TABLE @node(
 );
 )sql";
 
+// Who took the ledger when, and where its chain stood then. Written by the statement that raises
+// the epoch; an older program leaves a gap among the epochs, and nobody is named for it.
+constexpr const char* kTenures = R"sql(
+CREATE TABLE @tenure(
+  epoch bigint PRIMARY KEY,
+  node text NOT NULL,
+  holder text NOT NULL,
+  batch bigint NOT NULL,
+  hash bytea NOT NULL,
+  began timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+)sql";
+
 struct Step {
   const char* sql;
   int oldest;  ///< program that may use the tables afterwards
 };
-constexpr std::array<Step, kPostgresSchema> kSteps{Step{kFirst, 1}, Step{kNodes, 1}};
+constexpr std::array<Step, kPostgresSchema> kSteps{Step{kFirst, 1}, Step{kNodes, 1},
+                                                   Step{kTenures, 1}};
 
 // "Trued" in ASCII; together with the schema's name what the lock of the creation is about.
 constexpr const char* kLock = "1416786276";

@@ -7,6 +7,8 @@
 //              it lives. Apart from head, so that a renewal never waits for a commit
 //   node       one row for each process that serves the ledger, acting or not, and what it says of
 //              itself (nodes.h)
+//   tenure     one row for each epoch (history.h): who took it, and where the chain stood (`batch`,
+//              `hash` of the head). What follows, up to the next epoch's batch, that node wrote
 //   operation, intent, record, batch, tombstone, base: as in the SQLite ledger (sqlite/schema.h),
 //              bodies packed (codec.h); all that others wrote is bytea, whatever it holds
 //
