@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/sanitized.h"
 #include "cli/exec_target.h"
 
 namespace trued::cli {
@@ -60,6 +61,7 @@ TEST(Exec, what_could_not_be_executed_is_named) {
 }
 
 TEST(Exec, without_descriptors_nothing_is_begun_unbounded) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer needs descriptors itself";
   Children children;
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -75,6 +77,7 @@ TEST(Exec, without_descriptors_nothing_is_begun_unbounded) {
 }
 
 TEST(Exec, V7_what_cannot_be_begun_is_given_up_after_a_few_tries_and_says_why) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer needs descriptors itself";
   Children children;
   ExecConnector connector(children, false, ChildOptions::Output::none);
   rlimit before{};

@@ -52,14 +52,19 @@ class Figures(unittest.TestCase):
         self.assertIsNone(rows[1]["times_dbos"])
 
     def test_the_target_is_said_to_be_met_or_missed(self):
-        def verdict(rate, **more):
-            return postgres_bench.verdicts(postgres_bench.medians({
-                ("Trued, 3 nodes", "whole", 1): [run(rate, **more)],
-                ("DBOS, 1 process", "whole", 1): [run(100)]}))
+        def verdict(rate, connections=64, **more):
+            runs = {("Trued, 3 nodes", "whole", connections): [run(rate, **more)],
+                    ("DBOS, 1 process", "whole", connections): [run(100)]}
+            return postgres_bench.verdicts({
+                "rows": postgres_bench.medians(runs),
+                "two_commits_times_dbos": postgres_bench.of_floor([750], runs)})
         self.assertEqual(len(verdict(1000)), 1)
         self.assertIn("met", verdict(1000)[0])
         self.assertIn("missed", verdict(990)[0])
         self.assertIn("7 requests were refused", verdict(9000, refused=7)[0])
+        # With one connection it is said what could be reached at all.
+        self.assertIn("c=1: 5.0 times DBOS (two bare commits and nothing else: 7.5 times)",
+                      verdict(500, 1)[0])
 
     def test_what_was_left_out_or_has_no_peer_leaves_no_figure_behind(self):
         rows = postgres_bench.medians({

@@ -16,6 +16,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/sanitized.h"
 #include "target/exec/command.h"
 #include "target/exec/exec_world_test.h"
 
@@ -298,6 +299,7 @@ TEST_F(Exec, no_zombie_is_left) {
 }
 
 TEST_F(Exec, T1_without_descriptors_nothing_is_begun) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer needs descriptors itself";
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const auto target = directory_.target();
