@@ -26,7 +26,6 @@ MODULES = ["rows_storage", "rows_disks", "rows_damage", "rows_truth", "rows_hist
 LATER = {
     "R10": "sagas", "R11": "two-phase commit", "R12": "outbox and inbox", "R13": "invariants",
     "R14": "reconciliation", "R15": "replay",
-    "R22": "several versions under load",
 }
 
 

@@ -179,7 +179,7 @@ class Node:
         def there() -> bool:
             if not self._wanted and self.state == "down":
                 raise ClusterError(f"node {self.name} ended with {self.ended[-1:]}; it said last: "
-                                   f"{self.last_words()}")
+                                   f"{self.events[-1:]} {self.last_words()}")
             return self.state in states
         until(there,
               lambda: f"node {self.name} is {' or '.join(states)}; it is {self.state}, "

@@ -345,6 +345,10 @@ TEST(PostgresSchema, T13_a_newer_schema_is_refused_and_one_that_only_adds_is_not
   const Claim claim = area.seize();
   area.sql("UPDATE @head SET version = 7");
   EXPECT_NE(area.open(claim), nullptr);
+  const auto stands_by = PostgresTenure::open(area.place(), {});
+  EXPECT_TRUE(stands_by.has_value()) << "who stands by brings forward what is missing, not back";
+  EXPECT_FALSE(audit_postgres(area.place(), {}).value().first.has_value());
+  EXPECT_EQ(area.sql("SELECT version FROM @head"), "7");
   area.sql("UPDATE @head SET oldest = 7");
   const auto refused = PostgresLedger::open({.place = area.place(), .claim = claim});
   ASSERT_FALSE(refused.has_value());

@@ -176,8 +176,10 @@ Result<int> version_of(Link& link) {
   return version;
 }
 
-// Up to the newest version that `older` allows for.
+// Up to the newest version that `older` allows for. What a newer program only added to stays as it
+// is: version_of() has asked who may use it.
 int goal_of(int version, Bring older) {
+  if (version >= kPostgresSchema) return version;
   if (older == Bring::forward) return kPostgresSchema;
   const int oldest = version == 0 ? kPostgresSchema : kSteps.at(std::size_t(version) - 1).oldest;
   int goal = version;
