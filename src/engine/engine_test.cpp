@@ -476,6 +476,33 @@ TEST(Engine, V6_a_retry_takes_its_turn) {
   EXPECT_EQ(world.store->content("a.md"), "newer");
 }
 
+// The time before which it was not to begin is over for good once it has begun.
+TEST(Engine, V6_a_retry_takes_its_turn_although_the_clock_was_set_back) {
+  for (const bool restarted : {false, true}) {
+    World world(quick_policy(), {}, {.history = false});
+    for (int i = 0; i < 3; ++i) world.store->script({EffectKind::acknowledged, false, ""});
+    Submission late = world.prepared("k1", "a.md", "older");
+    late.not_before = world.clock.now + Duration{60'000};
+    const auto older = world.submit_prepared(std::move(late), Duration{600'000});
+    world.settle();
+    ASSERT_EQ(older->operation().state, State::needs_action);
+    world.clock.jump(*older->operation().not_before - world.clock.now - Duration{30'000});
+    world.during_effect = [&] {
+      world.person(older->operation().id, PersonAction::retry);
+      world.live(20, [] { return false; });
+      const auto waiting = world.ledger.open_reader().value()->find(older->operation().id).value();
+      EXPECT_EQ(waiting->due_for, Due::start);
+      EXPECT_NE(waiting->reason.find("same artifact"), std::string::npos) << waiting->reason;
+      if (restarted) world.restart();
+    };
+    world.submit("k2", "a.md", "newer");
+    world.settle();
+    const auto reader = world.ledger.open_reader().value();
+    EXPECT_EQ(reader->find(world.id_of("k2")).value()->state, State::confirmed);
+    EXPECT_EQ(world.store->content("a.md"), "newer");
+  }
+}
+
 TEST(Engine, T10_a_person_retries_what_needs_action) {
   World world;
   for (int i = 0; i < 3; ++i) {

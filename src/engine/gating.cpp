@@ -42,7 +42,7 @@ std::optional<GateCall> call_of(const Operation& operation, const GateTicket& ti
     case Due::read:
       return read;
     case Due::start:
-      if (operation.not_before && now < *operation.not_before) return std::nullopt;
+      if (before_its_time(operation, now)) return std::nullopt;
       if (!late) return attempt_of(operation, ticket);
       return operation.state == State::unknown ? read : std::nullopt;
     case Due::attempt:
@@ -55,10 +55,13 @@ std::optional<GateCall> call_of(const Operation& operation, const GateTicket& ti
 
 }  // namespace
 
+bool before_its_time(const Operation& operation, WallTime now) {
+  return operation.state == State::accepted && operation.not_before && now < *operation.not_before;
+}
+
 bool is_early(const Operation& operation, WallTime now) {
-  const bool starts = operation.due_for == Due::start;
-  const auto& due = starts ? operation.not_before : operation.due_at;
-  return due && now < *due;
+  if (operation.due_for == Due::start) return before_its_time(operation, now);
+  return operation.due_at && now < *operation.due_at;
 }
 
 Input call_to(const Operation& operation) {

@@ -100,6 +100,10 @@ struct TurnState {
 /// for.
 [[nodiscard]] Answered answered_now(const Operation& operation, const Input& input, WallTime now);
 
+/// Whether it may not begin yet. What has begun once has no such time any more, wherever the wall
+/// clock is set.
+[[nodiscard]] bool before_its_time(const Operation& operation, WallTime now);
+
 /// Whether what it is due for is still to come. What starts is due from when it may start: where it
 /// waited for its turn, `due_at` is only the deadline that would have ended that.
 [[nodiscard]] bool is_early(const Operation& operation, WallTime now);

@@ -83,7 +83,7 @@ Result<void> Engine::Impl::recover() {
     const bool undone = operation.state == State::compensating;
     const bool begun = !undone && operation.due_for != Due::start &&
                        (operation.state != State::accepted || operation.due_for == Due::attempt);
-    const bool early = operation.not_before && ports_.clock.wall() < *operation.not_before;
+    const bool early = before_its_time(operation, ports_.clock.wall());
     if (begun) {
       locks_.enqueue(operation, turns_of(operation, intent));
     } else if (!early && !undone) {

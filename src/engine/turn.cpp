@@ -199,8 +199,7 @@ void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
   }
   const bool asked_again = operation.state == State::unknown && operation.due_for == Due::start;
   if (operation.state != State::accepted && !asked_again) return;
-  const bool early = operation.not_before && turn.now < *operation.not_before;
-  if (!early) {
+  if (!before_its_time(operation, turn.now)) {
     if (!locks_.holds(operation.id)) {
       locks_.enqueue(operation, turns_of(operation, work.intent));
       turn.enqueued.push_back(operation.id);
