@@ -186,28 +186,35 @@ bool Engine::Impl::ensure_intent(const Operation& operation, Entry& entry) {
 }
 
 std::shared_ptr<const Intent> Engine::Impl::stored_intent(const Operation& operation) {
-  auto stored = reader_->intent(operation.id);
-  if (!stored.has_value() || !stored.value()) return nullptr;
-  auto value = json::parse(*stored.value());
-  if (!value.has_value()) return nullptr;
+  auto intent = read_intent(operation);
+  return intent.has_value() ? std::move(intent).value() : nullptr;
+}
+
+Result<std::shared_ptr<const Intent>> Engine::Impl::read_intent(const Operation& operation) {
+  TRUED_TRY(const auto stored, reader_->intent(operation.id));
+  if (!stored) return std::shared_ptr<const Intent>();
+  auto value = json::parse(*stored);
+  if (!value.has_value()) return std::shared_ptr<const Intent>();
   if (is_defined(operation)) {
     return ports_.types->restore(operation.definition, *value, operation.identity);
   }
   InputFault fault;
   auto input = parse_write_input(std::move(value.value()), nullptr, fault);
-  return input ? std::move(input->intent) : nullptr;
+  return input ? std::move(input->intent) : std::shared_ptr<const Intent>();
 }
 
 bool Engine::Impl::is_defined(const Operation& operation) const {
   return ports_.types != nullptr && operation.identity.type != kWriteType;
 }
 
-std::vector<std::string> Engine::Impl::turns_of(const Operation& operation,
-                                                std::shared_ptr<const Intent>& intent) {
+Result<std::vector<std::string>> Engine::Impl::turns_of(const Operation& operation,
+                                                        std::shared_ptr<const Intent>& intent) {
   if (!is_defined(operation)) return ArtifactLocks::names_of(operation);
-  if (!intent) intent = stored_intent(operation);
+  if (!intent) {
+    TRUED_TRY(intent, read_intent(operation));
+  }
   // Without its definition it is not carried out, and must not be in anybody's way.
-  if (!intent) return {};
+  if (!intent) return std::vector<std::string>();
   return ports_.types->turns(operation.definition, *intent, operation.identity);
 }
 

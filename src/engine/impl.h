@@ -159,6 +159,7 @@ class Engine::Impl {
   void on_wait(TurnState& turn, WaitMessage& message);
   void on_move(TurnState& turn, MoveMessage& message);
   void start_when_free(TurnState& turn, Work& work);
+  static void wait_to_start(const TurnState& turn, Work& work, WallTime until, std::string why);
   std::optional<Refusal> apply(TurnState& turn, Work& work, const Input& input);
   Work* work_on(TurnState& turn, const OperationId& id);
   const Operation* known_operation(TurnState& turn, const Identity& identity,
@@ -235,12 +236,15 @@ class Engine::Impl {
   void release_after(const std::vector<OperationId>& effects_ended);
   void post_local(const OperationId& id, Input input);
   bool ensure_intent(const Operation& operation, Entry& entry);
-  /// From the ledger; null if it cannot be read, or its definition is not known.
+  /// From the ledger; null if its definition is not known.
+  Result<std::shared_ptr<const Intent>> read_intent(const Operation& operation);
+  /// The same; null also if it cannot be read.
   std::shared_ptr<const Intent> stored_intent(const Operation& operation);
   bool is_defined(const Operation& operation) const;
-  /// What it takes turns at; `intent` is filled in if that needs it.
-  std::vector<std::string> turns_of(const Operation& operation,
-                                    std::shared_ptr<const Intent>& intent);
+  /// What it takes turns at; `intent` is filled in if that needs it. The error is that the ledger
+  /// does not tell now.
+  Result<std::vector<std::string>> turns_of(const Operation& operation,
+                                            std::shared_ptr<const Intent>& intent);
   void set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at);
   void answer_waiters(Entry& entry, Mono now, bool all);
   void expire_waiters(Mono now);

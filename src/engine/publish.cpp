@@ -73,6 +73,7 @@ void Engine::Impl::assert_invariants() const {
 Result<void> Engine::Impl::recover() {
   TRUED_TRY(reader_, ports_.ledger.open_reader());
   std::vector<OperationId> waiting;
+  std::optional<Error> unreadable;
   auto visited = ports_.ledger.each_open([&](Operation&& operation) {
     const OperationId id = operation.id;
     Entry& entry = entries_[id];
@@ -85,7 +86,12 @@ Result<void> Engine::Impl::recover() {
                        (operation.state != State::accepted || operation.due_for == Due::attempt);
     const bool early = before_its_time(operation, ports_.clock.wall());
     if (begun) {
-      locks_.enqueue(operation, turns_of(operation, intent));
+      auto turns = turns_of(operation, intent);
+      if (!turns.has_value()) {
+        unreadable = turns.error();
+        return;
+      }
+      locks_.enqueue(operation, std::move(turns).value());
     } else if (!early && !undone) {
       waiting.push_back(id);
     }
@@ -105,11 +111,12 @@ Result<void> Engine::Impl::recover() {
     entry.operation = std::make_shared<const Operation>(std::move(operation));
   });
   if (!visited.has_value()) return visited;
+  if (unreadable) return *unreadable;
   // Those that had begun keep their artifacts; the others follow in the order of acceptance.
   for (const OperationId& id : waiting) {
     Entry& entry = entries_.at(id);
     std::shared_ptr<const Intent> intent;
-    auto turns = turns_of(*entry.operation, intent);
+    TRUED_TRY(auto turns, turns_of(*entry.operation, intent));
     keep_intent(entry, std::move(intent));
     if (locks_.enqueue(*entry.operation, std::move(turns))) post_local(id, Start{});
   }

@@ -190,6 +190,14 @@ std::optional<Refusal> Engine::Impl::apply(TurnState& turn, Work& work, const In
   return std::move(decision.refusal);
 }
 
+void Engine::Impl::wait_to_start(const TurnState& turn, Work& work, WallTime until,
+                                 std::string why) {
+  const Event wait =
+      WaitScheduled{.due_for = Due::start, .due_at = until, .reason = std::move(why)};
+  evolve(work.operation, wait, turn.now);
+  work.events.push_back(wait);
+}
+
 // Takes its place at its artifacts, and starts if nobody is before it.
 void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
   const Operation& operation = work.operation;
@@ -201,7 +209,15 @@ void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
   if (operation.state != State::accepted && !asked_again) return;
   if (!before_its_time(operation, turn.now)) {
     if (!locks_.holds(operation.id)) {
-      locks_.enqueue(operation, turns_of(operation, work.intent));
+      auto turns = turns_of(operation, work.intent);
+      if (!turns.has_value() && turn.now < operation.deadline) {
+        // Whose turn it is cannot be told, and nothing may begin out of turn.
+        constexpr Duration kAgain{500};
+        return wait_to_start(turn, work, std::min(turn.now + kAgain, operation.deadline),
+                             "what it takes turns at cannot be read from the ledger");
+      }
+      locks_.enqueue(operation,
+                     turns.has_value() ? std::move(turns).value() : std::vector<std::string>());
       turn.enqueued.push_back(operation.id);
     }
     const OperationId* ahead = locks_.ahead_of(operation.id);
@@ -209,13 +225,8 @@ void Engine::Impl::start_when_free(TurnState& turn, Work& work) {
     TRUED_ASSERT(ahead == nullptr || *ahead != operation.id);
     if (ahead != nullptr && turn.now < operation.deadline) {
       // At its deadline it is looked at again, and gives up.
-      const Event wait = WaitScheduled{
-          .due_for = Due::start,
-          .due_at = operation.deadline,
-          .reason = "waits for " + to_string(*ahead) + ", which touches the same artifact"};
-      evolve(work.operation, wait, turn.now);
-      work.events.push_back(wait);
-      return;
+      return wait_to_start(turn, work, operation.deadline,
+                           "waits for " + to_string(*ahead) + ", which touches the same artifact");
     }
   }
   if (!held_at_gate(turn, work)) apply(turn, work, Start{});

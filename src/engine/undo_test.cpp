@@ -160,5 +160,36 @@ TEST(Undo, T12_what_was_undone_before_it_was_done_again_is_not_undone) {
   EXPECT_TRUE(world.now(id).reason.contains("was asked for before")) << world.now(id).reason;
 }
 
+// Not about undoing, but this is where operations are of a declared type.
+TEST(Turns, V6_nothing_begins_while_it_cannot_be_read_whose_turn_it_is) {
+  UndoWorld world({.history = false});
+  world.lose_all_attempts();
+  const OperationId older = world.put("a");
+  ASSERT_EQ(world.now(older).state, State::needs_action);
+  const std::uint64_t before = world.store->performed();
+  bool unreadable = true;
+  world.ledger.fail_intents([&] { return unreadable; });
+  world.during_effect = [&] {
+    world.person(older, PersonAction::retry);
+    world.live(50, [] { return false; });
+    EXPECT_EQ(world.now(older).due_for, Due::start);
+    EXPECT_NE(world.now(older).reason.find("cannot be read"), std::string::npos)
+        << world.now(older).reason;
+    unreadable = false;
+    world.live(50, [] { return false; });
+    EXPECT_EQ(world.now(older).due_for, Due::start);
+    EXPECT_NE(world.now(older).reason.find("same artifact"), std::string::npos)
+        << world.now(older).reason;
+    EXPECT_EQ(world.store->performed(), before) << "the newer one is at work";
+  };
+  Submission newer = world.prepared("b", "a.md", "newer");
+  newer.identity.type = "put";
+  newer.definition = "put@1";
+  world.submit_prepared(std::move(newer), Duration{0});
+  world.settle();
+  EXPECT_EQ(world.now(world.id_under("put", "b")).state, State::confirmed);
+  EXPECT_NE(world.now(older).state, State::unknown);
+}
+
 }  // namespace
 }  // namespace trued

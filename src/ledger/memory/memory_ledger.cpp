@@ -21,6 +21,7 @@ struct MemoryLedger::Store {
   std::uint64_t next_sequence = 1;
   std::uint64_t batches = 0;
   Uuid name;  ///< the id of the first operation that there was
+  std::function<bool()> intent_fails;
 
   LedgerPosition position() const { return {.ledger = name, .batch = batches}; }
 
@@ -129,6 +130,9 @@ class MemoryReader final : public LedgerReader {
 
   Result<std::optional<std::string>> intent(const OperationId& id) override {
     const std::scoped_lock lock(store_->mutex);
+    if (store_->intent_fails && store_->intent_fails()) {
+      return Error{.code = ErrorCode::io, .retryable = true, .message = "simulated: unreadable"};
+    }
     const auto found = store_->intents.find(id);
     if (found == store_->intents.end()) return std::optional<std::string>();
     return std::optional<std::string>(found->second);
@@ -163,6 +167,11 @@ class MemoryReader final : public LedgerReader {
 
 MemoryLedger::MemoryLedger() : store_(std::make_shared<Store>()) {}
 MemoryLedger::~MemoryLedger() = default;
+
+void MemoryLedger::fail_intents(std::function<bool()> fails) {
+  const std::scoped_lock lock(store_->mutex);
+  store_->intent_fails = std::move(fails);
+}
 
 void MemoryLedger::inject(std::deque<CommitFault> faults, std::uint32_t unanswered) {
   faults_ = std::move(faults);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 
 #include "ledger/ledger.h"
@@ -28,6 +29,8 @@ class MemoryLedger final : public Ledger {
   /// Faults of the next commits, first come first used.
   /// After one of unknown outcome so many questions are answered `unknown` again.
   void inject(std::deque<CommitFault> faults, std::uint32_t unanswered = 0);
+  /// Asked by readers before each intent: true, it cannot be read.
+  void fail_intents(std::function<bool()> fails);
 
   Result<std::vector<Known>> load(const std::vector<Identity>& identities) override;
   Result<std::vector<std::optional<Operation>>> load(const std::vector<OperationId>& ids) override;
