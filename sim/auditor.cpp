@@ -107,6 +107,7 @@ void Auditor::retried_by_person(Life& life) {
   // What may have been sent is told from others' work by a history, where there is one.
   if (life.row.sent && has_history_.at(life.row.target)) return;
   life.performs_then = life.performs;
+  life.attempts_then = life.row.attempts;
   life.retried = ++steps_;
   for (const ArtifactState& artifact : life.row.artifacts) {
     // Of what was sent, a person was shown what stood there last.
@@ -126,6 +127,8 @@ void Auditor::check_retry(const OperationId& id, const std::string& name) const 
   if (then == life.given_up_on.end() || now == holds_.end() || options_.stale_reads > 0) return;
   // A process ended in the middle of an attempt since: it may have been sent, and a history tells.
   if (life.row.sent && has_history_.at(life.row.target)) return;
+  // An attempt of before, which comes late: nobody could call it back.
+  if (life.newest_performed <= life.attempts_then) return;
   const Held& held = now->second;
   // Between the look and the write there is a moment that nobody can close without a history.
   const auto reads = reads_.find({life.row.target, Level::store, name});
@@ -320,6 +323,7 @@ void Auditor::on_perform(const EffectRequest& request) {
     trace_.violation("(6) " + to_string(request.operation) + " was sent twice in one attempt");
   }
   if (request.attempt.value() == life.row.attempts) life.newest_perform = ++steps_;
+  life.newest_performed = request.attempt.value();
   if (++life.performing > 1) {
     trace_.violation("(3) two effects of " + to_string(request.operation) + " are under way");
   }

@@ -118,9 +118,11 @@ class Auditor {
     /// A person has retried it: what its store had shown it before anything was sent.
     std::map<std::string, std::optional<ContentId>> given_up_on;
     std::uint32_t performs_then = 0;
-    std::uint64_t retried = 0;      ///< when
-    std::uint64_t last_change = 0;  ///< when something of it landed last
-    std::uint64_t ended = 0;        ///< when it settled last
+    std::uint32_t attempts_then = 0;
+    std::uint32_t newest_performed = 0;  ///< the number of the attempt that was carried out last
+    std::uint64_t retried = 0;           ///< when
+    std::uint64_t last_change = 0;       ///< when something of it landed last
+    std::uint64_t ended = 0;             ///< when it settled last
     bool excused = false;  ///< a lie, a stale answer or an outsider touched it: accusing it is fair
     bool person = false;
     bool retired = false;

@@ -22,11 +22,16 @@ void GateAuditor::on_started(const Operation& row) {
   const bool wished = row.due_for == Due::start ||
                       (row.sent && row.attempts_counted == 0 && row.effect != EffectKind::not_sent);
   if (row.attempts == 0 || wished) ++targets_[row.target].first;
+  // One that was wished for and never left us is made up for by the next.
+  const Attempt& last = attempts_[row.id];
+  const bool made_up = last.number == row.attempts && last.wished && !last.called;
   const std::uint64_t price = row.effect == EffectKind::unknown ? 2 : 1;
   attempts_[row.id] = {.number = row.attempts + 1,
                        .began = trace_.now(),
                        .asked_while_down = false,
-                       .price = wished ? 0 : price};
+                       .wished = wished || made_up,
+                       .called = false,
+                       .price = wished || made_up ? 0 : price};
 }
 
 void GateAuditor::check_budget(const Operation& row, const Target& target) {
@@ -87,6 +92,7 @@ void GateAuditor::on_settled(const Operation& row, const Settled& event, WallTim
 void GateAuditor::on_perform(const Operation& row, AttemptNo number) {
   Target& target = targets_[row.target];
   Attempt& attempt = attempts_[row.id];
+  if (attempt.number == number.value()) attempt.called = true;
   // What never reached it is no load on it, however often it was begun.
   // A worker may carry out what was handed to it in an earlier life of the process: paid then.
   if (!called_.insert(row.id).second && attempt.began >= life_began_) {

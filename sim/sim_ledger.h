@@ -26,6 +26,7 @@ struct SharedLog {
   std::uint64_t epoch = 0;  ///< of the last node that took it; 0 = nobody has
   std::uint64_t beat = 0;   ///< counts its renewals
   bool below = false;       ///< it promises less than its floor
+  bool starting = false;    ///< somebody reads it as a whole; who cannot would not start
 };
 
 /// What a node knows of the log's promise, which is all of it.

@@ -42,7 +42,9 @@ void Node::act() {
       EnginePorts{ledger_, ports_.targets, runner_, ports_.clock, ports_.entropy, &ports_.types,
                   alone_ ? nullptr : &lease_, &ports_.buggify, &floor_},
       ports_.options.engine);
+  ports_.log.starting = true;
   const auto recovered = engine_->recover();
+  ports_.log.starting = false;
   if (!recovered.has_value()) ports_.trace.violation("(4) the ledger cannot be recovered");
   poke();
 }

@@ -119,6 +119,8 @@ World::World(const Options& options, bool keep_trace, Coverage& coverage)
                                        kind, policy));
   }
   types_.emplace(targets_, options_.undoing > 0);
+  log_.ledger.fail_intents(
+      [this] { return !calm_ && !log_.starting && chance_.in_thousand(options_.load_fails); });
   const NodePorts ports{targets_, *types_, log_,     auditor_, trace_,   agenda_,
                         chance_,  clock_,  entropy_, buggify_, options_, calm_};
   for (std::uint32_t i = 0; i < options_.nodes; ++i) {

@@ -503,6 +503,24 @@ TEST(Engine, V6_a_retry_takes_its_turn_although_the_clock_was_set_back) {
   }
 }
 
+TEST(Engine, T6_a_look_that_comes_back_before_its_time_is_made_again) {
+  World world(quick_policy(), {}, {.history = false});
+  for (int i = 0; i < 3; ++i) world.store->script({EffectKind::acknowledged, false, ""});
+  const auto asked = world.submit("k", "a.md", "meant");
+  world.settle();
+  ASSERT_EQ(asked->operation().state, State::needs_action);
+  world.person(asked->operation().id, PersonAction::retry);
+  world.step();
+  // The look is under way, and its timer has been taken.
+  world.clock.now += Duration{1};
+  world.step();
+  world.clock.jump(-Duration{20'000});
+  world.settle();
+  const auto now = world.ledger.open_reader().value()->find(asked->operation().id).value();
+  EXPECT_EQ(now->state, State::confirmed) << now->reason;
+  EXPECT_LT(*now->settled_at, asked->operation().updated_at + Duration{10'000}) << "when it is due";
+}
+
 TEST(Engine, T10_a_person_retries_what_needs_action) {
   World world;
   for (int i = 0; i < 3; ++i) {

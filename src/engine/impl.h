@@ -246,6 +246,7 @@ class Engine::Impl {
   Result<std::vector<std::string>> turns_of(const Operation& operation,
                                             std::shared_ptr<const Intent>& intent);
   void set_timer(Entry& entry, const OperationId& id, std::optional<WallTime> at);
+  void call_again(const OperationId& id, WallTime at);
   void answer_waiters(Entry& entry, Mono now, bool all);
   void expire_waiters(Mono now);
   void count(const Work& work, WallTime now);

@@ -419,10 +419,7 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
   const bool timer = std::holds_alternative<TimerDue>(*message.input);
   if (timer && operation.due_at && turn.now < *operation.due_at) {
     // It was due, and was not acted on: the turn came to nothing, and the clock was set back.
-    if (const auto entry = entries_.find(message.id); entry != entries_.end()) {
-      set_timer(entry->second, message.id, operation.due_at);
-    }
-    return;
+    return call_again(message.id, *operation.due_at);
   }
   if (std::holds_alternative<Start>(*message.input) || (timer && operation.due_for == Due::start)) {
     return start_when_free(turn, *work);
@@ -441,6 +438,18 @@ void Engine::Impl::on_move(TurnState& turn, MoveMessage& message) {
   }
   if (timer ? held_at_gate(turn, *work) : tells_nothing(turn, *work, *message.input)) return;
   apply(turn, *work, *message.input);
+  // It was due, what stands there was read, and the clock was set back: the read says nothing then.
+  const bool too_soon = std::holds_alternative<ReadReport>(*message.input) && operation.due_at &&
+                        operation.due_for == Due::attempt && turn.now < *operation.due_at;
+  if (too_soon) call_again(message.id, *operation.due_at);
+}
+
+// Unless something calls it before.
+void Engine::Impl::call_again(const OperationId& id, WallTime at) {
+  const auto entry = entries_.find(id);
+  if (entry == entries_.end()) return;
+  const auto& timer = entry->second.timer;
+  if (!timer || at < *timer) set_timer(entry->second, id, at);
 }
 
 void Engine::Impl::flush_repeats(TurnState& turn) {
