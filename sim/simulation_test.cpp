@@ -64,7 +64,8 @@ TEST(Simulation, T6_seeds_that_found_something) {
   Coverage coverage;
   for (const std::uint64_t seed :
        {29ULL, 347ULL, 382ULL, 530ULL, 621ULL, 795ULL, 1'073ULL, 1'167ULL, 3'016ULL, 4'013ULL,
-        6'860ULL, 1'101'906ULL, 749'571'952ULL}) {
+        6'860ULL, 1'101'906ULL, 1'104'131ULL, 1'113'335ULL, 1'117'495ULL, 749'571'952ULL, 14'736ULL,
+        7'448ULL, 1'234ULL}) {
     EXPECT_EQ(simulate(draw_options(seed), false, coverage).violation, "") << seed;
   }
 }
