@@ -34,11 +34,14 @@ void GateAuditor::on_started(const Operation& row) {
                        .price = wished || made_up ? 0 : price};
 }
 
+bool GateAuditor::all_seen() const {
+  return options_.commit_rolled_back == 0 && options_.commit_unknown == 0;
+}
+
 void GateAuditor::check_budget(const Operation& row, const Target& target) {
   const BudgetPolicy& budget = options_.policy.gates.budget;
   // First attempts of batches that did not come in have paid as well, and nobody sees them.
-  const bool all_seen = options_.commit_rolled_back == 0 && options_.commit_unknown == 0;
-  if (!budget.enabled || !all_seen) return;
+  if (!budget.enabled || !all_seen()) return;
   const auto windows = static_cast<std::uint64_t>((trace_.now() - life_began_) / kBudgetWindow) + 2;
   const std::uint64_t granted =
       2 * target.first * budget.ratio_permille + windows * budget.floor_per_second * 10 * 1'000;
@@ -104,7 +107,10 @@ void GateAuditor::on_perform(const Operation& row, AttemptNo number) {
   if (!target.open || attempt.began <= target.open_since) return;
   ++target.through;
   const Duration pause = std::max(options_.policy.gates.breaker.open / 2, Duration{1});
-  const auto pauses = static_cast<std::uint64_t>((trace_.now() - target.open_since) / pause);
+  // What a batch told that did not come in opened it already; it is told again with the next.
+  const Duration unseen{all_seen() ? 0 : 2'000};
+  const auto pauses =
+      static_cast<std::uint64_t>((trace_.now() - target.open_since + unseen) / pause);
   if (target.through <= kProbes * pauses) return;
   trace_.violation("(8) " + row.target + " is down, and " + std::to_string(target.through) +
                    " attempts came through an open breaker");

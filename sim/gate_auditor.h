@@ -59,6 +59,8 @@ class GateAuditor {
 
   void forget_row(Target& target);
   void check_budget(const Operation& row, const Target& target);
+  /// Every batch that the engine sends is one that the auditor sees.
+  [[nodiscard]] bool all_seen() const;
 
   Trace& trace_;
   const Options& options_;
