@@ -63,9 +63,10 @@ TEST(Simulation, V1_V3_V6_V7_V10_T1_T2_T3_T5_T6_invariants_hold_in_many_worlds) 
 TEST(Simulation, T6_seeds_that_found_something) {
   Coverage coverage;
   for (const std::uint64_t seed :
-       {29ULL, 347ULL, 382ULL, 530ULL, 621ULL, 795ULL, 1'073ULL, 1'167ULL, 3'016ULL, 4'013ULL,
-        6'860ULL, 1'101'906ULL, 1'104'131ULL, 1'113'335ULL, 1'117'495ULL, 749'571'952ULL, 14'736ULL,
-        7'448ULL, 1'234ULL}) {
+       {29ULL,        347ULL,         382ULL,       530ULL,       621ULL,
+        795ULL,       1'073ULL,       1'167ULL,     3'016ULL,     4'013ULL,
+        6'860ULL,     1'101'906ULL,   1'104'131ULL, 1'113'335ULL, 1'117'495ULL,
+        1'138'885ULL, 749'571'952ULL, 14'736ULL,    7'448ULL,     1'234ULL}) {
     EXPECT_EQ(simulate(draw_options(seed), false, coverage).violation, "") << seed;
   }
 }

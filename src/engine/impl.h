@@ -80,6 +80,7 @@ struct DirectAnswer {
 struct TurnState {
   WallTime now{};
   Mono mono{};
+  Mono begun{};       ///< as mono, and never later: while its commit is in doubt only mono goes on
   std::string below;  ///< why nothing new may begin; empty: it may
   std::vector<Message> messages;
   std::map<OperationId, Work> works;

@@ -14,7 +14,7 @@ class LeaseDesk : public ::testing::Test {
   LeaseDesk() { leases.add_target("mailers", 0); }
 
   /// One operation has been handed over at `now`, durably, and its poll is not answered yet.
-  void hand_over(Mono now) {
+  void hand_over(Mono now, Mono decided) {
     operation->target = "mailers";
     operation->identity = {"default", "write", "a"};
     operation->attempts = 1;
@@ -35,9 +35,10 @@ class LeaseDesk : public ::testing::Test {
                                   .payload = {},
                                   .until = WallTime{},
                                   .span = kLease},
-                                 now));
+                                 now, decided));
     EXPECT_EQ(replies, 0U);
   }
+  void hand_over(Mono now) { hand_over(now, now); }
   [[nodiscard]] std::size_t told() const { return std::get<std::vector<Lease>>(answer).size(); }
 
   Leases leases;
@@ -55,6 +56,16 @@ TEST_F(LeaseDesk, T5_a_lease_in_time_is_told_and_does_not_come_back) {
   leases.send();
   EXPECT_EQ(replies, 1U);
   EXPECT_EQ(told(), 1U);
+}
+
+// It began when its commit was sent, not when it was found out that it was in.
+TEST_F(LeaseDesk, T5_a_lease_that_was_in_doubt_for_too_long_comes_back) {
+  hand_over(kBegin, kLast + Mono{1});
+  const auto returned = leases.settle(kLast + Mono{1'000});
+  ASSERT_EQ(returned.size(), 1U);
+  EXPECT_EQ(returned.front().id, operation->id);
+  leases.send();
+  EXPECT_EQ(told(), 0U);
 }
 
 TEST_F(LeaseDesk, T5_a_lease_that_would_be_told_too_late_comes_back) {

@@ -148,7 +148,7 @@ const LeaseAsk* Leases::taker(const Operation& operation) {
   return nullptr;
 }
 
-bool Leases::hand_over(const OperationId& id, Lease lease, Mono now) {
+bool Leases::hand_over(const OperationId& id, Lease lease, Mono begun, Mono now) {
   const auto found = reserved_.find(id);
   if (found == reserved_.end()) return false;
   const auto [number, target] = found->second;
@@ -160,7 +160,7 @@ bool Leases::hand_over(const OperationId& id, Lease lease, Mono now) {
   const auto poll = polls_.find(number);
   if (poll == polls_.end()) return false;
   ++desks_.find(target)->second.handed_out;
-  lease.told_by = now + lease.span / kLeaseAhead;
+  lease.told_by = begun + lease.span / kLeaseAhead;
   poll->second.ready.push_back(std::move(lease));
   if (!poll->second.answer_by) poll->second.answer_by = now + kMates;
   return true;

@@ -72,9 +72,9 @@ class Leases {
   /// The worker who is to have it: the one it was reserved for, or another that takes it; null if
   /// nobody waits any more.
   [[nodiscard]] const LeaseAsk* taker(const Operation& operation);
-  /// It is durably the taker's. The poll is answered by settle() and send(). False if it has gone
-  /// meanwhile.
-  [[nodiscard]] bool hand_over(const OperationId& id, Lease lease, Mono now);
+  /// It is durably the taker's, from `begun` on; that it is may have been in doubt until `now`. The
+  /// poll is answered by settle() and send(). False if it has gone meanwhile.
+  [[nodiscard]] bool hand_over(const OperationId& id, Lease lease, Mono begun, Mono now);
   /// It came to nothing: no worker was told of it.
   void drop(const OperationId& id);
 

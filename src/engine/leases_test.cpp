@@ -53,6 +53,24 @@ TEST(Leases, T1_is_durable_before_the_worker_hears_of_it) {
   EXPECT_EQ(leased_by(*durable), "w1");
 }
 
+TEST(Leases, T5_no_worker_is_told_of_a_lease_that_ran_while_its_commit_was_in_doubt) {
+  Desk desk;
+  const OperationId id = desk.submit("a");
+  const auto poll = desk.ask(Duration{60'000});
+  while (desk.runner.queue.empty()) ASSERT_TRUE(desk.engine->step().worked);
+  ASSERT_TRUE(desk.runner.run_one());
+  desk.ledger.inject({CommitFault::unknown_applied}, 20);  // of the lease; for some ten seconds
+  desk.pass(Duration{20'000});
+  ASSERT_TRUE(poll->leases);
+  EXPECT_TRUE(poll->leases->empty()) << "by its own clock the worker would have a whole lease";
+  const auto again = desk.ask(Duration{60'000});
+  desk.run();
+  ASSERT_TRUE(again->leases && again->leases->size() == 1);
+  EXPECT_EQ(again->only().operation->id, id);
+  EXPECT_EQ(again->only().operation->attempts, 2U);
+  EXPECT_LE(desk.clock.now + kLease, again->only().until);
+}
+
 TEST(Leases, T1_a_poll_waits_for_work_and_is_answered_with_none_in_the_end) {
   Desk desk;
   const auto patient = desk.ask(Duration{60'000});

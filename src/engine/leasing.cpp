@@ -180,7 +180,7 @@ void Engine::Impl::deliver_leases(TurnState& turn) {
                 .until = *operation->due_at,
                 .span = policy_of(operation->definition, operation->target).lease};
     const bool ours = ports_.tenure == nullptr || ports_.tenure->holds();
-    if (ours && leases_.hand_over(id, std::move(lease), turn.mono)) continue;
+    if (ours && leases_.hand_over(id, std::move(lease), turn.begun, turn.mono)) continue;
     post_local(id, never_sent(AttemptNo(operation->attempts),
                               "the worker had gone before it was handed the work"));
   }

@@ -137,6 +137,7 @@ TurnState Engine::Impl::new_turn() const {
   TurnState turn;
   turn.now = ports_.clock.wall();
   turn.mono = std::chrono::floor<Mono>(ports_.clock.monotonic());
+  turn.begun = turn.mono;
   turn.below = below_floor();
   return turn;
 }
