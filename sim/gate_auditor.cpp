@@ -22,16 +22,18 @@ void GateAuditor::on_started(const Operation& row) {
   const bool wished = row.due_for == Due::start ||
                       (row.sent && row.attempts_counted == 0 && row.effect != EffectKind::not_sent);
   if (row.attempts == 0 || wished) ++targets_[row.target].first;
-  // One that was wished for and never left us is made up for by the next.
+  // What never left us is made up for by the next, which costs what that one did; unless that was
+  // paid for in an earlier life of the process.
   const Attempt& last = attempts_[row.id];
-  const bool made_up = last.number == row.attempts && last.wished && !last.called;
-  const std::uint64_t price = row.effect == EffectKind::unknown ? 2 : 1;
+  const bool made_up = row.attempts > 0 && last.number == row.attempts && !last.called;
+  std::uint64_t price = row.effect == EffectKind::unknown ? 2 : 1;
+  if (made_up) price = last.began < life_began_ ? 0 : last.price;
+  if (wished) price = 0;
   attempts_[row.id] = {.number = row.attempts + 1,
                        .began = trace_.now(),
                        .asked_while_down = false,
-                       .wished = wished || made_up,
                        .called = false,
-                       .price = wished || made_up ? 0 : price};
+                       .price = price};
 }
 
 bool GateAuditor::all_seen() const {

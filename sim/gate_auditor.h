@@ -43,7 +43,6 @@ class GateAuditor {
     std::uint32_t number = 0;
     Duration began{};
     bool asked_while_down = false;
-    bool wished = false;      ///< by a person
     bool called = false;      ///< it was carried out, as far as that goes
     std::uint64_t price = 0;  ///< if it is a retry
   };

@@ -116,7 +116,7 @@ MUTATIONS = [
      "    const bool leased = false;\n"),
     ("an effect begins though another node may act", "src/engine/dispatch.cpp",
      "claim() && (tenure == nullptr || tenure->holds());",
-     "claim() && (tenure != nullptr || tenure == nullptr);"),
+     "claim() && (tenure != nullptr || tenure == nullptr);", "src/engine/trued_engine_test"),
     ("a node goes on after it was fenced as if nothing had been", "src/engine/publish.cpp",
      "    case CommitOutcome::fenced:\n      fenced = true;\n"
      "      undo(turn, std::string(kFenced));\n",
