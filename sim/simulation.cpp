@@ -63,6 +63,7 @@ class World {
 
   const Options options_;
   bool calm_ = false;
+  Duration jumped_{0};  ///< the wall clock, in all
   Chance chance_;
   Agenda agenda_;
   Trace trace_;
@@ -316,7 +317,10 @@ void World::schedule_jump() {
   if (options_.jump_every.count() == 0) return;
   agenda_.after(chance_.span(1, 2 * options_.jump_every.count()), [this] {
     if (calm_) return;
-    const Duration by = chance_.span(-60'000, 60'000);
+    Duration by = chance_.span(-60'000, 60'000);
+    // What waits for a time of the wall must see it again before the world ends.
+    if (std::chrono::abs(jumped_ + by) > kRestMax / 4) by = -by;
+    jumped_ += by;
     trace_.say("the wall clock jumps by ", by.count());
     clock_.jump(by);
     schedule_jump();
