@@ -100,6 +100,7 @@ class Auditor {
   [[nodiscard]] std::vector<OperationId> around_undoings() const;
   [[nodiscard]] std::optional<OperationId> known(const Identity& identity) const;
   [[nodiscard]] std::uint64_t operations() const { return lives_.size(); }
+  [[nodiscard]] std::uint64_t submissions() const { return sent_.size(); }
 
  private:
   struct Life {

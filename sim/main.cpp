@@ -60,6 +60,7 @@ void print(const Coverage& coverage) {
 int run_many(const Arguments& arguments) {
   Coverage coverage;
   std::uint64_t operations = 0;
+  std::uint64_t calls = 0;
   std::uint64_t lines = 0;
   const auto begin = std::chrono::steady_clock::now();
   for (std::uint64_t i = 0; i < arguments.seeds; ++i) {
@@ -75,6 +76,7 @@ int run_many(const Arguments& arguments) {
       }
     }
     operations += outcome.operations;
+    calls += outcome.calls;
     lines += outcome.lines;
     if (fault.empty()) continue;
     std::printf("seed %llu: %s\n  replay: ./dev sim --seed %llu --minimize\n",
@@ -84,12 +86,15 @@ int run_many(const Arguments& arguments) {
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::printf("%llu seeds held (%llu to %llu): %llu operations, %llu trace lines, %.1f s%s\n",
-              static_cast<unsigned long long>(arguments.seeds),
-              static_cast<unsigned long long>(arguments.first),
-              static_cast<unsigned long long>(arguments.first + arguments.seeds - 1),
-              static_cast<unsigned long long>(operations), static_cast<unsigned long long>(lines),
-              seconds, arguments.once ? "" : "; each run twice, with equal digests");
+  std::printf(
+      "%llu seeds held (%llu to %llu): %llu operations of %llu calls, %llu trace lines, "
+      "%.1f s%s\n",
+      static_cast<unsigned long long>(arguments.seeds),
+      static_cast<unsigned long long>(arguments.first),
+      static_cast<unsigned long long>(arguments.first + arguments.seeds - 1),
+      static_cast<unsigned long long>(operations), static_cast<unsigned long long>(calls),
+      static_cast<unsigned long long>(lines), seconds,
+      arguments.once ? "" : "; each run twice, with equal digests");
   if (arguments.coverage) print(coverage);
   return 0;
 }

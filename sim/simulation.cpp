@@ -440,6 +440,7 @@ Outcome World::run() {
   outcome.violation = trace_.first_violation();
   outcome.lines = trace_.lines();
   outcome.operations = auditor_.operations();
+  outcome.calls = auditor_.submissions();
   outcome.trace = trace_.text();
   nodes_.clear();
   outcome.digest = trace_.finish();

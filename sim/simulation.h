@@ -19,8 +19,9 @@ struct Outcome {
   std::string violation;  ///< the first thing that must never happen; empty = none
   Digest digest{};        ///< of the whole trace
   std::uint64_t lines = 0;
-  std::uint64_t operations = 0;
-  std::string trace;  ///< if it was asked for
+  std::uint64_t operations = 0;  ///< accepted
+  std::uint64_t calls = 0;       ///< submissions of clients: new, repeated, in conflict, refused
+  std::string trace;             ///< if it was asked for
 };
 
 /// Runs one world. `coverage` is added to.
