@@ -175,4 +175,5 @@ def pace(run):
     took = time.monotonic() - begin
     accepted, calls, seeds = (sum(column) * 600 / took for column in zip(*results))
     return Figure(f"{calls:,.0f} of {seeds:,.0f} seeds", calls >= 10_000_000 and seeds >= 1_000,
-                  f"{accepted:,.0f} of them accepted anew; measured for {took:.0f} s on {cores} cores")
+                  f"{accepted:,.0f} of them accepted anew; measured for {took:.0f} s on {cores} "
+                  "cores")
